@@ -1,0 +1,157 @@
+"""The torch engine: a graph without plates becomes straight-line Python that calls torch.
+
+Works on any device and dtype. Randomness (`draw`) is keyed by (seed, site, call), so results don't depend on what else runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ppl.compiler.graph import Graph, Node
+from ppl.compiler.ops import OPERATORS, Constant, Scan
+from ppl.errors import PplError
+
+_INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
+
+
+@dataclass(frozen=True)
+class Program:
+    """A compiled graph: `program(*inputs, seed=0)` returns the tuple of outputs. `source` is the Python it runs."""
+
+    graph: Graph
+    source: str
+    function: Callable[..., tuple[Any, ...]]
+
+    def __call__(self, *inputs: torch.Tensor, seed: int = 0) -> tuple[torch.Tensor, ...]:
+        return self.function(Keys(seed), *inputs)
+
+
+class Keys:
+    """Seeds for the draws of one run: a function of the run's seed, the site and how often the site was drawn."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.counts: dict[str, int] = {}
+
+    def next(self, name: str) -> int:
+        count = self.counts.get(name, 0)
+        self.counts[name] = count + 1
+        return key(self.seed, name, count)
+
+
+def key(seed: int, *parts: object) -> int:
+    """A 63-bit seed that depends on all parts."""
+    text = "\x1f".join(map(str, (seed, *parts)))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def compile_torch(graph: Graph, device: torch.device | str = "cpu") -> Program:
+    """Compile a graph (already vectorised: no node varies over a plate) for torch."""
+    source, names = generate(graph, torch.device(device))
+    namespace: dict[str, Any] = dict(names)
+    exec(compile(source, "<ppl graph>", "exec"), namespace)
+    return Program(graph, source, namespace["run"])
+
+
+def generate(graph: Graph, device: torch.device) -> tuple[str, dict[str, Any]]:
+    """Python source of `run(keys, *inputs)` and the names it uses."""
+    order = graph.nodes()
+    last: dict[Node, int] = {}
+    for position, node in enumerate(order):
+        for a in node.nodes:
+            last[a] = position
+    keep = set(graph.outputs)
+    names: dict[str, Any] = {"torch": torch, "inf": float("inf"), "nan": float("nan"), "draw_keyed": _draw_keyed}
+    variable: dict[Node, str] = {n: f"i{k}" for k, n in enumerate(graph.inputs)}
+    rows = [f"def run(keys, {', '.join(variable[n] for n in graph.inputs)}):"]
+    for position, node in enumerate(order):
+        if node in variable or node.op in ("observe", "factor", "deterministic", "score_factor"):
+            continue
+        if node.op == "input":
+            raise PplError(f"the graph reads '{node.attr('name')}', which is not among its inputs")
+        variable[node] = name = f"t{position}"
+        args = [variable[a] if isinstance(a, Node) else repr(a) for a in node.args]
+        rows.append(f"    {name} = {_expression(node, args, names, f'f{position}', device)}")
+        dead = [variable[a] for a in dict.fromkeys(node.nodes) if last[a] == position and a not in keep and a.op != "input"]
+        if dead and node.op != "item":
+            rows.append(f"    del {', '.join(dead)}")
+    rows.append(f"    return ({', '.join(variable[o] for o in graph.outputs)}{',' if graph.outputs else ''})")
+    return "\n".join(rows), names
+
+
+def _expression(node: Node, args: Sequence[str], names: dict[str, Any], label: str, device: torch.device) -> str:
+    if node.op in _INFIX:
+        return f"{args[0]} {_INFIX[node.op]} {args[1]}"
+    if node.op == "item":
+        return f"{args[0]}[{node.attr('index')}]"
+    if node.op == "full":
+        names[label] = torch.full(node.shape, node.attr("value"), dtype=node.dtype, device=device)
+        return label
+    if node.op == "constant":
+        held: Constant = node.attr("value")
+        names[label] = held.tensor().to(device)
+        return label
+    if node.op == "iota":
+        names[label] = OPERATORS["iota"].run(**dict(node.attrs)).to(device)
+        return label
+    if node.op == "scan":
+        names[label] = _scan_runner(Scan.of(node), device)
+        return f"{label}(keys, {', '.join(args)})"
+    if node.op == "switch":
+        names[label] = _switch_runner([compile_torch(b, device).function for b in node.attr("branches")])
+        return f"{label}(keys, {', '.join(args)})"
+    if node.op == "draw":
+        names[label] = node
+        return f"draw_keyed({label}, keys, {', '.join(args)})"
+    names[label] = OPERATORS[node.op].run
+    keywords = []
+    for key_, value in node.attrs:
+        names[f"{label}_{key_}"] = value
+        keywords.append(f"{key_}={label}_{key_}")
+    return f"{label}({', '.join([*args, *keywords])})"
+
+
+def _draw_keyed(node: Node, keys: Keys, *params: torch.Tensor) -> torch.Tensor:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(keys.next(node.attr("site").name))
+        return OPERATORS["draw"].run(*params, **dict(node.attrs))
+
+
+def _scan_runner(s: Scan, device: torch.device) -> Callable[..., list[Any]]:
+    step = compile_torch(s.body, device).function
+    k, m = len(s.init), len(s.xs)
+    n_ys = len(s.body.outputs) - k
+    steps = range(s.length - 1, -1, -1) if s.reverse else range(s.length)
+    empty = [(o.shape, o.dtype) for o in (*s.body.outputs[k:], *s.init)]
+
+    def run(keys: Keys, *args: torch.Tensor) -> list[Any]:
+        carry: Sequence[torch.Tensor] = args[:k]
+        columns = [x.unbind(0) for x in args[k : k + m]]
+        consts = args[k + m :]
+        rows: list[Sequence[torch.Tensor]] = []
+        for t in steps:
+            out = step(keys, *carry, *[c[t] for c in columns], *consts)
+            rows.append((*out[k:], *carry))
+            carry = out[:k]
+        if s.reverse:
+            rows.reverse()
+        if not rows:
+            return [*carry, *(torch.empty((0, *shape), dtype=dtype, device=device) for shape, dtype in empty)]
+        stacked = [torch.stack([r[i] for r in rows]) for i in range(n_ys + k)]
+        return [*carry, *stacked]
+
+    return run
+
+
+def _switch_runner(branches: Sequence[Callable[..., tuple[Any, ...]]]) -> Callable[..., tuple[Any, ...]]:
+    last = len(branches) - 1
+
+    def run(keys: Keys, index: torch.Tensor, *operands: torch.Tensor) -> tuple[Any, ...]:
+        return branches[min(max(int(index), 0), last)](keys, *operands)
+
+    return run

@@ -1,0 +1,235 @@
+"""What an operator is, and how a node of one is made.
+
+An operator is declared in one place: what it computes on torch tensors (`run`), the element type of its result, how it acts on
+operands with leading batch axes (`batch`) and its reverse rule (`vjp`). Passes and engines look all of these up by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import _disable_current_modes
+
+from ppl.compiler.graph import Node, Plate, Scalar, Type, intern_node, union_plates
+from ppl.errors import Mark
+
+Operand = Node | Scalar
+Vjp = Callable[..., Sequence["Operand | None"]]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator of the Graph.
+
+    `run(*args, **attrs)` computes it with torch, on real or meta tensors. `batch` says what to do with leading plate axes:
+    "pointwise" (broadcast), "trailing" (all axes in the attributes are negative, so leading ones pass through), a function
+    `(args, attrs, sizes) -> Node` building the batched node from aligned operands, or None (one `torch.vmap` per plate).
+    `vjp(out, g, *args, **attrs)` returns one adjoint (or None) per argument; None: torch's own formula is recorded.
+    `dtype` for pointwise operators: "promote", "float", "bool" or "same".
+    """
+
+    name: str
+    run: Callable[..., Any]
+    kind: str = "tensor"
+    dtype: str = "promote"
+    batch: str | Callable[..., Node] | None = "trailing"
+    vjp: Vjp | None = None
+    smooth: str = "smooth"  # "smooth", "kinked" (continuous) or "jump": what the soundness gate may rely on
+
+
+OPERATORS: dict[str, Operator] = {}
+
+
+def define(name: str, run: Callable[..., Any], **fields: Any) -> Operator:
+    """Declare an operator. Called at import time by the files of this folder."""
+    if name in OPERATORS:
+        raise ValueError(f"operator '{name}' is declared twice")
+    OPERATORS[name] = operator = Operator(name, run, **fields)
+    return operator
+
+
+def smooth_kind(name: str) -> str:
+    return OPERATORS[name].smooth if name in OPERATORS else "smooth"
+
+
+# ---------------------------------------------------------------- leaves
+
+
+def make_input(name: str, shape: Sequence[int], dtype: torch.dtype, plates: tuple[Plate, ...] = (), role: str = "") -> Node:
+    """A graph input. `role` tells inputs of one name in different graphs apart (data, value, parameter …)."""
+    return intern_node("input", (), (("name", name), ("role", role)), Type(tuple(shape), dtype), plates)
+
+
+def full(value: Scalar, shape: Sequence[int], dtype: torch.dtype) -> Node:
+    """A tensor all of whose elements are `value`."""
+    if dtype.is_floating_point:
+        value = float(value)
+    elif dtype is torch.bool:
+        value = bool(value)
+    else:
+        value = int(value)
+    return intern_node("full", (), (("value", value),), Type(tuple(shape), dtype), ())
+
+
+# ---------------------------------------------------------------- making nodes
+
+
+def make(op: str, /, *args: Operand, mark: Mark | None = None, **attrs: Any) -> Node:
+    """The node `op(*args, **attrs)`, its type inferred, constants folded."""
+    operator = OPERATORS[op]
+    if operator.kind == "pointwise":
+        return _make_pointwise(operator, args, tuple(sorted(attrs.items())), mark)
+    items = tuple(sorted(attrs.items()))
+    key = (op, tuple(a.type if isinstance(a, Node) else (type(a), a) for a in args), items)
+    out = _infer(key, operator, args, attrs)
+    if isinstance(out, tuple):
+        return intern_node(op, args, items, Type((), torch.int64), union_plates(args), out, mark)
+    return intern_node(op, args, items, out, union_plates(args), None, mark)
+
+
+def remake(node: Node, args: tuple[Operand, ...]) -> Node:
+    """`node` with new arguments: plates follow, types too where the argument types changed."""
+    operator = OPERATORS.get(node.op)
+    if operator is not None and operator.kind == "pointwise":
+        return _make_pointwise(operator, args, node.attrs, node.mark)
+    special = REMAKE.get(node.op)
+    if special is not None:
+        return special(node, args)
+    same = all(not isinstance(b, Node) or (isinstance(a, Node) and a.type == b.type) for a, b in zip(args, node.args, strict=True))
+    if same:
+        return intern_node(node.op, args, node.attrs, node.type, union_plates(args), node.outs, node.mark)
+    return make(node.op, *args, mark=node.mark, **dict(node.attrs))
+
+
+REMAKE: dict[str, Callable[[Node, tuple[Operand, ...]], Node]] = {}
+"""Operators whose plates or types don't follow the common rule (plate operators, regions, effects) say here how to rebuild."""
+
+
+def item(node: Node, index: int) -> Node:
+    """Output `index` of a node with several outputs."""
+    assert node.outs is not None
+    return intern_node("item", (node,), (("index", index),), node.outs[index], node.plates, None, node.mark)
+
+
+REMAKE["item"] = lambda node, args: item(args[0], node.attr("index"))  # type: ignore[arg-type]
+
+_TYPES: dict[Any, Any] = {}
+
+
+def _infer(key: Any, operator: Operator, args: Sequence[Operand], attrs: dict[str, Any]) -> Type | tuple[Type, ...]:
+    known = _TYPES.get(key)
+    if known is None:
+        with _disable_current_modes():
+            metas = [meta(a.type) if isinstance(a, Node) else a for a in args]
+            out = operator.run(*metas, **attrs)
+        if isinstance(out, tuple | list):
+            known = tuple(Type(tuple(o.shape), o.dtype) for o in out)
+        else:
+            known = Type(tuple(out.shape), out.dtype)
+        _TYPES[key] = known
+    return known
+
+
+def meta(type_: Type) -> torch.Tensor:
+    return torch.empty(type_.shape, dtype=type_.dtype, device="meta")
+
+
+# ---------------------------------------------------------------- pointwise operators
+
+
+def _make_pointwise(op: Operator, args: Sequence[Operand], attrs: tuple[tuple[str, Any], ...], mark: Mark | None) -> Node:
+    if all(not isinstance(a, Node) or a.op == "full" for a in args):
+        return _fold(op, args, attrs)
+    folded = [_scalar_if_uniform(a, args) for a in args]
+    shape = broadcast([a.shape for a in folded if isinstance(a, Node)])
+    out, operand = pointwise_dtype(op, folded)
+    if operand is not None:
+        folded = [_cast(a, operand) if isinstance(a, Node) and _takes_cast(op, i) else a for i, a in enumerate(folded)]
+    return intern_node(op.name, tuple(folded), attrs, Type(shape, out), union_plates(folded), None, mark)
+
+
+def _takes_cast(op: Operator, position: int) -> bool:
+    return not (op.name == "where" and position == 0)
+
+
+def _cast(a: Node, dtype: torch.dtype) -> Node:
+    if a.op == "full":
+        return full(a.attr("value"), a.shape, dtype)
+    return a if a.dtype == dtype else make("to", a, dtype=dtype)
+
+
+def _scalar_if_uniform(a: Operand, args: Sequence[Operand]) -> Operand:
+    """A `full` operand acts as a scalar where that leaves shape and dtype of the result alone."""
+    if not isinstance(a, Node) or a.op != "full":
+        return a
+    others = [b for b in args if isinstance(b, Node) and b.op != "full"]
+    shape = broadcast([b.shape for b in others])
+    fits = broadcast([shape, a.shape]) == shape and any(b.dtype == a.dtype or (b.is_float and not a.is_float) for b in others)
+    return a.attr("value") if fits else a
+
+
+def _fold(op: Operator, args: Sequence[Operand], attrs: tuple[tuple[str, Any], ...]) -> Node:
+    with _disable_current_modes():
+        reals = [torch.tensor(a.attr("value"), dtype=a.dtype) if isinstance(a, Node) else a for a in args]
+        if not any(isinstance(r, torch.Tensor) for r in reals):
+            reals[0] = torch.tensor(reals[0])
+        out = op.run(*reals, **dict(attrs))
+    shapes = [a.shape for a in args if isinstance(a, Node)]
+    return full(out.item(), broadcast(shapes) if shapes else (), out.dtype)
+
+
+def broadcast(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """NumPy's broadcasting of shapes."""
+    result = shapes[0]
+    for shape in shapes[1:]:
+        if shape != result:
+            result = tuple(torch.broadcast_shapes(result, shape))
+    return result
+
+
+def pointwise_dtype(op: Operator, args: Sequence[Operand]) -> tuple[torch.dtype, torch.dtype | None]:
+    """The dtype of the result, and the one to which tensor operands are cast first (None: leave them)."""
+    valued = args[1:] if op.name == "where" else args
+    nodes = [a for a in valued if isinstance(a, Node)]
+    if op.dtype == "same" or (op.name != "where" and not nodes):
+        return nodes[0].dtype, None
+    common = _promote(valued)
+    if op.dtype == "bool":
+        return torch.bool, (common if len({n.dtype for n in nodes}) > 1 else None)
+    if op.dtype == "float" and not common.is_floating_point:
+        common = torch.get_default_dtype()
+    mixed = any(n.dtype != common for n in nodes)
+    return common, (common if mixed else None)
+
+
+def _promote(args: Sequence[Operand]) -> torch.dtype:
+    """torch's promotion: dimensioned tensors, then 0-d tensors, then Python scalars, a lower rank only counting by category."""
+    ranks: list[torch.dtype | None] = [None, None, None]
+    for a in args:
+        rank = 2 if not isinstance(a, Node) else (0 if a.shape else 1)
+        dtype = a.dtype if isinstance(a, Node) else _scalar_dtype(a)
+        known = ranks[rank]
+        ranks[rank] = dtype if known is None else torch.promote_types(known, dtype)
+    result: torch.dtype | None = None
+    for dtype_ in ranks:
+        if dtype_ is None:
+            continue
+        if result is None:
+            result = dtype_
+        elif _category(dtype_) > _category(result):
+            result = torch.promote_types(result, dtype_) if _category(dtype_) < 2 else dtype_
+    assert result is not None
+    return result
+
+
+def _scalar_dtype(value: Scalar) -> torch.dtype:
+    if isinstance(value, bool):
+        return torch.bool
+    return torch.int64 if isinstance(value, int) else torch.get_default_dtype()
+
+
+def _category(dtype: torch.dtype) -> int:
+    return 2 if dtype.is_floating_point else (0 if dtype is torch.bool else 1)

@@ -1,0 +1,3 @@
+"""Rewrites of the Graph, one a file. `PASSES` names the optional ones: leaving one out never changes a result."""
+
+PASSES = ("simplify", "fold")

@@ -1,0 +1,64 @@
+"""What depends on data alone is computed once: its result becomes a data input of its own."""
+
+from __future__ import annotations
+
+import torch
+
+from ppl.compiler.engines.torch_engine import compile_torch
+from ppl.compiler.graph import Graph, Node, bodies, substitute
+from ppl.compiler.ops import make_input, plate_slice
+from ppl.compiler.ops.batching import sizes
+from ppl.compiler.ops.effects import EFFECTS
+from ppl.compiler.passes.vectorise import vectorise
+
+_FREE = {"input", "full", "constant", "plate_index", "plate_slice", "reshape", "permute", "expand", "iota", "slice", "select", "item"}
+_LIMIT = 1 << 26  # elements; larger intermediate results are left where they are
+
+
+def fold(graph: Graph, data: dict[Node, torch.Tensor]) -> tuple[Graph, dict[Node, torch.Tensor]]:
+    """(graph, data) with data-only computations done. The main program's nodes only; bodies of regions are left alone."""
+    order = graph.nodes()
+    constant = {n for n in data}
+    for node in order:
+        if node.op in EFFECTS or node.op in ("draw", "scan", "switch") or bodies(node):
+            continue
+        if node.args and all(a in constant or a.op in ("full", "constant", "plate_index") for a in node.nodes) and _has_data(node, constant):
+            constant.add(node)
+    wanted: dict[Node, None] = {}
+    for node in order:
+        for a in node.nodes:
+            if a in constant and node not in constant and a.op not in _FREE and a.outs is None:
+                wanted[a] = None
+    for out in graph.outputs:
+        if out in constant and out.op not in _FREE and out.outs is None:
+            wanted[out] = None
+    chosen = [n for n in wanted if _volume(n) <= _LIMIT]
+    if not chosen:
+        return graph, data
+    inputs = list(data)
+    program = compile_torch(vectorise(Graph(tuple(inputs), tuple(chosen))))
+    with torch.no_grad():
+        values = program(*[data[n] for n in inputs])
+    memo: dict[Node, Node] = {}
+    added: dict[Node, torch.Tensor] = {}
+    for i, (node, value) in enumerate(zip(chosen, values, strict=True)):
+        new = make_input(f"folded{i}", sizes(node.plates) + node.shape, node.dtype, (), "data")
+        added[new] = value.contiguous()
+        element = new
+        for plate in node.plates:
+            element = plate_slice(element, plate)
+        memo[node] = element
+    outputs = substitute(graph.outputs, memo)
+    effects = substitute(graph.effects, memo)
+    return Graph((*graph.inputs, *added), tuple(outputs), tuple(effects), graph.names), {**data, **added}
+
+
+def _has_data(node: Node, constant: set[Node]) -> bool:
+    return any(a in constant for a in node.nodes)
+
+
+def _volume(node: Node) -> int:
+    count = 1
+    for n in sizes(node.plates) + node.shape:
+        count *= n
+    return count

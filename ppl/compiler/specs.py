@@ -1,0 +1,223 @@
+"""Distributions, supports and bijectors inside the Graph.
+
+An object is taken apart into a *spec* (its class and everything static, hashable) and its tensors; the tensors become operands of
+a node, and the object can be put together again from any tensors. So every family works, a user's own included, with no list of
+known ones. Log densities and bijectors are recorded once per spec and operand types, as small graphs that are then inlined.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.distributions import Distribution, Independent, Transform, TransformedDistribution
+from torch.distributions.constraints import Constraint
+from torch.distributions.transforms import _InverseTransform
+
+from ppl.compiler.graph import Graph, Node, Type, inline
+from ppl.compiler.ops import make_input
+from ppl.compiler.tracer import trace
+from ppl.distributions.bijectors import biject_to
+
+
+@dataclass(frozen=True)
+class Leaf:
+    index: int
+
+    def __repr__(self) -> str:
+        return f"%{self.index}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """An object by class and attributes."""
+
+    cls: type
+    fields: tuple[tuple[str, Any], ...]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{k}={v!r}" for k, v in self.fields if k != "_validate_args")
+        return f"{self.cls.__name__}({shown})"
+
+
+@dataclass(frozen=True)
+class Items:
+    cls: type
+    values: tuple[Any, ...]
+
+    def __repr__(self) -> str:
+        return f"{self.values!r}"
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """A static value that can't be hashed: equal only to itself."""
+
+    value: Any
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Opaque) and other.value is self.value
+
+    def __repr__(self) -> str:
+        return type(self.value).__name__
+
+
+_PARTS = (Distribution, Transform, Constraint)
+_CACHES = {"_cached_x_y", "_validate_args"}
+
+
+def take_apart(obj: Any, tensors: list[torch.Tensor]) -> Any:
+    """The spec of `obj`; its tensors are appended to `tensors`."""
+    if isinstance(obj, torch.Tensor):
+        tensors.append(obj)
+        return Leaf(len(tensors) - 1)
+    if isinstance(obj, _PARTS):
+        skip = _CACHES if isinstance(obj, _InverseTransform) or not isinstance(obj, Transform) else _CACHES | {"_inv"}
+        fields = tuple((k, take_apart(v, tensors)) for k, v in sorted(vars(obj).items()) if k not in skip)
+        return Record(type(obj), fields)
+    if isinstance(obj, list | tuple):
+        return Items(type(obj), tuple(take_apart(v, tensors) for v in obj))
+    if isinstance(obj, dict):
+        return Items(dict, tuple((k, take_apart(v, tensors)) for k, v in obj.items()))
+    try:
+        hash(obj)
+    except TypeError:
+        return Opaque(obj)
+    return obj
+
+
+def put_together(spec: Any, tensors: Sequence[Any], lead: tuple[int, ...] = (), rank: int | None = None) -> Any:
+    """The object of `spec` with these tensors. With `lead`, every tensor has these leading axes and distributions get them as
+    batch axes; `rank` is the element rank to which a transform's tensors are padded so that they broadcast."""
+    if isinstance(spec, Leaf):
+        tensor = tensors[spec.index]
+        if lead and rank is not None:
+            own = tensor.shape[len(lead) :]
+            tensor = tensor.reshape(lead + (1,) * (rank - len(own)) + own)
+        return tensor
+    if isinstance(spec, Record):
+        obj = spec.cls.__new__(spec.cls)
+        inner = _inner_rank(spec, lead, rank)
+        for k, v in spec.fields:
+            value = put_together(v, tensors, lead, inner)
+            if k == "_batch_shape" and lead:
+                value = torch.Size(lead) + value
+            obj.__dict__[k] = value
+        if issubclass(spec.cls, Distribution):
+            obj.__dict__["_validate_args"] = False
+        elif issubclass(spec.cls, Transform):
+            obj.__dict__["_cached_x_y"] = (None, None)
+            obj.__dict__.setdefault("_inv", None)
+        return obj
+    if isinstance(spec, Items):
+        if spec.cls is dict:
+            return {k: put_together(v, tensors, lead, rank) for k, v in spec.values}
+        values = [put_together(v, tensors, lead, rank) for v in spec.values]
+        return spec.cls(values) if spec.cls in (list, tuple, torch.Size) else spec.cls(*values)
+    return spec.value if isinstance(spec, Opaque) else spec
+
+
+def _inner_rank(spec: Record, lead: tuple[int, ...], rank: int | None) -> int | None:
+    """Inside a distribution tensors align on the left; inside a transform or support they broadcast on the right."""
+    if not lead:
+        return None
+    if issubclass(spec.cls, TransformedDistribution):
+        fields = dict(spec.fields)
+        return len(_plain(fields["_batch_shape"])) + len(_plain(fields["_event_shape"]))
+    return None if issubclass(spec.cls, Distribution) else rank
+
+
+def _plain(value: Any) -> tuple[int, ...]:
+    return tuple(value.values) if isinstance(value, Items) else tuple(value)
+
+
+# ---------------------------------------------------------------- recorded once, inlined everywhere
+
+
+@functools.lru_cache(maxsize=4096)
+def _log_density_graph(spec: Any, types: tuple[Type, ...], value: Type) -> Graph:
+    inputs = [make_input(f"p{i}", t.shape, t.dtype) for i, t in enumerate(types)]
+    return trace(lambda *a: put_together(spec, a[:-1]).log_prob(a[-1]), [*inputs, make_input("value", value.shape, value.dtype)])
+
+
+def log_density(spec: Any, params: Sequence[Node], value: Node) -> Node:
+    """log p(value; params), with the batch shape of the distribution."""
+    return inline(_log_density_graph(spec, tuple(p.type for p in params), value.type), [*params, value])[0]
+
+
+@dataclass(frozen=True)
+class Support:
+    """A recorded bijector from unconstrained space onto a support: shapes, and graphs of (u, params) and (x, params)."""
+
+    unconstrained: tuple[int, ...]
+    forward: Graph  # (params…, u) → (x, log |dx/du| summed over everything)
+    inverse: Graph  # (params…, x) → u
+
+
+def support_of(spec: Any, tensors: Sequence[torch.Tensor]) -> Any:
+    """The support of a distribution, event axes included."""
+    d = put_together(spec, tensors)
+    support = d.support
+    while isinstance(d, Independent):
+        d = d.base_dist
+    return support
+
+
+@functools.lru_cache(maxsize=4096)
+def bijector(spec: Any, types: tuple[Type, ...], value: Type) -> Support:
+    """The bijector onto the support of a site's distribution."""
+    inputs = [make_input(f"p{i}", t.shape, t.dtype) for i, t in enumerate(types)]
+
+    def transform(params: Sequence[torch.Tensor]) -> Transform:
+        return biject_to(support_of(spec, params))
+
+    shape: list[tuple[int, ...]] = []
+
+    def measure(*params: torch.Tensor) -> torch.Tensor:
+        shape.append(tuple(transform(params).inverse_shape(torch.Size(value.shape))))
+        return torch.zeros(())
+
+    trace(measure, inputs)
+    unconstrained = make_input("u", shape[0], value.dtype)
+    constrained = make_input("x", value.shape, value.dtype)
+
+    def forward(*args: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        t = transform(args[:-1])
+        x = t(args[-1])
+        return x.expand(value.shape), t.log_abs_det_jacobian(args[-1], x).sum()
+
+    def inverse(*args: torch.Tensor) -> torch.Tensor:
+        return transform(args[:-1]).inv(args[-1]).expand(shape[0])
+
+    return Support(shape[0], trace(forward, [*inputs, unconstrained]), trace(inverse, [*inputs, constrained]))
+
+
+# ---------------------------------------------------------------- drawing
+
+
+def draw(spec: Any, params: Sequence[torch.Tensor], lead: tuple[int, ...], shape: tuple[int, ...]) -> torch.Tensor:
+    """One draw per element of `lead`, `[*lead, *shape]`. Uses torch's global generator."""
+    if not lead:
+        return put_together(spec, params).sample()
+    whole = _try(lambda: put_together(spec, params, lead).sample())
+    if whole is not None and tuple(whole.shape) == lead + shape:
+        return whole
+    count = 1
+    for n in lead:
+        count *= n
+    flat = [p.reshape(count, *p.shape[len(lead) :]) for p in params]
+    rows = [put_together(spec, [p[i] for p in flat]).sample() for i in range(count)]
+    return torch.stack(rows).reshape(lead + shape) if rows else torch.empty(lead + shape)
+
+
+def _try(f: Callable[[], Any]) -> Any:
+    try:
+        return f()
+    except (RuntimeError, ValueError, TypeError, IndexError):
+        return None

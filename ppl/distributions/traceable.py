@@ -1,0 +1,343 @@
+"""torch's families whose own versions read tensor values while they are built or evaluated, made recordable.
+
+Each is a thin subclass under torch's name with torch's constructor: same meaning, no read-outs, and a density that is
+minus infinity or has a finite gradient where torch's has not.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.distributions as td
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from .base import Number, as_float, broadcast
+from .registry import register
+from .special import LOG_2
+
+__all__ = [
+    "ContinuousBernoulli",
+    "ExpRelaxedCategorical",
+    "FisherSnedecor",
+    "Geometric",
+    "LogitRelaxedBernoulli",
+    "OneHotCategorical",
+    "OneHotCategoricalStraightThrough",
+    "RelaxedBernoulli",
+    "RelaxedOneHotCategorical",
+    "StudentT",
+    "VonMises",
+]
+
+
+def _by_probs_or_logits(d: Any) -> dict[str, Tensor]:
+    name = "probs" if "probs" in d.__dict__ else "logits"
+    return {name: getattr(d, name)}
+
+
+def _rebuilt(d: Distribution, **params: Any) -> Any:
+    new = type(d)(**params, validate_args=False)
+    new._validate_args = d._validate_args  # type: ignore[attr-defined]
+    return new
+
+
+@register(
+    strategies=("implicit", "reparam", "score"),
+    location_scale=("loc", "scale"),
+    example=lambda: [StudentT(3.0, 0.5, 2.0), StudentT(torch.tensor([1.5, 8.0]))],
+    also=(td.StudentT,),
+)
+class StudentT(td.StudentT):
+    """Student's t: as `torch.distributions.StudentT`, recordable.
+
+    >>> StudentT(3.0, 0.0, 1.0).log_prob(torch.tensor(0.0)).shape
+    torch.Size([])
+    """
+
+    def __init__(self, df: Number, loc: Number = 0.0, scale: Number = 1.0, validate_args: bool | None = None):
+        self.df, self.loc, self.scale = broadcast(df, loc, scale)
+        self._chi2 = td.Chi2(self.df, validate_args=False)
+        Distribution.__init__(self, self.df.shape, validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        shape = torch.Size(batch_shape)
+        return _rebuilt(
+            self, df=self.df.expand(shape), loc=self.loc.expand(shape), scale=self.scale.expand(shape)
+        )
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.where(self.df > 1, self.loc, torch.nan)
+
+    @property
+    def variance(self) -> Tensor:
+        finite = self.scale**2 * self.df / (self.df - 2)
+        return torch.where(self.df > 2, finite, torch.where(self.df > 1, torch.inf, torch.nan))
+
+
+@register(
+    strategies=("implicit", "reparam", "score"),
+    example=lambda: FisherSnedecor(4.0, 7.0),
+    also=(td.FisherSnedecor,),
+)
+class FisherSnedecor(td.FisherSnedecor):
+    """Fisher–Snedecor F: as torch's, recordable.
+
+    >>> FisherSnedecor(4.0, 7.0).support
+    GreaterThan(lower_bound=0.0)
+    """
+
+    def __init__(self, df1: Number, df2: Number, validate_args: bool | None = None):
+        self.df1, self.df2 = broadcast(df1, df2)
+        self._gamma1 = td.Gamma(self.df1 * 0.5, self.df1, validate_args=False)
+        self._gamma2 = td.Gamma(self.df2 * 0.5, self.df2, validate_args=False)
+        Distribution.__init__(self, self.df1.shape, validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        shape = torch.Size(batch_shape)
+        return _rebuilt(self, df1=self.df1.expand(shape), df2=self.df2.expand(shape))
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.where(self.df2 > 2, self.df2 / (self.df2 - 2), torch.nan)
+
+    @property
+    def variance(self) -> Tensor:
+        a, b = self.df1, self.df2
+        value = 2 * b**2 * (a + b - 2) / (a * (b - 2) ** 2 * (b - 4))
+        return torch.where(b > 4, value, torch.nan)
+
+
+@register(
+    strategies=("score",),
+    example=lambda: [Geometric(0.3), Geometric(logits=torch.tensor([0.5, -2.0]))],
+    also=(td.Geometric,),
+)
+class Geometric(td.Geometric):
+    """Number of failures before the first success: as torch's, recordable.
+
+    >>> Geometric(0.5).log_prob(torch.tensor(1.0)).exp().item()
+    0.25
+    """
+
+    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
+        if (probs is None) == (logits is None):
+            raise ValueError("Geometric takes either probs or logits")
+        if probs is not None:
+            (self.probs,) = broadcast(probs)
+        else:
+            (self.logits,) = broadcast(logits)
+        shape = (self.probs if probs is not None else self.logits).shape
+        Distribution.__init__(self, shape, validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        shape = torch.Size(batch_shape)
+        return _rebuilt(self, **{k: v.expand(shape) for k, v in _by_probs_or_logits(self).items()})
+
+    def log_prob(self, value: Number) -> Tensor:
+        if "probs" in self.__dict__:
+            x = as_float(value, self.probs)
+            log_p = torch.special.xlog1py(x, -self.probs) + torch.log(self.probs)
+        else:
+            x = as_float(value, self.logits)
+            ls = torch.nn.functional.logsigmoid
+            log_p = x * ls(-self.logits) + ls(self.logits)
+        return torch.where((x >= 0) & (x == torch.floor(x)), log_p, -torch.inf)
+
+
+@register(
+    strategies=("reparam", "icdf", "score"),
+    example=lambda: [ContinuousBernoulli(0.2), ContinuousBernoulli(logits=torch.tensor([1.5, 0.0]))],
+    also=(td.ContinuousBernoulli,),
+)
+class ContinuousBernoulli(td.ContinuousBernoulli):
+    """Continuous Bernoulli: as torch's, recordable.
+
+    >>> ContinuousBernoulli(0.2).support
+    Interval(lower_bound=0.0, upper_bound=1.0)
+    """
+
+    def __init__(
+        self,
+        probs: Any = None,
+        logits: Any = None,
+        lims: tuple[float, float] = (0.499, 0.501),
+        validate_args: bool | None = None,
+    ):
+        # torch looks at the values whenever `validate_args` is given at all; probs are clamped either way.
+        super().__init__(probs=probs, logits=logits, lims=lims, validate_args=None if validate_args else None)
+        if validate_args is not None:
+            self._validate_args = validate_args
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        shape = torch.Size(batch_shape)
+        params = {k: v.expand(shape) for k, v in _by_probs_or_logits(self).items()}
+        return _rebuilt(self, **params, lims=self._lims)
+
+
+def _one_hot(d: Any, probs: Any, logits: Any, validate_args: bool | None) -> None:
+    d._categorical = td.Categorical(probs=probs, logits=logits, validate_args=False)
+    shape = d._categorical.batch_shape
+    Distribution.__init__(d, shape, d._categorical.param_shape[-1:], validate_args=validate_args)
+
+
+@register(
+    strategies=("enum", "score", "mvd"),
+    example=lambda: OneHotCategorical(torch.tensor([0.2, 0.5, 0.3])),
+    also=(td.OneHotCategorical,),
+)
+class OneHotCategorical(td.OneHotCategorical):
+    """One-hot categorical: as torch's, recordable.
+
+    >>> OneHotCategorical(torch.ones(3)).event_shape
+    torch.Size([3])
+    """
+
+    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
+        _one_hot(self, probs, logits, validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        return _expanded_one_hot(self, batch_shape)
+
+
+def _expanded_one_hot(d: Any, batch_shape: Any, **more: Any) -> Any:
+    name, value = next(iter(_by_probs_or_logits(d._categorical).items()))
+    return _rebuilt(d, **more, **{name: value.expand(torch.Size(batch_shape) + value.shape[-1:])})
+
+
+@register(
+    strategies=("enum", "score", "mvd"),
+    example=lambda: OneHotCategoricalStraightThrough(torch.tensor([0.2, 0.5, 0.3])),
+    also=(td.OneHotCategoricalStraightThrough,),
+)
+class OneHotCategoricalStraightThrough(td.OneHotCategoricalStraightThrough):
+    """One-hot categorical with torch's (biased) straight-through `rsample`, recordable.
+
+    >>> OneHotCategoricalStraightThrough(torch.ones(3)).event_shape
+    torch.Size([3])
+    """
+
+    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
+        _one_hot(self, probs, logits, validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        return _expanded_one_hot(self, batch_shape)
+
+
+@register(
+    strategies=("reparam", "score"),
+    example=lambda: LogitRelaxedBernoulli(torch.tensor(0.7), probs=torch.tensor(0.3)),
+)
+class LogitRelaxedBernoulli(td.relaxed_bernoulli.LogitRelaxedBernoulli):
+    """The logit of a relaxed Bernoulli: a logistic with location logits/temperature; temperature may be batched.
+
+    >>> LogitRelaxedBernoulli(torch.tensor(0.7), probs=torch.tensor(0.3)).support
+    Real()
+    """
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        diff = self.logits - as_float(value, self.logits) * self.temperature
+        return torch.log(self.temperature) + diff - 2 * torch.nn.functional.softplus(diff)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        shape = torch.Size(batch_shape)
+        params = {k: v.expand(shape) for k, v in _by_probs_or_logits(self).items()}
+        return _rebuilt(self, temperature=self.temperature, **params)
+
+
+@register(
+    strategies=("reparam", "score"),
+    example=lambda: RelaxedBernoulli(torch.tensor(0.7), probs=torch.tensor([0.3, 0.6])),
+    has_cdf=False,
+    also=(td.RelaxedBernoulli,),
+)
+class RelaxedBernoulli(td.RelaxedBernoulli):
+    """Relaxed Bernoulli (binary concrete): as torch's, recordable.
+
+    >>> RelaxedBernoulli(torch.tensor(0.7), probs=torch.tensor(0.3)).support
+    Interval(lower_bound=0.0, upper_bound=1.0)
+    """
+
+    def __init__(self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
+        (t,) = broadcast(temperature)
+        base = LogitRelaxedBernoulli(t, probs=probs, logits=logits, validate_args=False)
+        td.TransformedDistribution.__init__(self, base, td.SigmoidTransform(), validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        base = self.base_dist.expand(batch_shape)
+        return _rebuilt(self, temperature=base.temperature, **_by_probs_or_logits(base))
+
+
+@register(
+    strategies=("reparam",),
+    example=lambda: ExpRelaxedCategorical(torch.tensor(0.7), probs=torch.tensor([0.3, 0.6, 0.1])),
+    proper=False,
+)
+class ExpRelaxedCategorical(td.relaxed_categorical.ExpRelaxedCategorical):
+    """Logarithm of a relaxed one-hot: its values lie on a surface (log-sum-exp 0), so it has no density on R^K.
+
+    >>> ExpRelaxedCategorical(torch.tensor(0.7), probs=torch.ones(3)).event_shape
+    torch.Size([3])
+    """
+
+    def __init__(self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
+        (self.temperature,) = broadcast(temperature)
+        _one_hot(self, probs, logits, validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        return _expanded_one_hot(self, batch_shape, temperature=self.temperature)
+
+
+@register(
+    strategies=("reparam", "score"),
+    example=lambda: RelaxedOneHotCategorical(torch.tensor(0.7), probs=torch.tensor([0.3, 0.6, 0.1])),
+    also=(td.RelaxedOneHotCategorical,),
+)
+class RelaxedOneHotCategorical(td.RelaxedOneHotCategorical):
+    """Relaxed one-hot categorical (Gumbel–softmax, concrete): as torch's, recordable.
+
+    >>> RelaxedOneHotCategorical(torch.tensor(0.7), probs=torch.ones(3)).event_shape
+    torch.Size([3])
+    """
+
+    def __init__(self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
+        base = ExpRelaxedCategorical(temperature, probs, logits, validate_args=False)
+        td.TransformedDistribution.__init__(self, base, td.ExpTransform(), validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        base = self.base_dist.expand(batch_shape)
+        return _rebuilt(self, temperature=base.temperature, **_by_probs_or_logits(base._categorical))
+
+
+@register(
+    strategies=("score",),
+    example=lambda: [VonMises(0.5, 2.0), VonMises(torch.tensor([0.0, -3.0]), 30.0)],
+    also=(td.VonMises,),
+)
+class VonMises(td.VonMises):
+    """Von Mises on the circle; the density is exp(κ cos(x − μ)) / (2π I₀(κ)), exact to rounding where torch's is to 1e-7.
+
+    The support is [−π, π]: on the whole line, which torch states, the density would integrate to infinity.
+
+    >>> VonMises(0.0, 1.0).support
+    Interval(lower_bound=-3.141592653589793, upper_bound=3.141592653589793)
+    """
+
+    support = constraints.interval(-math.pi, math.pi)
+
+    def __init__(self, loc: Number, concentration: Number, validate_args: bool | None = None):
+        self.loc, self.concentration = broadcast(loc, concentration)
+        Distribution.__init__(self, self.loc.shape, validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        shape = torch.Size(batch_shape)
+        return _rebuilt(self, loc=self.loc.expand(shape), concentration=self.concentration.expand(shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        # cos(x) − 1 = −2 sin²(x/2) keeps its digits near the mode, and i0e is exp(−κ) I₀.
+        half = torch.sin((as_float(value, self.loc) - self.loc) / 2)
+        norm = LOG_2 + math.log(math.pi) + torch.log(torch.special.i0e(self.concentration))
+        return -2 * self.concentration * half**2 - norm

@@ -1,0 +1,172 @@
+"""Errors as part of the interface: what went wrong, where, what was expected and found, and the edit that mends it."""
+
+from __future__ import annotations
+
+import difflib
+import linecache
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import CodeType, FrameType
+
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_LIBRARY_PARTS = (os.sep + "torch" + os.sep, os.sep + "contextlib.py", "<string>", "<frozen", os.sep + "functools.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a user's source: file, line (from 1) and, where known, columns (from 1, end exclusive)."""
+
+    file: str
+    line: int
+    column: int | None = None
+    end_column: int | None = None
+
+    def __str__(self) -> str:
+        path = os.path.relpath(self.file) if os.path.isabs(self.file) else self.file
+        if path.startswith(".." + os.sep + ".."):
+            path = self.file
+        if self.column is None:
+            return f"{path}:{self.line}"
+        if self.end_column is None:
+            return f"{path}:{self.line}:{self.column}"
+        return f"{path}:{self.line}:{self.column}-{self.end_column}"
+
+    def excerpt(self) -> str:
+        """The line before, the line itself and a caret under the columns."""
+        rows = []
+        for number in (self.line - 1, self.line):
+            text = linecache.getline(self.file, number).rstrip()
+            if number >= 1 and (text or number == self.line):
+                rows.append(f"{number:>4} | {text}")
+        if self.column is not None and linecache.getline(self.file, self.line):
+            width = max(1, (self.end_column or self.column + 1) - self.column)
+            rows.append("     | " + " " * (self.column - 1) + "^" * width)
+        return "\n".join(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A cheap note of a place (code object and instruction), turned into a `Location` only when an error needs it."""
+
+    code: CodeType
+    instruction: int
+    line: int
+
+    def locate(self) -> Location:
+        positions = list(self.code.co_positions())
+        entry = positions[self.instruction // 2] if self.instruction // 2 < len(positions) else (None,) * 4
+        line, end_line, column, end_column = entry
+        if line is None or line != end_line or column is None or end_column is None:
+            return Location(self.code.co_filename, line or self.line)
+        return Location(self.code.co_filename, line, column + 1, end_column + 1)
+
+    def __str__(self) -> str:
+        return f"{os.path.basename(self.code.co_filename)}:{self.line}"
+
+
+def _is_library(filename: str, cache: dict[str, bool] = {}) -> bool:  # noqa: B006 (a memo, filled once per file)
+    known = cache.get(filename)
+    if known is None:
+        known = filename.startswith(_HERE) or any(part in filename for part in _LIBRARY_PARTS)
+        cache[filename] = known
+    return known
+
+
+def user_mark(depth: int = 1) -> Mark | None:
+    """The innermost frame that belongs to the user: neither ppl's nor torch's."""
+    frame: FrameType | None = sys._getframe(depth)
+    while frame is not None:
+        if not _is_library(frame.f_code.co_filename):
+            return Mark(frame.f_code, frame.f_lasti, frame.f_lineno)
+        frame = frame.f_back
+    return None
+
+
+def closest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
+    """The known names most like `name`, best first."""
+    return difflib.get_close_matches(name, [str(k) for k in known], n=n, cutoff=0.5)
+
+
+class PplError(Exception):
+    """The base of every error a user can cause.
+
+    The text has a fixed order: kind and place, the source line, the headline, what was expected and found, and the edit.
+
+    >>> print(PplError("scale must be positive", site="y", expected="scale > 0", found="-1.0", edit="Normal(mu, 1.0)"))
+    error at site 'y'
+    scale must be positive
+      expected: scale > 0
+      found:    -1.0
+      edit:     Normal(mu, 1.0)
+    """
+
+    kind = "error"
+
+    def __init__(
+        self,
+        headline: str,
+        *,
+        site: str | None = None,
+        where: Location | Mark | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+        edit: str | None = None,
+        details: str | None = None,
+    ) -> None:
+        self.headline = headline
+        self.site = site
+        self.where = where.locate() if isinstance(where, Mark) else where
+        self.expected = expected
+        self.found = found
+        self.edit = edit
+        self.details = details
+        super().__init__(headline)
+
+    def __str__(self) -> str:
+        title = self.kind
+        if self.where is not None:
+            title += f": {self.where}"
+        if self.site is not None:
+            title += f" at site '{self.site}'" if self.where is None else f" (site '{self.site}')"
+        rows = [title]
+        if self.where is not None and (excerpt := self.where.excerpt()):
+            rows.append(excerpt)
+        rows.append(self.headline)
+        for label, text in (("expected", self.expected), ("found", self.found), ("edit", self.edit)):
+            if text is not None:
+                rows.append(f"  {label + ':':<9} {text}")
+        if self.details:
+            rows.append(self.details)
+        return "\n".join(rows)
+
+
+class RecordingError(PplError):
+    """The program does something that a graph can't hold: a branch on a random value, a read-out, unnamed randomness."""
+
+    kind = "recording error"
+
+
+class StructureError(PplError):
+    """The program's sites, plates or regions contradict each other."""
+
+    kind = "structure error"
+
+
+class DataError(PplError):
+    """Data or arguments that don't fit the program: unknown names, wrong sizes, values outside a support."""
+
+    kind = "data error"
+
+
+class ParameterError(PplError):
+    """A distribution got a parameter outside its domain (a scale that is not positive, a nan)."""
+
+    kind = "parameter error"
+
+
+class MethodError(PplError):
+    """An inference method can't be used for this program, or was given options it doesn't know."""
+
+    kind = "method error"

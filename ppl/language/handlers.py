@@ -1,0 +1,188 @@
+"""Handlers change what a statement means. Each turns the message of a statement into another; both runtimes use them.
+
+A handler belongs to a bound program and sees only names inside it, relative to it. The innermost handler acts first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ppl.errors import DataError, Mark
+
+if TYPE_CHECKING:
+    from ppl.language.runtime import Runtime
+
+
+@dataclass
+class Message:
+    """One statement on its way through the handlers.
+
+    `kind` is "sample" or "factor". `value` is None for a random choice; with a value the site is observed, or fixed when
+    `fixed` (do). `partial` marks a value with missing (nan) elements. `mask` and `scale` accumulate. `name` is the full address.
+    """
+
+    kind: str
+    name: str
+    distribution: Any = None
+    value: Any = None
+    observed: bool = False
+    fixed: bool = False
+    hidden: bool = False
+    mask: Any = None
+    scale: Any = None
+    dims: tuple[str, ...] = ()
+    grad: str = "auto"
+    mark: Mark | None = None
+    log_weight: Any = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Handler:
+    """One change of meaning. `name` is the site's address relative to the program that the handler belongs to."""
+
+    def process(self, message: Message, name: str, runtime: Runtime) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class Condition(Handler):
+    values: Mapping[str, Any]
+
+    def process(self, message: Message, name: str, runtime: Runtime) -> None:
+        if name not in self.values:
+            return
+        runtime.used.add((id(self), name))
+        if message.kind != "sample":
+            return
+        if message.fixed:
+            raise DataError(
+                "data are given for a site that do() has fixed",
+                site=message.name,
+                where=message.mark,
+                expected="a site either observed or intervened on",
+                found="both condition and do",
+                edit=f"remove {name}=… from the data, or from .do(…)",
+            )
+        if message.observed:
+            raise DataError(
+                "the site is observed already",
+                site=message.name,
+                where=message.mark,
+                expected="one value for a site",
+                found="two: the program observes it, or two condition(…) name it",
+                edit=f"remove {name}=… from the data",
+            )
+        message.value = runtime.element(self.values[name], message)
+        message.observed = True
+
+    def __repr__(self) -> str:
+        return f"condition({', '.join(self.values)})"
+
+
+@dataclass(frozen=True, eq=False)
+class Do(Handler):
+    values: Mapping[str, Any]
+
+    def process(self, message: Message, name: str, runtime: Runtime) -> None:
+        if name not in self.values:
+            return
+        runtime.used.add((id(self), name))
+        if message.kind != "sample":
+            return
+        if message.observed:
+            raise DataError(
+                "do() names a site that is observed",
+                site=message.name,
+                where=message.mark,
+                expected="a site either observed or intervened on",
+                found="both condition and do",
+                edit=f"remove {name}=… from the data, or from .do(…)",
+            )
+        message.value = runtime.element(self.values[name], message)
+        message.fixed = True
+
+    def __repr__(self) -> str:
+        return f"do({', '.join(self.values)})"
+
+
+@dataclass(frozen=True, eq=False)
+class Mask(Handler):
+    everywhere: Any = None
+    named: Mapping[str, Any] = field(default_factory=dict)
+
+    def process(self, message: Message, name: str, runtime: Runtime) -> None:
+        for key, value in ((name, self.named.get(name)), (None, self.everywhere)):
+            if value is None:
+                continue
+            if key is not None:
+                runtime.used.add((id(self), name))
+            mask = runtime.element(value, message, role="mask")
+            message.mask = mask if message.mask is None else message.mask & mask
+
+    def __repr__(self) -> str:
+        return f"mask({', '.join(self.named) or '…'})"
+
+
+@dataclass(frozen=True, eq=False)
+class Scale(Handler):
+    everywhere: Any = None
+    named: Mapping[str, Any] = field(default_factory=dict)
+
+    def process(self, message: Message, name: str, runtime: Runtime) -> None:
+        for key, value in ((name, self.named.get(name)), (None, self.everywhere)):
+            if value is None:
+                continue
+            if key is not None:
+                runtime.used.add((id(self), name))
+            message.scale = value if message.scale is None else message.scale * value
+
+    def __repr__(self) -> str:
+        return f"scale({', '.join(self.named) or self.everywhere})"
+
+
+@dataclass(frozen=True, eq=False)
+class Reparam(Handler):
+    """`strategies` maps names to objects with `apply(message, runtime) -> (base message, value function)`; empty: automatic."""
+
+    strategies: Mapping[str, Any] = field(default_factory=dict)
+
+    def process(self, message: Message, name: str, runtime: Runtime) -> None:
+        if message.kind != "sample" or message.value is not None or message.options.get("reparam") is not None:
+            return
+        strategy = self.strategies.get(name)
+        if strategy is not None:
+            runtime.used.add((id(self), name))
+            message.options["reparam"] = strategy
+        elif not self.strategies and runtime.non_centre_automatically(message):
+            from ppl.language.reparam import NonCentered
+
+            message.options["reparam"] = NonCentered()
+
+    def __repr__(self) -> str:
+        return f"reparam({', '.join(self.strategies)})"
+
+
+@dataclass(frozen=True, eq=False)
+class Block(Handler):
+    names: tuple[str, ...]
+
+    def process(self, message: Message, name: str, runtime: Runtime) -> None:
+        if not self.names or name in self.names:
+            runtime.used.add((id(self), name))
+            message.hidden = True
+
+    def __repr__(self) -> str:
+        return f"block({', '.join(self.names)})"
+
+
+def requested(handler: Handler) -> list[str]:
+    """The site names a handler speaks of, so that one that matches nothing can be reported."""
+    if isinstance(handler, Condition | Do):
+        return list(handler.values)
+    if isinstance(handler, Mask | Scale):
+        return list(handler.named)
+    if isinstance(handler, Reparam):
+        return list(handler.strategies)
+    return list(handler.names) if isinstance(handler, Block) else []

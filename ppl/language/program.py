@@ -1,0 +1,150 @@
+"""Programs and bound programs: what the decorators give and what calling them gives. Nothing runs here."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ppl.errors import DataError, PplError, closest
+from ppl.language.handlers import Block, Condition, Do, Handler, Mask, Reparam, Scale
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A recorded-on-demand function. Calling it with arguments gives a `Bound` program.
+
+    `kind` is "model", "guide" or "objective". `dynamic` programs are never recorded: they run on the interpreter.
+    """
+
+    function: Callable[..., Any]
+    kind: str = "model"
+    dynamic: bool = False
+
+    def __post_init__(self) -> None:
+        for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):
+            object.__setattr__(self, attribute, getattr(self.function, attribute, None))
+
+    @property
+    def name(self) -> str:
+        return getattr(self.function, "__name__", "program")
+
+    @property
+    def signature(self) -> inspect.Signature:
+        return inspect.signature(self.function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Bound:
+        try:
+            arguments = self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise DataError(
+                f"{self.name}(…): {error}",
+                expected=f"{self.name}{self.signature}",
+                edit="pass every argument of the function, by position or by name",
+            ) from None
+        arguments.apply_defaults()
+        return Bound(self, dict(arguments.arguments))
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name}{self.signature}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """A program with its arguments, and handlers that change the meaning of its sites. Every method returns a new one."""
+
+    program: Program
+    arguments: dict[str, Any] = field(default_factory=dict)
+    handlers: tuple[Handler, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.program.name
+
+    def call(self) -> Any:
+        """Run the user's function on the arguments (under whatever runtime is active)."""
+        positional, keywords = [], {}
+        for name, parameter in self.program.signature.parameters.items():
+            if name not in self.arguments:
+                continue
+            value = self.arguments[name]
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                positional.extend(value)
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                keywords.update(value)
+            elif parameter.kind is parameter.KEYWORD_ONLY:
+                keywords[name] = value
+            else:
+                positional.append(value)
+        return self.program.function(*positional, **keywords)
+
+    def _with(self, handler: Handler) -> Bound:
+        return replace(self, handlers=(*self.handlers, handler))
+
+    def condition(self, values: Mapping[str, Any] | None = None, **named: Any) -> Bound:
+        """Observe sites: `b.condition(y=y)`, or a mapping for names that are not identifiers (`{"sub/y": y}`).
+
+        A value has the site's full shape: plates first (outermost first), then scans' time, then the site's own axes. `nan`
+        elements stay latent.
+        """
+        return self._with(Condition({**(values or {}), **named}))
+
+    def do(self, values: Mapping[str, Any] | None = None, **named: Any) -> Bound:
+        """Intervene: the sites take these values and no longer depend on anything (Pearl's do-operator)."""
+        return self._with(Do({**(values or {}), **named}))
+
+    def mask(self, mask: Any = None, /, **named: Any) -> Bound:
+        """Leave elements out of the density where the mask is false; `b.mask(m)` for every site, `b.mask(y=m)` for one."""
+        return self._with(Mask(mask, named))
+
+    def scale(self, factor: Any = None, /, **named: Any) -> Bound:
+        """Multiply log densities by a factor: `b.scale(0.5)` everywhere, `b.scale(y=10.0)` at one site."""
+        return self._with(Scale(factor, named))
+
+    def reparam(self, strategies: Mapping[str, Any] | None = None, **named: Any) -> Bound:
+        """Change the coordinates of sites: `b.reparam(theta=ppl.NonCentered())`. Without arguments every location–scale site
+        whose location or scale is random is non-centred."""
+        return self._with(Reparam({**(strategies or {}), **named}))
+
+    def block(self, *names: str) -> Bound:
+        """Hide sites from the outside: they are drawn afresh, never traced, conditioned or scored."""
+        return self._with(Block(names))
+
+    def __repr__(self) -> str:
+        handlers = "".join(f".{h}" for h in self.handlers)
+        return f"<bound {self.program.kind} {self.name}{handlers}>"
+
+
+def _decorator(kind: str) -> Callable[..., Any]:
+    def decorate(function: Callable[..., Any] | None = None, *, dynamic: bool = False) -> Any:
+        if function is None:
+            return lambda f: Program(f, kind, dynamic)
+        return Program(function, kind, dynamic)
+
+    return decorate
+
+
+model = _decorator("model")
+guide = _decorator("guide")
+objective = _decorator("objective")
+
+
+def as_bound(value: Any, role: str = "a bound program") -> Bound:
+    """`value` if it is bound; otherwise an error that says how to bind it."""
+    if isinstance(value, Bound):
+        return value
+    if isinstance(value, Program):
+        arguments = ", ".join(value.signature.parameters)
+        raise PplError(
+            f"'{value.name}' is a program that has not been given its arguments",
+            expected=role,
+            found=f"the {value.kind} {value.name}{value.signature}",
+            edit=f"{value.name}({arguments})",
+        )
+    names = [k for k in ("model", "guide") if closest(k, [type(value).__name__])]
+    raise PplError(
+        f"expected {role}, got {type(value).__name__}",
+        found=repr(value)[:80],
+        edit=f"decorate the function with @ppl.{names[0] if names else 'model'} and call it with its arguments",
+    )

@@ -1,0 +1,372 @@
+"""The recorder: the runtime that turns a bound program into a Graph by running its function once on stand-ins.
+
+Plates run their body once with a symbolic index; a scan's step and a branch run once in a scope of their own (`record_regions`).
+Data stay real while the function runs, so whatever is computed from data alone is computed once and here.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from ppl.compiler.graph import Graph, Node, Plate, Type, topological
+from ppl.compiler.ops import make, make_input, plate_index, plate_slice, plate_stack
+from ppl.compiler.ops.effects import Site, effect
+from ppl.compiler.specs import take_apart
+from ppl.compiler.tracer import GuardMode
+from ppl.distributions import family_of
+from ppl.distributions.constraints import constraint_from
+from ppl.errors import Mark, PplError, RecordingError, StructureError, user_mark
+from ppl.language import checks, record_regions
+from ppl.language.handlers import Message
+from ppl.language.program import Bound
+from ppl.language.runtime import Runtime, activated
+from ppl.language.scopes import Loop, ScopedTracer
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter: its starting value, constraint and input node."""
+
+    init: torch.Tensor
+    constraint: Any
+    node: Node
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Observed data with holes: the data (holes filled with a value of the support) and the flat places of the holes."""
+
+    data: Node
+    places: Node
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded:
+    """A recorded program. `data` holds the tensors of the graph's data inputs; `returned` rebuilds the return value."""
+
+    bound: Bound
+    graph: Graph
+    data: dict[Node, torch.Tensor]
+    params: dict[str, Param] = field(default_factory=dict)
+    missing: dict[str, Missing] = field(default_factory=dict)
+    subsamples: dict[str, tuple[Node, int]] = field(default_factory=dict)
+    observed: dict[str, torch.Tensor] = field(default_factory=dict)
+    returned: Any = None
+    dtype: torch.dtype = torch.float64
+    marks: dict[str, Mark | None] = field(default_factory=dict)
+
+
+class _OtherDtype(Exception):
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+
+
+def record(bound: Bound, dtype: torch.dtype | None = None) -> Recorded:
+    """Record a bound program.
+
+    Args:
+        bound: the program and its arguments.
+        dtype: of all floating-point values; None: float64, or an nn.Module's own where one takes part.
+
+    Raises:
+        RecordingError: the function branches on, or reads out, a random value.
+        StructureError: sites, plates or regions contradict each other.
+        DataError: observed values don't fit.
+    """
+    if bound.program.dynamic:
+        raise RecordingError(
+            f"'{bound.name}' is a dynamic program: it can't be recorded",
+            expected="a program whose structure doesn't depend on random values",
+            edit="remove dynamic=True, or use a method that runs on the interpreter",
+        )
+    try:
+        return _Recorder(dtype or torch.float64, dtype is None).record(bound)
+    except _OtherDtype as other:
+        return _Recorder(other.dtype, False).record(bound)
+
+
+class _Recorder(Runtime):
+    def __init__(self, dtype: torch.dtype, flexible: bool) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.flexible = flexible
+        self.tracer = ScopedTracer(dtype)
+        self.params: dict[str, Param] = {}
+        self.missing: dict[str, Missing] = {}
+        self.subsamples: dict[str, tuple[Node, int]] = {}
+        self.observed: dict[str, torch.Tensor] = {}
+        self.marks: dict[str, Mark | None] = {}
+        self.plates: dict[str, tuple[int, Mark | None]] = {}
+
+    def record(self, bound: Bound) -> Recorded:
+        arguments = {k: self.as_data(v, k) for k, v in bound.arguments.items()}
+        prepared = Bound(bound.program, arguments, bound.handlers)
+        with warnings.catch_warnings(), activated(self, self.dtype), torch.no_grad():
+            warnings.simplefilter("ignore", UserWarning)
+            with self.tracer, GuardMode(self.tracer):
+                value = self.run(prepared)
+                if self.tracer.here.loops:
+                    self._left_open(self.tracer.here.loops[-1])
+                leaves, spec = pytree.tree_flatten(value)
+                positions = [i for i, v in enumerate(leaves) if isinstance(v, torch.Tensor)]
+                outputs = tuple(self.tracer.node(leaves[i]) for i in positions)
+        main = self.tracer.main
+        inputs = (*self.tracer.inputs, *(p.node for p in self.params.values()), *(n for n, _ in self.subsamples.values()))
+        return Recorded(
+            bound,
+            Graph(tuple(inputs), outputs, tuple(main.effects)),
+            dict(self.tracer.inputs),
+            self.params,
+            self.missing,
+            self.subsamples,
+            self.observed,
+            (leaves, spec, positions),
+            self.dtype,
+            self.marks,
+        )
+
+    def as_data(self, value: Any, name: str) -> Any:
+        """Arguments: arrays become tensors of the working dtype, declared as data under the argument's name."""
+
+        def convert(path: Any, leaf: Any) -> Any:
+            tensor = checks.as_tensor(leaf, self.dtype) if checks.is_array(leaf) else None
+            if tensor is None:
+                return leaf
+            return self.tracer.declare(tensor, name + pytree.keystr(path).replace("'", ""))
+
+        return pytree.tree_map_with_path(convert, value)
+
+    # ------------------------------------------------------------ sites
+
+    def register(self, name: str, mark: Mark | None) -> None:
+        if name in self.marks:
+            checks.duplicate(name, mark, self.marks[name])
+        self.marks[name] = mark
+        self.names.append(name)
+
+    @property
+    def context(self) -> tuple[Plate, ...]:
+        return tuple(loop.plate for loop in self.tracer.here.loops if loop.plate is not None)
+
+    def perform(self, message: Message) -> Any:
+        node = self._factor(message) if message.kind == "factor" else self._site(message)
+        self.tracer.here.effects.append(node)
+        if message.kind == "factor":
+            return None
+        return message.value if message.value is not None else self.tracer.lift(node)
+
+    def _weights(self, message: Message) -> tuple[Node | None, Any]:
+        mask = self._node(message.mask) if message.mask is not None else None
+        scale = message.scale
+        for loop in self.tracer.here.loops:
+            if loop.rescale != 1.0:
+                scale = loop.rescale if scale is None else scale * loop.rescale
+        return mask, (self._node(scale) if isinstance(scale, torch.Tensor) else scale)
+
+    def _node(self, value: Any) -> Node:
+        return self.tracer.node(value if isinstance(value, torch.Tensor) else torch.tensor(value))
+
+    def _factor(self, message: Message) -> Node:
+        weight = self._node(message.log_weight)
+        mask, scale = self._weights(message)
+        return effect("factor", Site(message.name), [weight], weight.type, self.context, mask, scale, message.mark)
+
+    def _site(self, message: Message) -> Node:
+        d = message.distribution
+        checks.check_parameters(d, message, self.tracer)
+        tensors: list[torch.Tensor] = []
+        spec = take_apart(d, tensors)
+        params = [self.tracer.node(t) for t in tensors]
+        family = family_of(d)
+        dtype = torch.int64 if family.value_dtype == "int64" else self.dtype
+        shape = tuple(d.batch_shape) + tuple(d.event_shape)
+        options = tuple(sorted((k, v) for k, v in message.options.items() if k != "reparam"))
+        if message.hidden:
+            options = (*options, ("hidden", True))
+        site = Site(message.name, spec, message.dims, message.grad, len(d.event_shape), fixed=message.fixed, options=options)
+        mask, scale = self._weights(message)
+        if message.value is not None and message.options.get("missing") is None:
+            value = self.tracer.node(message.value)
+            if message.fixed:
+                return effect("deterministic", site, [value], value.type, self.context, None, None, message.mark)
+            return effect("observe", site, [value, *params], Type(shape, dtype), self.context, mask, scale, message.mark)
+        message.value = None
+        return effect("sample", site, params, Type(shape, dtype), self.context, mask, scale, message.mark)
+
+    def element(self, value: Any, message: Message, role: str = "value") -> Any:
+        if self.tracer.is_traced(value):
+            return value
+        loops = self.tracer.here.loops
+        if role == "mask":
+            mask = checks.as_tensor(value, torch.bool)
+            self.tracer.declare(mask, f"{message.name} mask")
+            if mask.dim() < len(loops):
+                return mask
+            return self.tracer.lift(self.tracer.element(self.tracer.real(mask)))
+        d = message.distribution
+        tensor = checks.full_value(value, message, [(loop.name, loop.size) for loop in loops], self.dtype)
+        holes = checks.holes(tensor, message)
+        checks.check_support(d, tensor, holes, message, self.tracer)
+        if holes is not None:
+            tensor = torch.where(torch.isnan(tensor), checks.filler(d, self.tracer), tensor)
+        self.tracer.declare(tensor, message.name)
+        full = self.tracer.real(tensor)
+        if holes is not None:
+            self.missing[message.name] = Missing(full, self.tracer.real(self.tracer.declare(holes, f"{message.name} holes")), len(holes))
+            message.options["missing"] = len(holes)
+        self.observed[message.name] = checks.with_nan(tensor, holes)
+        return self.tracer.lift(self.tracer.element(full))
+
+    def observed_value(self, value: Any, message: Message) -> Any:
+        """A value computed from data in the program: real values are checked now, traced ones belong to one element."""
+        if isinstance(value, torch.Tensor) and self.tracer.is_traced(value):
+            return value
+        if not self.tracer.here.loops:
+            return self.element(value, message)
+        tensor = checks.as_tensor(value, self.dtype)
+        checks.check_support(message.distribution, tensor, None, message, self.tracer)
+        return tensor
+
+    def deterministic_at(self, name: str, value: Any, dims: Sequence[str], mark: Mark | None) -> Any:
+        node = self._node(value)
+        site = Site(name, dims=tuple(dims))
+        self.tracer.here.effects.append(effect("deterministic", site, [node], node.type, self.context, mark=mark))
+        return value
+
+    def score_factor(self, name: str, x: Any, score: Any) -> None:
+        self.register(self.prefix + name, user_mark(3))
+        args = [self.tracer.node(x), self._node(score)]
+        node = effect("score_factor", Site(self.prefix + name), args, args[0].type, self.context, mark=user_mark(3))
+        self.tracer.here.effects.append(node)
+
+    def non_centre_automatically(self, message: Message) -> bool:
+        from ppl.language.reparam import standardise
+
+        if standardise(message.distribution) is None:
+            return False
+        tensors: list[torch.Tensor] = []
+        take_apart(message.distribution, tensors)
+        nodes = [self.tracer.node(t) for t in tensors if self.tracer.is_traced(t)]
+        return any(n.op == "sample" or n.attr("role", "").startswith(("carry", "capture")) for n in topological(nodes))
+
+    # ------------------------------------------------------------ parameters and modules
+
+    def param(self, name: str, init: Any, constraint: Any = None) -> Any:
+        full_name = self.prefix + name
+        tensor = checks.as_tensor(init, self.dtype)
+        known = self.params.get(full_name)
+        if known is not None and known.init.shape != tensor.shape:
+            raise StructureError(
+                f"param '{full_name}' is used with two shapes",
+                where=user_mark(3),
+                expected=f"shape {tuple(known.init.shape)}",
+                found=f"shape {tuple(tensor.shape)}",
+                edit="give the second one a name of its own",
+            )
+        if known is None:
+            node = make_input(full_name, tensor.shape, tensor.dtype, (), "param")
+            rule = constraint_from(constraint) if constraint is not None else None
+            known = self.params[full_name] = Param(tensor.detach(), rule, node)
+        return self.tracer.lift(self.tracer.capture(known.node, self.tracer.main))
+
+    def module(self, name: str, module: torch.nn.Module) -> Callable[..., Any]:
+        named = list(module.named_parameters())
+        dtypes = {p.dtype for _, p in named if p.is_floating_point()}
+        if self.flexible and len(dtypes) == 1 and self.dtype not in dtypes:
+            raise _OtherDtype(dtypes.pop())
+        traced = {k: self.param(f"{name}.{k}", p) for k, p in named}
+        buffers = {k: checks.as_tensor(b, self.dtype) for k, b in module.named_buffers()}
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return torch.func.functional_call(module, {**traced, **buffers}, args, kwargs)
+
+        return call
+
+    # ------------------------------------------------------------ loops and regions
+
+    def plate(self, name: str, size: Any, subsample: int | None = None) -> PlateLoop:
+        return PlateLoop(self, name, checks.plate_size(name, size), subsample, user_mark(3))
+
+    def scan(self, name: str, step: Callable[..., Any], init: Any, xs: Any = None, length: int | None = None) -> Any:
+        return record_regions.scan(self, name, step, init, xs, length)
+
+    def switch(self, index: Any, branches: Sequence[Callable[..., Any]], args: Sequence[Any]) -> Any:
+        return record_regions.switch(self, index, branches, args)
+
+    def _left_open(self, loop: Loop) -> None:
+        raise StructureError(
+            f"plate '{loop.name}' was left by break or return",
+            expected="the body runs for every element, independently",
+            edit="let the loop end; use .mask(…) to leave elements out",
+        )
+
+
+class PlateLoop:
+    """The recorder's plate: iterating it runs the body once, with the element's symbolic number."""
+
+    def __init__(self, recorder: _Recorder, name: str, size: int, subsample: int | None, mark: Mark | None) -> None:
+        self.recorder, self.name, self.size, self.mark = recorder, name, size, mark
+        self.drawn = checks.subsample_size(name, size, subsample, mark)
+        known = recorder.plates.setdefault(name, (size, mark))
+        if known[0] != size:
+            checks.two_sizes(name, known, (size, mark))
+        if any(loop.name == name for loop in recorder.tracer.here.loops):
+            raise StructureError(f"plate '{name}' is opened inside itself", where=mark, edit="give the inner plate a name of its own")
+        depth = sum(1 for loop in recorder.tracer.here.loops if loop.plate is not None)
+        self.plate = Plate(depth, name, self.drawn)
+        self.loop: Loop | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        tracer = self.recorder.tracer
+        rescale = self.size / self.drawn if self.drawn != self.size else 1.0
+        self.loop = loop = Loop(self.name, self.drawn, self.plate, rescale=rescale)
+        tracer.here.loops.append(loop)
+        yield tracer.lift(self._index())
+        if tracer.here.loops[-1] is not loop:
+            self.recorder._left_open(tracer.here.loops[-1])
+        tracer.here.loops.pop()
+
+    def _index(self) -> Node:
+        if self.drawn == self.size:
+            return plate_index(self.plate)
+        tracer = self.recorder.tracer
+        node = make_input(self.name, (self.drawn,), torch.int64, (), "subsample")
+        self.recorder.subsamples[self.name] = (node, self.size)
+        return plate_slice(tracer.capture(node, tracer.main), self.plate)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def gather(self, value: Any) -> Any:
+        """The whole vector of a value made in the body, elements along the first axis."""
+        tracer = self.recorder.tracer
+        if self.loop is None or self.loop in tracer.here.loops:
+            raise StructureError(
+                f"{self.name}.gather(…) stands inside the plate",
+                where=user_mark(2),
+                expected="gather after the loop has ended",
+                edit="move the call behind the loop",
+            )
+
+        def stack(x: Any) -> Any:
+            if not isinstance(x, torch.Tensor):
+                return x
+            entry = tracer.table.get(id(x))
+            if entry is None:
+                return x.expand(self.drawn, *x.shape)
+            made = tracer.made_in.get(id(x), ())
+            if self.plate in entry.node.plates and self.loop not in made:
+                raise PplError(f"the value was not made in this loop over plate '{self.name}'", where=user_mark(4))
+            return tracer.lift(plate_stack(tracer.capture(entry.node, entry.scope), self.plate))
+
+        return pytree.tree_map(stack, value)
+
+
+__all__ = ["Missing", "Param", "Recorded", "make", "record"]

@@ -1,0 +1,204 @@
+"""The recorder's tracer: which values may be used where.
+
+A scope is the main program or the body of a region; a value from an enclosing scope enters a body as a captured input. A loop is an
+open plate or scan; a value that varies over a plate may be used only while that very loop is open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from ppl.compiler.graph import Node, Plate
+from ppl.compiler.ops import make, make_input, plate_index, plate_slice
+from ppl.compiler.ops.batching import move_axis
+from ppl.compiler.tracer import Entry, Tracer
+from ppl.errors import DataError, StructureError, user_mark
+
+
+@dataclass(eq=False)
+class Loop:
+    """An open plate (`plate` set) or scan (`counter` set: the step's number inside the body)."""
+
+    name: str
+    size: int
+    plate: Plate | None = None
+    counter: torch.Tensor | None = None
+    rescale: float = 1.0
+
+
+@dataclass(eq=False)
+class Scope:
+    """The main program (`parent` None) or a region's body: its inputs, what it captured, its effects in order."""
+
+    parent: Scope | None
+    label: str
+    loops: list[Loop]
+    inputs: list[Node] = field(default_factory=list)
+    captured: dict[Node, Node] = field(default_factory=dict)
+    effects: list[Node] = field(default_factory=list)
+
+    def encloses(self, other: Scope | None) -> bool:
+        while other is not None:
+            if other is self:
+                return True
+            other = other.parent
+        return False
+
+
+class ScopedTracer(Tracer):
+    """Keeps, for every traced value, the scope and the loops in which it was made."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__(self._input)
+        self.dtype = dtype
+        self.main = Scope(None, "main", [])
+        self.here = self.main
+        self.inputs: dict[Node, torch.Tensor] = {}
+        self.data_names: dict[int, str] = {}
+        self.held: list[torch.Tensor] = []
+        self.made_in: dict[int, tuple[Loop, ...]] = {}
+
+    # ------------------------------------------------------------ real tensors
+
+    def declare(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
+        """Give a data tensor its name; its values never enter the graph."""
+        self.data_names.setdefault(id(tensor), name)
+        self.held.append(tensor)
+        return tensor
+
+    def is_data(self, tensor: torch.Tensor) -> bool:
+        return id(tensor) in self.data_names
+
+    def widen(self, dtype: torch.dtype) -> torch.dtype:
+        return self.dtype if dtype.is_floating_point else dtype
+
+    def _input(self, tensor: torch.Tensor) -> Node:
+        name = self.data_names.get(id(tensor), f"c{len(self.inputs)}")
+        taken = {n.attr("name") for n in self.inputs}
+        unique, count = name, 1
+        while unique in taken:
+            unique, count = f"{name}.{count}", count + 1
+        tensor = tensor.detach()
+        if tensor.is_floating_point():
+            tensor = tensor.to(self.dtype)
+        node = make_input(unique, tensor.shape, tensor.dtype, (), "data")
+        self.inputs[node] = tensor
+        return node
+
+    def real(self, tensor: torch.Tensor) -> Node:
+        """A real tensor as an input of the main program (not captured into the current body)."""
+        entry = self.imported.get(id(tensor))
+        return entry.node if entry is not None else self._input(tensor)
+
+    # ------------------------------------------------------------ traced tensors
+
+    def scope(self) -> Scope:
+        return self.here
+
+    def lift(self, node: Node) -> torch.Tensor:
+        tensor = super().lift(node)
+        if node.plates:
+            self.made_in[id(tensor)] = tuple(self.here.loops)
+        return tensor
+
+    def enter(self, entry: Entry) -> Node:
+        if entry.node.plates:
+            self._check_plates(entry)
+        return self.capture(entry.node, entry.scope)
+
+    def node(self, tensor: torch.Tensor) -> Node:
+        node = super().node(tensor)
+        return self.capture(node, self.main) if id(tensor) not in self.table else node
+
+    def capture(self, node: Node, scope: Scope) -> Node:
+        """`node`, made in `scope`, as seen from the current scope."""
+        if scope is self.here or node.op in ("full", "constant", "plate_index"):
+            return node
+        if not scope.encloses(self.here):
+            raise StructureError(
+                f"a value made inside '{scope.label}' is used outside it",
+                where=user_mark(),
+                expected="values leave a scan or a branch only as its results",
+                edit="return the value from the step (carry, output) or from the branch",
+            )
+        chain: list[Scope] = []
+        at: Scope | None = self.here
+        while at is not None and at is not scope:
+            chain.append(at)
+            at = at.parent
+        for inner in reversed(chain):
+            known = inner.captured.get(node)
+            if known is None:
+                name = f"k{len(inner.captured)}"
+                known = make_input(name, node.shape, node.dtype, node.plates, f"capture {inner.label}")
+                inner.captured[node] = known
+            node = known
+        return node
+
+    def _check_plates(self, entry: Entry) -> None:
+        open_loops = self.here.loops
+        made_in = self.made_in.get(id(entry.tensor), ())
+        for plate in entry.node.plates:
+            born = next((loop for loop in made_in if loop.plate == plate), None)
+            if any(loop.plate == plate and (born is None or loop is born) for loop in open_loops):
+                continue
+            raise StructureError(
+                f"an element of plate '{plate.name}' is used outside it",
+                site=_site_in(entry.node),
+                where=user_mark(),
+                expected=f"one value; inside the plate there are {plate.size}, one per element",
+                found="a value that belongs to one element",
+                edit=f'{plate.name} = ppl.plate("{plate.name}", …); for j in {plate.name}: …; then {plate.name}.gather(x) after the loop',
+            )
+
+    # ------------------------------------------------------------ indexing by a plate
+
+    def take(self, x: Node, axis: int, index: Node) -> Node:
+        """x[…, index, …]: an element along the plate where the index is the plate's own."""
+        if index.op == "plate_index":
+            plate: Plate = index.attr("plate")
+            n = x.shape[axis]
+            if n < plate.size:
+                raise DataError(
+                    f"an array of {n} elements is indexed by plate '{plate.name}' of size {plate.size}",
+                    where=user_mark(),
+                    expected=f"at least {plate.size} elements along axis {axis}",
+                    found=f"shape {tuple(x.shape)}",
+                    edit=f'ppl.plate("{plate.name}", {n}), or data of length {plate.size}',
+                )
+            if plate not in x.plates:
+                front = move_axis(x, axis, 0)
+                if n > plate.size:
+                    front = make("slice", front, dim=-len(x.shape), start=0, stop=plate.size, step=1)
+                return plate_slice(front, plate)
+        return make("take", x, index, dim=axis - len(x.shape))
+
+    def element(self, full: Node) -> Node:
+        """The element of a main-program value with one leading axis per open loop."""
+        node = self.capture(full, self.main)
+        for loop in self.here.loops:
+            if loop.plate is not None:
+                node = plate_slice(node, loop.plate)
+            else:
+                assert loop.counter is not None
+                node = make("take", node, self.node(loop.counter), dim=-len(node.shape))
+        return node
+
+
+def _site_in(node: Node) -> str | None:
+    """The name of the nearest sample site above a value, for messages."""
+    seen, queue = set(), [node]
+    while queue:
+        n = queue.pop(0)
+        if n.op == "sample":
+            return n.attr("site").name
+        for a in n.nodes:
+            if a not in seen:
+                seen.add(a)
+                queue.append(a)
+    return None
+
+
+__all__ = ["Loop", "Scope", "ScopedTracer", "plate_index"]
