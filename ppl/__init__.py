@@ -12,6 +12,9 @@ _NAMES = {
     ),
     "ppl.language.reparam": ("NonCentered",),
     "ppl.language.compiled": ("compile",),
+    "ppl.inference.infer": ("infer",),
+    "ppl.inference.mcmc": ("NUTS", "HMC"),
+    "ppl.results": ("Posterior", "load_posterior"),
     "ppl.errors": ("PplError",),
 }  # fmt: skip
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}

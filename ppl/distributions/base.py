@@ -1,4 +1,6 @@
-"""What the univariate families of this room share: broadcasting, `expand`, and guards that keep gradients finite."""
+"""What the univariate families of this room share: broadcasting, `expand`, and guards that keep gradients
+finite.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ Number = float | int | Tensor
 def broadcast(*params: Number) -> tuple[Tensor, ...]:
     """Parameters as floating tensors of one shape.
 
-    Plain numbers take the dtype of the floating tensors among `params` (else the default dtype) and stay real tensors
-    while the others may be symbolic, so that a constant is still a constant in a recorded graph.
+    Plain numbers take the dtype of the floating tensors among `params` (else the default dtype) and stay real
+    tensors while the others may be symbolic, so that a constant is still a constant in a recorded graph.
 
     >>> [tuple(p.shape) for p in broadcast(0.0, torch.ones(3))]
     [(3,), (3,)]
@@ -36,7 +38,9 @@ def as_float(value: Number, like: Tensor) -> Tensor:
 
 
 def guarded(value: Tensor, inside: Tensor, safe: float) -> Tensor:
-    """`value` where `inside`, else `safe`: what to compute with, so that the untaken branch has a finite gradient."""
+    """`value` where `inside`, else `safe`: what to compute with, so that the untaken branch has a finite
+    gradient.
+    """
     return torch.where(inside, value, safe)
 
 
@@ -54,8 +58,9 @@ def open_uniform(shape: torch.Size, like: Tensor) -> Tensor:
 class Univariate(Distribution):
     """A scalar family with tensor parameters named in `fields`, in the order of the constructor.
 
-    A subclass sets `fields`, stores each parameter under its name and defines `log_prob`. If it defines `log_cdf` and
-    `log_survival` it gets `cdf`; if it defines `icdf` it gets a reparameterised sampler; otherwise it defines one.
+    A subclass sets `fields`, stores each parameter under its name and defines `log_prob`. If it defines
+    `log_cdf` and `log_survival` it gets `cdf`; if it defines `icdf` it gets a reparameterised sampler;
+    otherwise it defines one.
     """
 
     fields: ClassVar[tuple[str, ...]] = ()

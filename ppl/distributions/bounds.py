@@ -1,4 +1,6 @@
-"""Bounds that may be absent, numbers or tensors: how wrappers combine theirs with those of the family they wrap."""
+"""Bounds that may be absent, numbers or tensors: how wrappers combine theirs with those of the family they
+wrap.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,8 @@ def tighter(own: Bound, other: Bound, lower: bool) -> Bound:
     if own is None or other is None:
         return own if other is None else other
     if isinstance(own, Tensor) or isinstance(other, Tensor):
-        like = own if isinstance(own, Tensor) else other
-        a, b = (v if isinstance(v, Tensor) else torch.full_like(like, v) for v in (own, other))  # type: ignore[arg-type]
+        like: Any = own if isinstance(own, Tensor) else other
+        a, b = (v if isinstance(v, Tensor) else torch.full_like(like, v) for v in (own, other))
         return torch.maximum(a, b) if lower else torch.minimum(a, b)
     return max(own, other) if lower else min(own, other)
 
@@ -88,8 +90,14 @@ def expand_bound(bound: Bound, shape: torch.Size) -> Bound:
 def reference(d: Distribution) -> Tensor:
     """A floating parameter of `d`, which tells dtype and device; an empty tensor if it has none."""
     parts = [getattr(d, name, None) for name in d.arg_constraints]
-    parts = [p for p in parts if isinstance(p, Tensor) and p.is_floating_point()]
-    if parts:
-        return parts[0]
+    for part in parts:
+        if isinstance(part, Tensor) and part.is_floating_point():
+            return part
     inner = next((getattr(d, n) for n in ("base_dist", "component_distribution") if hasattr(d, n)), None)
     return reference(inner) if inner is not None else torch.zeros(())
+
+
+def is_discrete(d: Distribution) -> bool:
+    """Whether the values of `d` are discrete."""
+    support: Any = d.support
+    return bool(support.is_discrete)

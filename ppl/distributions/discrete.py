@@ -1,15 +1,15 @@
-"""Counts and finite integer families that torch lacks, and a multinomial of any total. Values are floats, as torch's counts."""
+"""Counts and finite integer families that torch lacks. Values are floats, as torch's counts."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.distributions as td
 from torch import Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import constraints
 
-from .base import Number, Univariate, as_float, broadcast, guarded, only, open_uniform
+from .base import Number, Univariate, as_float, guarded, only, open_uniform
 from .registry import register
 from .special import constant, log1mexp, log_diff_exp, log_iv
 from .tails import log_cdf, log_survival
@@ -19,13 +19,12 @@ __all__ = [
     "BoundedZipf",
     "DiscreteUniform",
     "DiscreteWeibull",
-    "Multinomial",
     "NegativeBinomial2",
     "Skellam",
 ]
 
 
-def _integer(x: Tensor) -> Tensor:
+def is_integer(x: Tensor) -> Tensor:
     return x == torch.floor(x)
 
 
@@ -35,7 +34,7 @@ class _Integers(constraints.Constraint):
     is_discrete = True
 
     def check(self, value: Tensor) -> Tensor:
-        return _integer(value)
+        return is_integer(value)
 
 
 integers = _Integers()
@@ -63,7 +62,7 @@ class _Count(Univariate):
     def _k(self, value: Number) -> tuple[Tensor, Tensor]:
         """Whether the value is a count, and a count."""
         x = as_float(value, self._first)
-        inside = (x >= 0) & _integer(x)
+        inside = (x >= 0) & is_integer(x)
         return inside, guarded(x, inside, 0.0)
 
 
@@ -82,7 +81,7 @@ class Skellam(Univariate):
     (1.0, 5.0)
     """
 
-    arg_constraints = {"rate1": constraints.positive, "rate2": constraints.positive}
+    arg_constraints: ClassVar[dict[str, Any]] = {"rate1": constraints.positive, "rate2": constraints.positive}
     support = integers
     fields = ("rate1", "rate2")
     rate1: Tensor
@@ -103,7 +102,7 @@ class Skellam(Univariate):
         k = as_float(value, self.rate1)
         tilt = 0.5 * k * (torch.log(self.rate1) - torch.log(self.rate2))
         log_p = tilt - self.rate1 - self.rate2 + log_iv(torch.abs(k), 2 * torch.sqrt(self.rate1 * self.rate2))
-        return only(_integer(k), log_p)
+        return only(is_integer(k), log_p)
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
         shape = self._extended_shape(sample_shape)
@@ -127,7 +126,7 @@ class BetaBinomial(Univariate):
     0.25
     """
 
-    arg_constraints = {
+    arg_constraints: ClassVar[dict[str, Any]] = {
         "total_count": constraints.nonnegative_integer,
         "concentration1": constraints.positive,
         "concentration0": constraints.positive,
@@ -139,10 +138,17 @@ class BetaBinomial(Univariate):
     concentration0: Tensor
 
     def __init__(
-        self, total_count: Number, concentration1: Number, concentration0: Number, validate_args: bool | None = None
+        self,
+        total_count: Number,
+        concentration1: Number,
+        concentration0: Number,
+        validate_args: bool | None = None,
     ):
         self._set(
-            validate_args, total_count=total_count, concentration1=concentration1, concentration0=concentration0
+            validate_args,
+            total_count=total_count,
+            concentration1=concentration1,
+            concentration0=concentration0,
         )
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
@@ -161,7 +167,7 @@ class BetaBinomial(Univariate):
     def log_prob(self, value: Number) -> Tensor:
         a, b, n = self.concentration1, self.concentration0, self.total_count
         x = as_float(value, a)
-        inside = (x >= 0) & (x <= n) & _integer(x)
+        inside = (x >= 0) & (x <= n) & is_integer(x)
         k = guarded(x, inside, 0.0)
         return only(inside, _log_choose(n, k) + _log_beta(k + a, n - k + b) - _log_beta(a, b))
 
@@ -180,7 +186,8 @@ class BetaBinomial(Univariate):
     example=lambda: [NegativeBinomial2(4.0, 2.5), NegativeBinomial2(torch.tensor([0.3, 20.0]), 0.7)],
 )
 class NegativeBinomial2(_Count):
-    """Negative binomial by mean μ and dispersion φ: variance μ + μ²/φ; P(k) = C(k + φ − 1, k) (μ/(μ+φ))^k (φ/(μ+φ))^φ.
+    """Negative binomial by mean μ and dispersion φ: variance μ + μ²/φ; P(k) = C(k + φ − 1, k) (μ/(μ+φ))^k
+    (φ/(μ+φ))^φ.
 
     Args: mean μ > 0, dispersion φ > 0 (large is near Poisson): tensors that broadcast.
     Source: Stan Functions Reference, negative binomial in its alternative parametrisation.
@@ -189,7 +196,10 @@ class NegativeBinomial2(_Count):
     6.0
     """
 
-    arg_constraints = {"mean": constraints.positive, "dispersion": constraints.positive}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "mean": constraints.positive,
+        "dispersion": constraints.positive,
+    }
     fields = ("mean", "dispersion")
     mean: Tensor = None  # type: ignore[assignment]  # shadows torch's property: the mean is a parameter
     dispersion: Tensor
@@ -229,13 +239,14 @@ class NegativeBinomial2(_Count):
 class DiscreteWeibull(_Count):
     """Discrete Weibull: P(X ≥ k) = q^(k^β), k = 0, 1, …; β = 1 is the geometric.
 
-    Args: q in (0, 1), beta > 0: tensors that broadcast. Source: Nakagawa and Osaki (1975), IEEE Trans. Reliability 24.
+    Args: q in (0, 1), beta > 0: tensors that broadcast. Source: Nakagawa and Osaki (1975), IEEE Trans.
+    Reliability 24.
 
     >>> round(DiscreteWeibull(0.5, 1.0).log_prob(torch.tensor(1.0)).exp().item(), 6)
     0.25
     """
 
-    arg_constraints = {"q": constraints.unit_interval, "beta": constraints.positive}
+    arg_constraints: ClassVar[dict[str, Any]] = {"q": constraints.unit_interval, "beta": constraints.positive}
     fields = ("q", "beta")
     q: Tensor
     beta: Tensor
@@ -265,13 +276,14 @@ class DiscreteWeibull(_Count):
 
 @register(strategies=("enum",), discrete=True, event_dim=0, example=lambda: DiscreteUniform(-2, 4))
 class DiscreteUniform(Univariate):
-    """Every integer from low to high, both included, with the same probability. The support moves with low and high.
+    """Every integer from low to high, both included, with the same probability. The support moves with low
+    and high.
 
     >>> DiscreteUniform(1, 6).mean.item()
     3.5
     """
 
-    arg_constraints = {"low": constraints.real, "high": constraints.real}
+    arg_constraints: ClassVar[dict[str, Any]] = {"low": constraints.real, "high": constraints.real}
     fields = ("low", "high")
     has_enumerate_support = True
     low: Tensor
@@ -294,7 +306,7 @@ class DiscreteUniform(Univariate):
 
     def log_prob(self, value: Number) -> Tensor:
         x = as_float(value, self.low)
-        return only((x >= self.low) & (x <= self.high) & _integer(x), -torch.log(self.high - self.low + 1))
+        return only((x >= self.low) & (x <= self.high) & is_integer(x), -torch.log(self.high - self.low + 1))
 
     def log_cdf(self, value: Number) -> Tensor:
         n = self.high - self.low + 1
@@ -321,7 +333,7 @@ class BoundedZipf(Univariate):
     0.6667
     """
 
-    arg_constraints = {"exponent": constraints.real}
+    arg_constraints: ClassVar[dict[str, Any]] = {"exponent": constraints.real}
     fields = ("exponent",)
     has_enumerate_support = True
     exponent: Tensor
@@ -344,7 +356,7 @@ class BoundedZipf(Univariate):
 
     def log_prob(self, value: Number) -> Tensor:
         x = as_float(value, self.exponent)
-        inside = (x >= 1) & (x <= self.n) & _integer(x)
+        inside = (x >= 1) & (x <= self.n) & is_integer(x)
         top = self._logits[..., 0]
         return only(inside, top - self.exponent * torch.log(guarded(x, inside, 1.0)))
 
@@ -354,78 +366,3 @@ class BoundedZipf(Univariate):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         return _enumerated(self, torch.ones_like(self.exponent), self.n, expand)
-
-
-@register(
-    strategies=("score",),
-    also=(td.Multinomial,),
-    example=lambda: [Multinomial(4, torch.tensor([0.2, 0.5, 0.3])), Multinomial(torch.tensor([2, 5]), logits=torch.zeros(2, 3))],
-)
-class Multinomial(Distribution):
-    """Multinomial of any total: the counts in a value fix the total, P(x) = (Σ x)! / Π x_k! · Π p_k^(x_k).
-
-    Args: total_count (integer or tensor of the batch shape; used for sampling and moments), probs or logits of shape
-    (…, K). A value whose counts don't sum to `total_count` is not refused: its density is that of its own total.
-
-    >>> Multinomial(3, torch.tensor([0.5, 0.5])).log_prob(torch.tensor([1.0, 1.0])).exp().item()
-    0.5
-    """
-
-    arg_constraints = {"probs": constraints.simplex, "logits": constraints.real_vector}
-
-    def __init__(
-        self, total_count: Any = 1, probs: Any = None, logits: Any = None, validate_args: bool | None = None
-    ):
-        self._categorical = td.Categorical(probs=probs, logits=logits, validate_args=False)
-        p = self._categorical._param
-        total = as_float(total_count, p)
-        shape = torch.broadcast_shapes(total.shape, p.shape[:-1])
-        self.total_count = total.expand(shape)
-        self._categorical = self._categorical.expand(shape)
-        super().__init__(shape, p.shape[-1:], validate_args=validate_args)
-
-    @property
-    def probs(self) -> Tensor:
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Tensor:
-        return self._categorical.logits
-
-    @constraints.dependent_property(is_discrete=True, event_dim=1)
-    def support(self) -> Any:
-        return constraints.independent(constraints.nonnegative_integer, 1)
-
-    @property
-    def mean(self) -> Tensor:
-        return self.total_count.unsqueeze(-1) * self.probs
-
-    @property
-    def variance(self) -> Tensor:
-        return self.mean * (1 - self.probs)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> Multinomial:
-        shape = torch.Size(batch_shape)
-        logits = self.logits.expand(shape + self.event_shape)
-        return type(self)(self.total_count.expand(shape), logits=logits, validate_args=False)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        x = as_float(value, self.logits)
-        # A zero count of an impossible category contributes 0, not 0 · (−∞).
-        logits = torch.where((x == 0) & (self.logits < -1e30), 0.0, self.logits)
-        inside = ((x >= 0) & _integer(x)).all(-1)
-        x = torch.where(inside.unsqueeze(-1), x, 0.0)
-        return only(inside, torch.lgamma(x.sum(-1) + 1) - torch.lgamma(x + 1).sum(-1) + (x * logits).sum(-1))
-
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        shape = self._extended_shape(sample_shape)
-        with torch.no_grad():
-            # One binomial a category of what remains: exact for totals that differ across the batch.
-            p = self.probs.expand(shape)
-            left, mass = self.total_count.expand(shape[:-1]), torch.ones_like(p[..., 0])
-            counts = []
-            for k in range(shape[-1] - 1):
-                n = torch.binomial(left, (p[..., k] / mass).clamp(0.0, 1.0).nan_to_num(0.0))
-                counts.append(n)
-                left, mass = left - n, (mass - p[..., k]).clamp_min(0.0)
-            return torch.stack([*counts, left], -1)

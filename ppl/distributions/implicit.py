@@ -11,12 +11,15 @@ import torch
 from torch import Tensor
 
 
-def with_implicit_gradient(x: Tensor, cdf: Callable[[Tensor], Tensor], log_prob: Callable[[Tensor], Tensor]) -> Tensor:
+def with_implicit_gradient(
+    x: Tensor, cdf: Callable[[Tensor], Tensor], log_prob: Callable[[Tensor], Tensor]
+) -> Tensor:
     """The draws `x` with the gradient −∂F/∂θ / p attached.
 
     >>> rate = torch.tensor(2.0, requires_grad=True)
     >>> x = torch.tensor(3.0)
-    >>> y = with_implicit_gradient(x, lambda v: 1 - torch.exp(-rate * v), lambda v: torch.log(rate) - rate * v)
+    >>> y = with_implicit_gradient(x, lambda v: 1 - torch.exp(-rate * v), lambda v: torch.log(rate) - rate *
+    v)
     >>> y.backward(); round(rate.grad.item(), 4)
     -1.5
     """
@@ -38,14 +41,18 @@ def invert(
 ) -> Tensor:
     """The smallest x in [low, high] with F(x) ≥ u, to rounding; compares in whichever tail is the smaller.
 
-    Bisection on y = asinh(x), sped up by Newton steps that stay in the bracket where a continuous `log_prob` is given.
+    Bisection on y = asinh(x), sped up by Newton steps that stay in the bracket where a continuous `log_prob`
+    is given.
 
     >>> d = torch.distributions.Normal(0.0, 1.0)
     >>> round(invert(lambda x: d.cdf(x).log(), lambda x: d.cdf(-x).log(), torch.tensor(0.975)).item(), 2)
     1.96
     """
     reach = 690.0 if u.dtype == torch.float64 else 85.0
-    a, b = (torch.asinh(torch.as_tensor(v, dtype=u.dtype, device=u.device)).clamp(-reach, reach) for v in (low, high))
+    a, b = (
+        torch.asinh(torch.as_tensor(v, dtype=u.dtype, device=u.device)).clamp(-reach, reach)
+        for v in (low, high)
+    )
     a, b = a.expand(u.shape).clone(), b.expand(u.shape).clone()
     left, log_u, log_v = u < 0.5, torch.log(u), torch.log1p(-u)
     tiny = 4 * torch.finfo(u.dtype).eps
@@ -62,7 +69,8 @@ def invert(
         if log_prob is None or step % 8 == 7:
             y = middle
             continue
-        # d tail / dy = ± p(x) / tail probability · cosh y; overshoot a little so that the bracket closes from both sides.
+        # d tail / dy = ± p(x) / tail probability · cosh y; overshoot a little so that the bracket closes from
+        # both sides.
         move = gap * torch.exp(tail - log_prob(x)) / torch.cosh(y)
         newton = y - move - torch.sign(move) * tiny * (1 + torch.abs(y))
         y = torch.where((newton > a) & (newton < b), newton, middle)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -41,13 +41,23 @@ class Flat(Distribution):
     Real()
     """
 
-    arg_constraints: dict[str, Any] = {}
+    arg_constraints: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, lower: Bound = -torch.inf, upper: Bound = torch.inf, validate_args: bool | None = None):
+    def __init__(
+        self, lower: Bound = -torch.inf, upper: Bound = torch.inf, validate_args: bool | None = None
+    ):
         self.lower, self.upper = present(lower), present(upper)
-        if isinstance(self.lower, float | int) and isinstance(self.upper, float | int) and not self.lower < self.upper:
-            raise ParameterError("Flat: empty interval", expected="lower < upper", found=f"({lower}, {upper})")
-        super().__init__(torch.broadcast_shapes(shape_of(lower), shape_of(upper)), validate_args=validate_args)
+        if (
+            isinstance(self.lower, float | int)
+            and isinstance(self.upper, float | int)
+            and not self.lower < self.upper
+        ):
+            raise ParameterError(
+                "Flat: empty interval", expected="lower < upper", found=f"({lower}, {upper})"
+            )
+        super().__init__(
+            torch.broadcast_shapes(shape_of(lower), shape_of(upper)), validate_args=validate_args
+        )
 
     @property
     def support(self) -> Any:  # type: ignore[override]
@@ -90,7 +100,14 @@ def _of_restricted(d: Any, family: Family) -> Family:
     if d.truncated is not None:
         base = family_of(d.truncated)
         return Family(
-            family.name, family.cls, 0, base.discrete, base.finite, base.strategies, has_cdf=True, has_icdf=True
+            family.name,
+            family.cls,
+            0,
+            base.discrete,
+            base.finite,
+            base.strategies,
+            has_cdf=True,
+            has_icdf=True,
         )
     base = family_of(d.base_dist)
     return Family(family.name, family.cls, len(d.event_shape), base.discrete, False, (), proper=False)
@@ -110,17 +127,18 @@ def _of_restricted(d: Any, family: Family) -> Family:
 class Restricted(Distribution):
     """`d` on a smaller support: p(x) ∝ p_d(x) where the constraint holds, 0 elsewhere.
 
-    For an interval of a univariate family with a known cdf the constant is included (it is `Truncated` then, and
-    `.normalized` is True); otherwise it is left out, `.normalized` is False, and densities compare only while the
-    parameters of `d` are constants.
+    For an interval of a univariate family with a known cdf the constant is included (it is `Truncated` then,
+    and `.normalized` is True); otherwise it is left out, `.normalized` is False, and densities compare only
+    while the parameters of `d` are constants.
 
     Args:
-        d: a distribution. If the constraint is about vectors, the last batch axis of a univariate `d` becomes the event.
-        support: a constraint, a pair (low, high) with None for no bound, or a name such as "positive", "unit",
-            "ordered", "positive_ordered".
+        d: a distribution. If the constraint is about vectors, the last batch axis of a univariate `d` becomes
+            the event.
+        support: a constraint, a pair (low, high) with None for no bound, or a name such as "positive",
+            "unit", "ordered", "positive_ordered".
 
-    Draws come by rejection. Errors: ParameterError if the constraint needs more axes than `d` has; MethodError if 10,000
-    rounds of rejection don't fill a sample.
+    Draws come by rejection. Errors: ParameterError if the constraint needs more axes than `d` has;
+    MethodError if 10,000 rounds of rejection don't fill a sample.
 
     >>> d = Restricted(torch.distributions.Normal(torch.zeros(3), 1.0), "ordered")
     >>> d.event_shape, d.normalized
@@ -129,7 +147,7 @@ class Restricted(Distribution):
     True
     """
 
-    arg_constraints: dict[str, Any] = {}
+    arg_constraints: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, d: Distribution, support: Any, validate_args: bool | None = None):
         constraint = constraint_from(support)
@@ -194,7 +212,9 @@ class Restricted(Distribution):
 
     def _whole(self) -> Truncated:
         if self.truncated is None:
-            raise MethodError(f"Restricted: the cdf of {type(self.base_dist).__name__} on this support is not known")
+            raise MethodError(
+                f"Restricted: the cdf of {type(self.base_dist).__name__} on this support is not known"
+            )
         return self.truncated
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch.distributions import Distribution, constraints
 
 from ..errors import ParameterError
 from .base import as_float
-from .bounds import of_support, reference
+from .bounds import is_discrete, of_support, reference
 from .registry import Family, family_of, register
 from .special import log1mexp
 from .tails import has_cdf
@@ -22,19 +22,24 @@ __all__ = ["Hurdle", "ZeroInflated"]
 class _ExtraZeros(Distribution):
     """`d` and a gate: the probability of a zero that does not come from `d`, by value or by log-odds."""
 
-    arg_constraints: dict[str, Any] = {}
+    arg_constraints: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, d: Distribution, gate: Any = None, gate_logits: Any = None, validate_args: bool | None = None):
+    def __init__(
+        self, d: Distribution, gate: Any = None, gate_logits: Any = None, validate_args: bool | None = None
+    ):
         if (gate is None) == (gate_logits is None):
-            raise ParameterError(f"{type(self).__name__} takes either gate or gate_logits", edit="ZeroInflated(d, gate=0.2)")
+            raise ParameterError(
+                f"{type(self).__name__} takes either gate or gate_logits", edit="ZeroInflated(d, gate=0.2)"
+            )
         if len(d.event_shape):
             raise ParameterError(
-                f"{type(self).__name__} takes a univariate family", found=f"event shape {tuple(d.event_shape)}"
+                f"{type(self).__name__} takes a univariate family",
+                found=f"event shape {tuple(d.event_shape)}",
             )
         param = as_float(gate if gate is not None else gate_logits, reference(d))
         shape = torch.broadcast_shapes(d.batch_shape, param.shape)
         self.base_dist = d.expand(shape) if d.batch_shape != shape else d
-        self.discrete = bool(d.support.is_discrete)
+        self.discrete = is_discrete(d)
         if gate is not None:
             self.gate = param.expand(shape)
             self.arg_constraints = {"gate": constraints.unit_interval}
@@ -83,7 +88,16 @@ class _ExtraZeros(Distribution):
 def _of_extra_zeros(d: Any, family: Family) -> Family:
     base = family_of(d.base_dist)
     score = ("score",) if "score" in base.strategies else ()
-    return Family(family.name, family.cls, 0, d.discrete, False, score, value_dtype=base.value_dtype, atoms=not d.discrete)
+    return Family(
+        family.name,
+        family.cls,
+        0,
+        d.discrete,
+        False,
+        score,
+        value_dtype=base.value_dtype,
+        atoms=not d.discrete,
+    )
 
 
 @register(
@@ -93,7 +107,9 @@ def _of_extra_zeros(d: Any, family: Family) -> Family:
     instance=_of_extra_zeros,
     example=lambda: [
         ZeroInflated(torch.distributions.Poisson(3.0), 0.3),
-        ZeroInflated(torch.distributions.Poisson(torch.tensor([1.0, 9.0])), gate_logits=torch.tensor([-1.0, 2.0])),
+        ZeroInflated(
+            torch.distributions.Poisson(torch.tensor([1.0, 9.0])), gate_logits=torch.tensor([-1.0, 2.0])
+        ),
     ],
 )
 class ZeroInflated(_ExtraZeros):
@@ -141,7 +157,8 @@ class ZeroInflated(_ExtraZeros):
     ],
 )
 class Hurdle(_ExtraZeros):
-    """Zero with probability `gate`, else `d` given that it is not zero: p(x) = (1 − gate) p_d(x) / (1 − p_d(0)), x ≠ 0.
+    """Zero with probability `gate`, else `d` given that it is not zero: p(x) = (1 − gate) p_d(x) / (1 −
+    p_d(0)), x ≠ 0.
 
     Args: as `ZeroInflated`. Source: Mullahy (1986), J. Econometrics 33.
 

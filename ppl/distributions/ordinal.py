@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,11 +18,16 @@ __all__ = ["OrderedLogistic", "OrderedProbit"]
 class _Ordinal(Distribution):
     """P(y = k) = F(c_{k+1} − η) − F(c_k − η) with c_0 = −∞, c_K = ∞; subclasses give log F."""
 
-    arg_constraints = {"predictor": constraints.real, "cutpoints": constraints.real_vector}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "predictor": constraints.real,
+        "cutpoints": constraints.real_vector,
+    }
     has_enumerate_support = True
 
     def __init__(self, predictor: Number, cutpoints: Tensor, validate_args: bool | None = None):
-        predictor = predictor if isinstance(predictor, Tensor) else torch.tensor(predictor, dtype=cutpoints.dtype)
+        predictor = (
+            predictor if isinstance(predictor, Tensor) else torch.tensor(predictor, dtype=cutpoints.dtype)
+        )
         shape = torch.broadcast_shapes(predictor.shape, cutpoints.shape[:-1])
         self.predictor = broadcast(predictor)[0].expand(shape)
         self.cutpoints = broadcast(cutpoints)[0].expand(shape + cutpoints.shape[-1:])
@@ -88,14 +93,18 @@ class _Ordinal(Distribution):
 
 
 def _example(cls: type) -> list[Distribution]:
-    return [cls(0.3, torch.tensor([-1.0, 0.5, 2.0])), cls(torch.tensor([0.0, 3.0]), torch.tensor([-0.5, 0.5]))]
+    return [
+        cls(0.3, torch.tensor([-1.0, 0.5, 2.0])),
+        cls(torch.tensor([0.0, 3.0]), torch.tensor([-0.5, 0.5])),
+    ]
 
 
 @register(strategies=("enum", "score", "mvd"), value_dtype="int64", example=lambda: _example(OrderedLogistic))
 class OrderedLogistic(_Ordinal):
     """Ordered logistic (proportional odds): P(y ≤ k) = logit⁻¹(c_{k+1} − η).
 
-    Args: predictor η (batch shape), cutpoints c of shape (…, K − 1), increasing. Values are 0 … K − 1 (int64).
+    Args: predictor η (batch shape), cutpoints c of shape (…, K − 1), increasing. Values are 0 … K − 1
+    (int64).
     Source: McCullagh (1980), J. R. Stat. Soc. B 42.
 
     >>> d = OrderedLogistic(0.0, torch.tensor([0.0]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 class _Positive(Univariate):
-    support = constraints.positive
+    support: Any = constraints.positive
     has_rsample = True
 
     def _inside(self, value: Number) -> tuple[Tensor, Tensor]:
@@ -45,7 +45,7 @@ class HalfStudentT(_Positive):
     0.3183
     """
 
-    arg_constraints = {"df": constraints.positive, "scale": constraints.positive}
+    arg_constraints: ClassVar[dict[str, Any]] = {"df": constraints.positive, "scale": constraints.positive}
     support = constraints.nonnegative
     fields = ("df", "scale")
     df: Tensor
@@ -98,7 +98,10 @@ class InverseGaussian(_Positive):
     2.0
     """
 
-    arg_constraints = {"mean": constraints.positive, "concentration": constraints.positive}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "mean": constraints.positive,
+        "concentration": constraints.positive,
+    }
     fields = ("mean", "concentration")
     mean: Tensor = None  # type: ignore[assignment]  # shadows torch's property: the mean is a parameter
     concentration: Tensor
@@ -153,7 +156,7 @@ class LogLogistic(_Positive):
     0.5
     """
 
-    arg_constraints = {"scale": constraints.positive, "shape": constraints.positive}
+    arg_constraints: ClassVar[dict[str, Any]] = {"scale": constraints.positive, "shape": constraints.positive}
     fields = ("scale", "shape")
     scale: Tensor
     shape: Tensor
@@ -192,7 +195,9 @@ class LogLogistic(_Positive):
         return self.scale * torch.exp(torch.logit(value) / self.shape)
 
 
-@register(strategies=("reparam", "score"), example=lambda: [Rice(1.5, 0.8), Rice(torch.tensor([0.1, 20.0]), 2.0)])
+@register(
+    strategies=("reparam", "score"), example=lambda: [Rice(1.5, 0.8), Rice(torch.tensor([0.1, 20.0]), 2.0)]
+)
 class Rice(_Positive):
     """Rice: the length of a plane normal vector of standard deviation s whose mean lies ν from the origin;
     p(x) = x/s² exp(−(x² + ν²)/(2 s²)) I₀(x ν / s²). Source: Rice (1945), Bell Syst. Tech. J. 24.
@@ -203,7 +208,7 @@ class Rice(_Positive):
     GreaterThan(lower_bound=0.0)
     """
 
-    arg_constraints = {"nu": constraints.nonnegative, "scale": constraints.positive}
+    arg_constraints: ClassVar[dict[str, Any]] = {"nu": constraints.nonnegative, "scale": constraints.positive}
     fields = ("nu", "scale")
     nu: Tensor
     scale: Tensor

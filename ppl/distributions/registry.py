@@ -1,7 +1,9 @@
-"""What inference must know about a family and cannot read off a sample: strategies for gradients, cdf, dtype, standard form.
+"""What inference must know about a family and cannot read off a sample: strategies for gradients, cdf, dtype,
+standard form.
 
-A family is registered beside its class, so that adding one touches a single file. Classes nobody registered (a user's own)
-are described from what they say of themselves: `support`, `has_rsample`, `has_enumerate_support`, `cdf`, `icdf`.
+A family is registered beside its class, so that adding one touches a single file. Classes nobody registered
+(a user's own) are described from what they say of themselves: `support`, `has_rsample`,
+`has_enumerate_support`, `cdf`, `icdf`.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import torch.distributions as td
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -19,8 +20,8 @@ from .tails import has_cdf, has_icdf
 __all__ = ["STRATEGIES", "Family", "families", "family_of", "register"]
 
 STRATEGIES = ("reparam", "implicit", "rejection", "score", "enum", "mvd", "icdf")
-"""Gradient strategies: pathwise; implicit and acceptance–rejection reparametrisation; score function; summation over a
-finite support; measure-valued derivative; pathwise through the inverse cdf."""
+"""Gradient strategies: pathwise; implicit and acceptance–rejection reparametrisation; score function;
+summation over a finite support; measure-valued derivative; pathwise through the inverse cdf."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,15 @@ class Family:
         event_dim: number of axes of one value (for a wrapper, of the instance asked about).
         discrete: whether values are discrete.
         finite: whether `enumerate_support` lists all values.
-        strategies: gradient strategies the family admits, the best first (from `STRATEGIES`). "score" is absent where
-            the support moves with a parameter.
-        location_scale: names of the parameters of x = loc + scale · eps with eps of the same family at (0, 1), or None.
+        strategies: gradient strategies the family admits, the best first (from `STRATEGIES`). "score" is
+            absent where the support moves with a parameter.
+        location_scale: names of the parameters of x = loc + scale · eps with eps of the same family at (0,
+            1), or None.
         has_cdf, has_icdf: whether `tails.log_cdf` and `icdf` are known.
         value_dtype: "float" or "int64", what `sample()` returns.
         example: makes one small instance or a list of them, for tests and documentation.
-        atoms: whether a continuous value has points of positive probability (censored, zero-inflated, Delta): such a
-            site can be observed, but gradient-based samplers can't move it.
+        atoms: whether a continuous value has points of positive probability (censored, zero-inflated, Delta):
+            such a site can be observed, but gradient-based samplers can't move it.
         proper: whether it is a probability distribution, so that it can be sampled and integrates to 1.
     """
 
@@ -80,15 +82,16 @@ def register(
     also: Sequence[type] = (),
     **facts: Any,
 ) -> Any:
-    """Enters a family: `register(Family(…))`, `register(cls, strategies=…, …)` or as a decorator `@register(…)`.
+    """Enters a family: `register(Family(…))`, `register(cls, strategies=…, …)` or as a decorator
+    `@register(…)`.
 
-    Facts left out are derived from the class. `instance` refines the entry for one distribution (wrappers); `also`
-    names further classes that share it (torch's class of the same name).
+    Facts left out are derived from the class. `instance` refines the entry for one distribution (wrappers);
+    `also` names further classes that share it (torch's class of the same name).
 
     Errors: ValueError for an unknown strategy or a name already taken by another class.
 
     >>> @register(strategies=("score",), discrete=False, event_dim=0)
-    ... class Toy(td.Distribution): ...
+    ... class Toy(Distribution): ...
     >>> family_of(Toy).name, family_of(Toy).strategies
     ('Toy', ('score',))
     >>> del _FAMILIES["Toy"]
@@ -107,10 +110,18 @@ def register(
         family = replace(known, strategies=tuple(strategies), example=example, **facts)
     unknown = set(family.strategies) - set(STRATEGIES)
     if unknown:
-        raise ValueError(f"{family.name}: unknown strategies {sorted(unknown)}; known: {', '.join(STRATEGIES)}")
+        raise ValueError(
+            f"{family.name}: unknown strategies {sorted(unknown)}; known: {', '.join(STRATEGIES)}"
+        )
     taken = _FAMILIES.get(family.name)
-    if taken is not None and taken.cls is not family.cls and taken.cls.__qualname__ != family.cls.__qualname__:
-        raise ValueError(f"two families named {family.name}: {taken.cls.__module__} and {family.cls.__module__}")
+    if (
+        taken is not None
+        and taken.cls is not family.cls
+        and taken.cls.__qualname__ != family.cls.__qualname__
+    ):
+        raise ValueError(
+            f"two families named {family.name}: {taken.cls.__module__} and {family.cls.__module__}"
+        )
     _FAMILIES[family.name] = family
     for cls in (family.cls, *also):
         _BY_CLASS[cls] = family
@@ -131,10 +142,10 @@ def families() -> tuple[Family, ...]:
 def family_of(d: Distribution | type) -> Family:
     """The facts about a distribution or a class; never looks at the values of tensors.
 
-    An unregistered class is described from its own attributes. It does not inherit the entry of a registered base, whose
-    density it may have changed.
+    An unregistered class is described from its own attributes. It does not inherit the entry of a registered
+    base, whose density it may have changed.
 
-    >>> family_of(td.Normal(0.0, 1.0)).location_scale
+    >>> family_of(torch.distributions.Normal(0.0, 1.0)).location_scale
     ('loc', 'scale')
     """
     cls = d if isinstance(d, type) else type(d)
@@ -180,7 +191,9 @@ def _support_fact(d: Any, fact: str, default: Any) -> Any:
 
 
 def _support_may_move(d: Any) -> bool:
-    """Whether the support may depend on a parameter, where the score function is biased; of a class, when unsure, yes."""
+    """Whether the support may depend on a parameter, where the score function is biased; of a class, when
+    unsure, yes.
+    """
     support = getattr(d, "support", None)
     if isinstance(d, type):
         return isinstance(support, property)

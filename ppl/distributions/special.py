@@ -1,8 +1,9 @@
-"""Special functions torch lacks, in torch operations: traceable, differentiable in every argument, accurate in the tails.
+"""Special functions torch lacks, in torch operations: traceable, differentiable in every argument, accurate
+in the tails.
 
-The incomplete gamma and beta functions and the tails of unimodal densities are computed in log space by double-exponential
-quadrature (Takahasi and Mori 1974) with fixed nodes: a few vectorised operations, no loop, and gradients that torch's own
-`gammainc` does not have.
+The incomplete gamma and beta functions and the tails of unimodal densities are computed in log space by
+double-exponential quadrature (Takahasi and Mori 1974) with fixed nodes: a few vectorised operations, no loop,
+and gradients that torch's own `gammainc` does not have.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ LOG_2 = math.log(2.0)
 
 
 def constant(table: Tensor, like: Tensor) -> Tensor:
-    """A fixed table in the dtype of `like`; it follows `like` to an accelerator but stays real beside symbolic tensors."""
+    """A fixed table in the dtype of `like`; it follows `like` to an accelerator but stays real beside
+    symbolic tensors.
+    """
     table = table.to(like.dtype)
     return table.to(like.device) if like.is_cuda else table
 
@@ -70,7 +73,8 @@ _LOG_U, _U, _LOG_WU = _unit_interval(1 / 32, 6.1)
 def log_integral_above(log_f: Callable[[Tensor], Tensor], x: Tensor, scale: Tensor) -> Tensor:
     """log ∫_x^∞ exp(log_f(t)) dt for a density that falls beyond x over lengths of about `scale`.
 
-    `log_f` must broadcast against a new last axis of nodes. Right to 1e-10 for scales wrong by a factor of a hundred.
+    `log_f` must broadcast against a new last axis of nodes. Right to 1e-10 for scales wrong by a factor of a
+    hundred.
     """
     s = scale.unsqueeze(-1) * constant(_S, x)
     return torch.logsumexp(log_f(x.unsqueeze(-1) + s) + constant(_LOG_WS, x), -1) + torch.log(scale)
@@ -123,7 +127,8 @@ def log_gammaincc(a: Tensor, x: Tensor) -> Tensor:
 
 
 def log_betainc(a: Tensor, b: Tensor, x: Tensor, complement: Tensor | None = None) -> Tensor:
-    """log I_x(a, b), the regularised incomplete beta function; `complement` is 1 − x where it is known more exactly.
+    """log I_x(a, b), the regularised incomplete beta function; `complement` is 1 − x where it is known more
+    exactly.
 
     >>> round(log_betainc(torch.tensor(1.0), torch.tensor(1.0), torch.tensor(0.25)).exp().item(), 6)
     0.25
@@ -170,8 +175,8 @@ _SWITCH = 40.0
 def log_iv(order: Tensor, x: Tensor) -> Tensor:
     """log I_v(x), the modified Bessel function of the first kind, v ≥ 0, x > 0.
 
-    Power series (all terms positive, summed in log space) for v² + x² < 1600, Debye's uniform expansion beyond
-    (Abramowitz and Stegun 9.6.10 and 9.7.7); relative error of I below 1e-11.
+    Power series (all terms positive, summed in log space) for v² + x² < 1600, Debye's uniform expansion
+    beyond (Abramowitz and Stegun 9.6.10 and 9.7.7); relative error of I below 1e-11.
 
     >>> round(log_iv(torch.tensor(0.0), torch.tensor(1.0)).item(), 4)
     0.2359

@@ -1,7 +1,8 @@
-"""log F and log(1 − F) of any univariate family, accurate far in both tails: what truncation, censoring and survival need.
+"""log F and log(1 − F) of any univariate family, accurate far in both tails: what truncation, censoring and
+survival need.
 
-A family of ours brings methods `log_cdf` and `log_survival`; for torch's families the formulas stand here, one
-`_formula` each. Anything else with a `cdf` falls back to its logarithm.
+A family of ours brings methods `log_cdf` and `log_survival`; for torch's families the formulas stand here,
+one `_formula` each. Anything else with a `cdf` falls back to its logarithm.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ from torch.distributions import Distribution
 
 from ..errors import MethodError
 from .base import Univariate
-from .special import LOG_2, constant, log1mexp, log_betainc, log_diff_exp, log_gammainc, log_gammaincc, log_integral_above
+from .special import (
+    LOG_2,
+    constant,
+    log1mexp,
+    log_betainc,
+    log_diff_exp,
+    log_gammainc,
+    log_gammaincc,
+    log_integral_above,
+)
 
 __all__ = ["has_cdf", "has_icdf", "log_cdf", "log_interval", "log_survival"]
 
@@ -54,12 +64,16 @@ def has_cdf(d: Distribution | type) -> bool:
             return has_cdf(d.component_distribution)
         if isinstance(d, td.TransformedDistribution) and _find(cls) is _transformed:
             return has_cdf(d.base_dist) and all(t.bijective and not t.domain.event_dim for t in d.transforms)
-    if hasattr(cls, "log_cdf") or _find(cls) not in (None, _transformed):
+    if _own_tails(cls) or _find(cls) not in (None, _transformed):
         return True
     if cls.__module__.startswith("torch.distributions") and issubclass(cls, td.TransformedDistribution):
         return not isinstance(cls.support, property) and getattr(cls.support, "event_dim", 1) == 0
     inherited = (Distribution.cdf, td.TransformedDistribution.cdf, Univariate.cdf)
     return getattr(cls, "cdf", Distribution.cdf) not in inherited
+
+
+def _own_tails(cls: type) -> bool:
+    return hasattr(cls, "log_cdf") and hasattr(cls, "log_survival")
 
 
 def has_icdf(cls: type) -> bool:
@@ -69,7 +83,7 @@ def has_icdf(cls: type) -> bool:
 
 
 def _pair(d: Distribution, x: Tensor) -> Pair:
-    if hasattr(d, "log_cdf"):
+    if _own_tails(type(d)):
         return d.log_cdf(x), d.log_survival(x)  # type: ignore[attr-defined]
     f = _find(type(d))
     if f is not None:

@@ -16,7 +16,6 @@ from torch.distributions import (
     Dirichlet,
     Exponential,
     Gamma,
-    GeneralizedPareto,
     Gumbel,
     HalfCauchy,
     HalfNormal,
@@ -26,7 +25,6 @@ from torch.distributions import (
     Laplace,
     LogisticNormal,
     LogNormal,
-    MixtureSameFamily,
     NegativeBinomial,
     Normal,
     Pareto,
@@ -50,7 +48,6 @@ __all__ = [
     "Dirichlet",
     "Exponential",
     "Gamma",
-    "GeneralizedPareto",
     "Gumbel",
     "HalfCauchy",
     "HalfNormal",
@@ -60,7 +57,6 @@ __all__ = [
     "Laplace",
     "LogNormal",
     "LogisticNormal",
-    "MixtureSameFamily",
     "NegativeBinomial",
     "Normal",
     "Pareto",
@@ -88,13 +84,17 @@ register(
 )
 register(Cauchy, strategies=PATH, location_scale=LOC_SCALE, example=lambda: Cauchy(0.5, 2.0))
 register(Laplace, strategies=PATH, location_scale=LOC_SCALE, example=lambda: Laplace(0.5, 2.0))
-register(Gumbel, strategies=PATH, location_scale=LOC_SCALE, has_icdf=True, example=lambda: Gumbel(0.5, 2.0))
+register(
+    Gumbel, strategies=PATH, location_scale=LOC_SCALE, has_icdf=True, example=lambda: Gumbel(t(0.5), t(2.0))
+)
 
 # The positive half line; scale families have a location of zero, so they have no location_scale entry.
 register(HalfNormal, strategies=PATH, example=lambda: HalfNormal(2.0))
 register(HalfCauchy, strategies=PATH, example=lambda: HalfCauchy(2.0))
 register(
-    Exponential, strategies=("reparam", "icdf", "score", "mvd"), example=lambda: [Exponential(0.5), Exponential(t(1.0, 4.0))]
+    Exponential,
+    strategies=("reparam", "icdf", "score", "mvd"),
+    example=lambda: [Exponential(0.5), Exponential(t(1.0, 4.0))],
 )
 register(
     Gamma,
@@ -104,15 +104,16 @@ register(
 register(Chi2, strategies=("implicit", "reparam", "rejection", "score"), example=lambda: Chi2(5.0))
 register(InverseGamma, strategies=IMPLICIT, example=lambda: InverseGamma(3.0, 2.0))
 register(LogNormal, strategies=PATH, has_icdf=True, example=lambda: LogNormal(0.2, 0.6))
-register(Weibull, strategies=("reparam", "icdf", "score", "mvd"), has_icdf=True, example=lambda: Weibull(2.0, 1.5))
+register(
+    Weibull, strategies=("reparam", "icdf", "score", "mvd"), has_icdf=True, example=lambda: Weibull(2.0, 1.5)
+)
 # The support starts at a parameter: no score.
 register(
-    Pareto, strategies=("reparam", "icdf"), has_cdf=True, has_icdf=True, example=lambda: Pareto(t(1.5), t(3.0))
-)
-register(
-    GeneralizedPareto,
+    Pareto,
     strategies=("reparam", "icdf"),
-    example=lambda: [GeneralizedPareto(t(0.5), t(2.0), t(0.3)), GeneralizedPareto(t(0.0), t(1.0), t(-0.4))],
+    has_cdf=True,
+    has_icdf=True,
+    example=lambda: Pareto(t(1.5), t(3.0)),
 )
 
 # Intervals
@@ -121,22 +122,35 @@ register(Beta, strategies=IMPLICIT, example=lambda: [Beta(2.0, 3.5), Beta(t(0.7,
 register(Kumaraswamy, strategies=PATH, has_icdf=True, example=lambda: Kumaraswamy(t(2.0), t(3.0)))
 
 # Counts and categories
-register(Bernoulli, strategies=("enum", "score", "mvd"), example=lambda: [Bernoulli(0.3), Bernoulli(logits=t(-2.0, 1.0))])
+register(
+    Bernoulli,
+    strategies=("enum", "score", "mvd"),
+    example=lambda: [Bernoulli(0.3), Bernoulli(logits=t(-2.0, 1.0))],
+)
 register(
     Categorical,
     strategies=("enum", "score", "mvd"),
     value_dtype="int64",
-    example=lambda: [Categorical(t(0.2, 0.5, 0.3)), Categorical(logits=torch.tensor([[0.1, 2.0], [3.0, -1.0]]))],
+    example=lambda: [
+        Categorical(t(0.2, 0.5, 0.3)),
+        Categorical(logits=torch.tensor([[0.1, 2.0], [3.0, -1.0]])),
+    ],
 )
-register(Binomial, strategies=("enum", "score"), example=lambda: [Binomial(6, t(0.3)), Binomial(9, logits=t(1.0))])
+register(
+    Binomial, strategies=("enum", "score"), example=lambda: [Binomial(6, t(0.3)), Binomial(9, logits=t(1.0))]
+)
 register(Poisson, strategies=("score", "mvd"), example=lambda: [Poisson(3.5), Poisson(t(0.4, 12.0))])
 register(
-    NegativeBinomial, strategies=("score",), example=lambda: [NegativeBinomial(2.5, t(0.4)), NegativeBinomial(4.0, logits=t(0.2))]
+    NegativeBinomial,
+    strategies=("score",),
+    example=lambda: [NegativeBinomial(2.5, t(0.4)), NegativeBinomial(4.0, logits=t(0.2))],
 )
 
 # Vectors (matrices and the rest are registered beside our own in their group files)
 register(Dirichlet, strategies=("implicit", "reparam", "score"), example=lambda: Dirichlet(t(1.5, 2.0, 3.0)))
-register(LogisticNormal, strategies=("reparam", "score"), example=lambda: LogisticNormal(t(0.0, 0.5), t(1.0, 0.7)))
+register(
+    LogisticNormal, strategies=("reparam", "score"), example=lambda: LogisticNormal(t(0.0, 0.5), t(1.0, 0.7))
+)
 
 
 # Wrappers: the entry of an instance is made from its parts.
@@ -165,28 +179,12 @@ def _of_transformed(d: Any, family: Family) -> Family:
         event_dim=len(d.event_shape),
         discrete=base.discrete,
         finite=False,
-        # With parameters in the transforms the base's score is not the score: `support` shows a moving end only.
+        # With parameters in the transforms the base's score is not the score: `support` shows a moving end
+        # only.
         strategies=tuple(s for s in keep if s != "score"),
         has_cdf=has_cdf(d),
         atoms=base.atoms,
         proper=base.proper,
-    )
-
-
-def _of_mixture(d: Any, family: Family) -> Family:
-    part = registry.family_of(d.component_distribution)
-    score = ("score",) if "score" in part.strategies else ()
-    return Family(
-        family.name,
-        family.cls,
-        event_dim=len(d.event_shape),
-        discrete=part.discrete,
-        finite=False,
-        strategies=score,
-        has_cdf=has_cdf(d),
-        value_dtype=part.value_dtype,
-        atoms=part.atoms,
-        proper=part.proper,
     )
 
 
@@ -205,13 +203,4 @@ register(
     event_dim=0,
     instance=_of_transformed,
     example=lambda: TransformedDistribution(Normal(0.0, 1.0), [td.SigmoidTransform()]),
-)
-register(
-    MixtureSameFamily,
-    strategies=("score",),
-    discrete=False,
-    event_dim=0,
-    has_cdf=True,
-    instance=_of_mixture,
-    example=lambda: MixtureSameFamily(Categorical(t(0.3, 0.7)), Normal(t(-1.0, 2.0), t(0.5, 1.0))),
 )

@@ -1,7 +1,7 @@
 """torch's families whose own versions read tensor values while they are built or evaluated, made recordable.
 
-Each is a thin subclass under torch's name with torch's constructor: same meaning, no read-outs, and a density that is
-minus infinity or has a finite gradient where torch's has not.
+Each is a thin subclass under torch's name with torch's constructor: same meaning, no read-outs, and a density
+that is minus infinity or has a finite gradient where torch's has not.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import torch.distributions as td
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from .base import Number, as_float, broadcast
+from .base import Number, as_float, broadcast, only, open_uniform
 from .registry import register
-from .special import LOG_2
+from .special import LOG_2, log1mexp
 
 __all__ = [
     "ContinuousBernoulli",
@@ -59,7 +59,6 @@ class StudentT(td.StudentT):
 
     def __init__(self, df: Number, loc: Number = 0.0, scale: Number = 1.0, validate_args: bool | None = None):
         self.df, self.loc, self.scale = broadcast(df, loc, scale)
-        self._chi2 = td.Chi2(self.df, validate_args=False)
         Distribution.__init__(self, self.df.shape, validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
@@ -67,6 +66,12 @@ class StudentT(td.StudentT):
         return _rebuilt(
             self, df=self.df.expand(shape), loc=self.loc.expand(shape), scale=self.scale.expand(shape)
         )
+
+    @property
+    def _chi2(self) -> td.Chi2:  # type: ignore[override]
+        # Made for sampling only: its constructor makes constants on the parameter's device, which a recording
+        # would lose.
+        return td.Chi2(self.df, validate_args=False)
 
     @property
     def mean(self) -> Tensor:
@@ -154,7 +159,7 @@ class Geometric(td.Geometric):
     also=(td.ContinuousBernoulli,),
 )
 class ContinuousBernoulli(td.ContinuousBernoulli):
-    """Continuous Bernoulli: as torch's, recordable.
+    """Continuous Bernoulli p(x) ∝ λ^x (1 − λ)^(1−x), as torch's, recordable, and with gradients at λ = ½ too.
 
     >>> ContinuousBernoulli(0.2).support
     Interval(lower_bound=0.0, upper_bound=1.0)
@@ -168,7 +173,7 @@ class ContinuousBernoulli(td.ContinuousBernoulli):
         validate_args: bool | None = None,
     ):
         # torch looks at the values whenever `validate_args` is given at all; probs are clamped either way.
-        super().__init__(probs=probs, logits=logits, lims=lims, validate_args=None if validate_args else None)
+        super().__init__(probs=probs, logits=logits, lims=lims)
         if validate_args is not None:
             self._validate_args = validate_args
 
@@ -176,6 +181,49 @@ class ContinuousBernoulli(td.ContinuousBernoulli):
         shape = torch.Size(batch_shape)
         params = {k: v.expand(shape) for k, v in _by_probs_or_logits(self).items()}
         return _rebuilt(self, **params, lims=self._lims)
+
+    def _split(self) -> tuple[Tensor, Tensor]:
+        """Whether the logit l is near 0, where the law is near uniform and e^l − 1 loses digits, and an l
+        that is not.
+        """
+        near = torch.abs(self.logits) < 1e-3
+        return near, torch.where(near, 1.0, self.logits)
+
+    def log_prob(self, value: Number) -> Tensor:
+        """x l + log(l / (e^l − 1)), with its series near l = 0."""
+        near, logit = self._split()
+        x, small = as_float(value, self.logits), torch.where(near, self.logits, 0.0)
+        # log(l / (e^l − 1)) = log|l| − log|1 − e^(−|l|)| − max(l, 0)
+        far = torch.log(torch.abs(logit)) - log1mexp(torch.abs(logit)) - logit.clamp_min(0.0)
+        constant = torch.where(near, small * (-0.5 - small / 24 + small**3 / 2880), far)
+        return only((x >= 0) & (x <= 1), x * self.logits + constant)
+
+    def cdf(self, value: Tensor) -> Tensor:
+        near, logit = self._split()
+        x = as_float(value, logit).clamp(0.0, 1.0)
+        small = torch.where(near, self.logits, 0.0)
+        # Written with e^(−|l|), so that nothing overflows.
+        a = torch.abs(logit)
+        falling = torch.expm1(-a * x) / torch.expm1(-a)
+        rising = torch.exp(-a * (1 - x)) * falling
+        series = x + 0.5 * small * x * (x - 1) * (1 + small * (2 * x - 1) / 6)
+        return torch.where(near, series, torch.where(logit > 0, rising, falling))
+
+    def icdf(self, value: Tensor) -> Tensor:
+        near, logit = self._split()
+        small = torch.where(near, self.logits, 0.0)
+        a = torch.abs(logit)
+        p = torch.where(logit > 0, 1 - value, value)
+        falling = -torch.log1p(p * torch.expm1(-a)) / a
+        series = value + 0.5 * small * value * (1 - value) * (1 + small * (1 - 2 * value) / 3)
+        return torch.where(near, series, torch.where(logit > 0, 1 - falling, falling))
+
+    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:
+        return self.icdf(open_uniform(self._extended_shape(sample_shape), self.logits))
+
+    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
+        with torch.no_grad():
+            return self.rsample(sample_shape)
 
 
 def _one_hot(d: Any, probs: Any, logits: Any, validate_args: bool | None) -> None:
@@ -232,7 +280,8 @@ class OneHotCategoricalStraightThrough(td.OneHotCategoricalStraightThrough):
     example=lambda: LogitRelaxedBernoulli(torch.tensor(0.7), probs=torch.tensor(0.3)),
 )
 class LogitRelaxedBernoulli(td.relaxed_bernoulli.LogitRelaxedBernoulli):
-    """The logit of a relaxed Bernoulli: a logistic with location logits/temperature; temperature may be batched.
+    """The logit of a relaxed Bernoulli: a logistic with location logits/temperature; temperature may be
+    batched.
 
     >>> LogitRelaxedBernoulli(torch.tensor(0.7), probs=torch.tensor(0.3)).support
     Real()
@@ -261,7 +310,9 @@ class RelaxedBernoulli(td.RelaxedBernoulli):
     Interval(lower_bound=0.0, upper_bound=1.0)
     """
 
-    def __init__(self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
+    def __init__(
+        self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ):
         (t,) = broadcast(temperature)
         base = LogitRelaxedBernoulli(t, probs=probs, logits=logits, validate_args=False)
         td.TransformedDistribution.__init__(self, base, td.SigmoidTransform(), validate_args=validate_args)
@@ -277,13 +328,16 @@ class RelaxedBernoulli(td.RelaxedBernoulli):
     proper=False,
 )
 class ExpRelaxedCategorical(td.relaxed_categorical.ExpRelaxedCategorical):
-    """Logarithm of a relaxed one-hot: its values lie on a surface (log-sum-exp 0), so it has no density on R^K.
+    """Logarithm of a relaxed one-hot: its values lie on a surface (log-sum-exp 0), so it has no density on
+    R^K.
 
     >>> ExpRelaxedCategorical(torch.tensor(0.7), probs=torch.ones(3)).event_shape
     torch.Size([3])
     """
 
-    def __init__(self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
+    def __init__(
+        self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ):
         (self.temperature,) = broadcast(temperature)
         _one_hot(self, probs, logits, validate_args)
 
@@ -303,7 +357,9 @@ class RelaxedOneHotCategorical(td.RelaxedOneHotCategorical):
     torch.Size([3])
     """
 
-    def __init__(self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
+    def __init__(
+        self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
+    ):
         base = ExpRelaxedCategorical(temperature, probs, logits, validate_args=False)
         td.TransformedDistribution.__init__(self, base, td.ExpTransform(), validate_args=validate_args)
 
@@ -318,7 +374,8 @@ class RelaxedOneHotCategorical(td.RelaxedOneHotCategorical):
     also=(td.VonMises,),
 )
 class VonMises(td.VonMises):
-    """Von Mises on the circle; the density is exp(κ cos(x − μ)) / (2π I₀(κ)), exact to rounding where torch's is to 1e-7.
+    """Von Mises on the circle; the density is exp(κ cos(x − μ)) / (2π I₀(κ)), exact to rounding where torch's
+    is to 1e-7.
 
     The support is [−π, π]: on the whole line, which torch states, the density would integrate to infinity.
 
@@ -326,7 +383,7 @@ class VonMises(td.VonMises):
     Interval(lower_bound=-3.141592653589793, upper_bound=3.141592653589793)
     """
 
-    support = constraints.interval(-math.pi, math.pi)
+    support = constraints.interval(-math.pi, math.pi)  # type: ignore[assignment]
 
     def __init__(self, loc: Number, concentration: Number, validate_args: bool | None = None):
         self.loc, self.concentration = broadcast(loc, concentration)

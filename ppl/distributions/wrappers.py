@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -34,9 +34,11 @@ ROUNDS = 64
 class _Bounded(Distribution):
     """A univariate `d` with bounds; None, a number or a tensor each."""
 
-    arg_constraints: dict[str, Any] = {}
+    arg_constraints: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, d: Distribution, low: Bound = None, high: Bound = None, validate_args: bool | None = None):
+    def __init__(
+        self, d: Distribution, low: Bound = None, high: Bound = None, validate_args: bool | None = None
+    ):
         if len(d.event_shape):
             raise ParameterError(
                 f"{type(self).__name__} takes a univariate family",
@@ -46,11 +48,13 @@ class _Bounded(Distribution):
             )
         low, high = present(low), present(high)
         if isinstance(low, float | int) and isinstance(high, float | int) and not low < high:
-            raise ParameterError(f"{type(self).__name__}: empty interval", expected="low < high", found=f"({low}, {high})")
+            raise ParameterError(
+                f"{type(self).__name__}: empty interval", expected="low < high", found=f"({low}, {high})"
+            )
         shape = torch.broadcast_shapes(d.batch_shape, shape_of(low), shape_of(high))
         self.base_dist = d.expand(shape) if d.batch_shape != shape else d
         self.low, self.high = expand_bound(low, shape), expand_bound(high, shape)
-        support = d.support
+        support: Any = d.support
         self.discrete = bool(support.is_discrete)
         own_low, own_high = of_support(support)
         self._edges = tighter(self.low, own_low, True), tighter(self.high, own_high, False)
@@ -115,7 +119,17 @@ def _of_truncated(d: Any, family: Family) -> Family:
     finite = bool(d.has_enumerate_support)
     first = (("enum",) if finite else ()) if d.discrete else ("implicit",)
     name, cls = family.name, family.cls
-    return Family(name, cls, 0, d.discrete, finite, first + score, has_cdf=True, has_icdf=True, value_dtype=base.value_dtype)
+    return Family(
+        name,
+        cls,
+        0,
+        d.discrete,
+        finite,
+        first + score,
+        has_cdf=True,
+        has_icdf=True,
+        value_dtype=base.value_dtype,
+    )
 
 
 @register(
@@ -130,7 +144,8 @@ def _of_truncated(d: Any, family: Family) -> Family:
 class Truncated(_Bounded):
     """`d` conditioned on low ≤ X ≤ high: p(x) / P(low ≤ X ≤ high) inside, 0 outside.
 
-    The constant is taken in whichever tail the interval lies in, so truncation 40 standard deviations out is exact.
+    The constant is taken in whichever tail the interval lies in, so truncation 40 standard deviations out is
+    exact.
 
     Args:
         d: a univariate distribution with a known cdf (a discrete one over a range of numbers needs none).
@@ -145,7 +160,9 @@ class Truncated(_Bounded):
     0.7979
     """
 
-    def __init__(self, d: Distribution, low: Bound = None, high: Bound = None, validate_args: bool | None = None):
+    def __init__(
+        self, d: Distribution, low: Bound = None, high: Bound = None, validate_args: bool | None = None
+    ):
         super().__init__(d, low, high, validate_args)
         self._summed = self._static_range() is not None and not has_cdf(d)
         if not self._summed:
@@ -172,7 +189,9 @@ class Truncated(_Bounded):
         return log_interval(self.base_dist, self._below(self._cut_low), self._tensor(self._cut_high))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        inside, x = self._place(value if isinstance(value, Tensor) else self._tensor(value))  # type: ignore[arg-type]
+        given = value if isinstance(value, Tensor) else self._tensor(value)
+        assert given is not None
+        inside, x = self._place(given)
         return torch.where(inside, self.base_dist.log_prob(x) - self._log_mass(), -torch.inf)
 
     def log_cdf(self, value: Tensor) -> Tensor:
@@ -183,7 +202,9 @@ class Truncated(_Bounded):
         else:
             part = log_interval(self.base_dist, self._below(self._cut_low), x)
         high = self._edges[1]
-        outside = torch.full_like(part, -torch.inf) if high is None else torch.where(value > high, 0.0, -torch.inf)
+        outside = (
+            torch.full_like(part, -torch.inf) if high is None else torch.where(value > high, 0.0, -torch.inf)
+        )
         return torch.where(inside, (part - self._log_mass()).clamp_max(0.0), outside)
 
     def log_survival(self, value: Tensor) -> Tensor:
@@ -247,7 +268,16 @@ class Truncated(_Bounded):
 def _of_censored(d: Any, family: Family) -> Family:
     base, static = family_of(d.base_dist), not any(isinstance(b, Tensor) for b in (d.low, d.high))
     score = ("score",) if static and "score" in base.strategies else ()
-    return Family(family.name, family.cls, 0, d.discrete, False, score, value_dtype=base.value_dtype, atoms=not d.discrete)
+    return Family(
+        family.name,
+        family.cls,
+        0,
+        d.discrete,
+        False,
+        score,
+        value_dtype=base.value_dtype,
+        atoms=not d.discrete,
+    )
 
 
 @register(
@@ -271,7 +301,9 @@ class Censored(_Bounded):
     0.5
     """
 
-    def __init__(self, d: Distribution, low: Bound = None, high: Bound = None, validate_args: bool | None = None):
+    def __init__(
+        self, d: Distribution, low: Bound = None, high: Bound = None, validate_args: bool | None = None
+    ):
         super().__init__(d, low, high, validate_args)
         _need_cdf(d, "Censored")
 
@@ -284,16 +316,23 @@ class Censored(_Bounded):
         if low is not None:
             log_p = torch.where(x <= low, log_cdf(d, low), log_p)
         if high is not None:
-            log_p = torch.where(x >= high, log_survival(d, torch.ceil(high) - 1 if self.discrete else high), log_p)
+            log_p = torch.where(
+                x >= high, log_survival(d, torch.ceil(high) - 1 if self.discrete else high), log_p
+            )
         return torch.where(inside, log_p, -torch.inf)
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
         with torch.no_grad():
-            return torch.clamp(self.base_dist.sample(sample_shape), self._tensor(self.low), self._tensor(self.high))
+            return torch.clamp(
+                self.base_dist.sample(sample_shape), self._tensor(self.low), self._tensor(self.high)
+            )
 
 
 def _truncated_examples() -> list[Distribution]:
-    normal, gamma = torch.distributions.Normal(0.5, 2.0), torch.distributions.Gamma(torch.tensor([0.8, 5.0]), 1.5)
+    normal, gamma = (
+        torch.distributions.Normal(0.5, 2.0),
+        torch.distributions.Gamma(torch.tensor([0.8, 5.0]), 1.5),
+    )
     return [
         Truncated(normal, -1.0, 2.0),
         Truncated(normal, low=torch.tensor([0.0, 15.0])),
@@ -306,5 +345,3 @@ def _truncated_examples() -> list[Distribution]:
 def _censored_examples() -> list[Distribution]:
     normal = torch.distributions.Normal(0.5, 2.0)
     return [Censored(normal, -1.0, 2.0), Censored(torch.distributions.Poisson(3.0), 1, 6)]
-
-

@@ -50,15 +50,24 @@ class Compiled:
         self.recorded: Recorded = record(bound, dtype)
         self.engine, self.engine_reason = engine_named(engine, self.recorded.graph, device)
         self.layouts = layouts(self.recorded.graph)
-        self.parts = self._parts()
-        self.dim = self.parts[-1].stop if self.parts else 0
-        self.x = make_input("x", (self.dim,), self.recorded.dtype, (), "flat")
         self._cache: dict[Any, Any] = {}
 
     # ------------------------------------------------------------ layout
 
-    def _parts(self) -> list[Part]:
-        parts, start = [], 0
+    @functools.cached_property
+    def dim(self) -> int:
+        """The number of unconstrained coordinates."""
+        return self.parts[-1].stop if self.parts else 0
+
+    @functools.cached_property
+    def x(self) -> Node:
+        return make_input("x", (self.dim,), self.recorded.dtype, (), "flat")
+
+    @functools.cached_property
+    def parts(self) -> list[Part]:
+        """Where each latent site lives in x."""
+        parts: list[Part] = []
+        start = 0
         for layout in self.layouts:
             missing = self.recorded.missing.get(layout.name)
             if layout.discrete:
@@ -137,13 +146,21 @@ class Compiled:
         outputs = {name: node for (_, name), node in parts.items()}
         for part in self.parts:
             if part.missing is not None:
-                outputs[part.name] = make("index", reshape(outputs[part.name], (-1 if 0 in outputs[part.name].shape else _numel(outputs[part.name]),)), part.missing.places, positions=(0,))
+                flat = reshape(outputs[part.name], (_numel(outputs[part.name]),))
+                outputs[part.name] = make("index", flat, part.missing.places, positions=(0,))
         return self._finish(Graph((self.x, *self.recorded.graph.inputs), tuple(outputs.values()), names=tuple(outputs)))
 
     @functools.cached_property
     def pointwise_graph(self) -> Graph:
         """Pointwise log densities of the observed sites."""
         parts, _ = self._read(Lowering(self._policy, frozenset({"log_density"}), total=False))
+        outputs = {name: node for (_, name), node in parts.items()}
+        return self._finish(Graph((self.x, *self.recorded.graph.inputs), tuple(outputs.values()), names=tuple(outputs)))
+
+    @functools.cached_property
+    def sites_graph(self) -> Graph:
+        """The log density of every site, elementwise."""
+        parts, _ = self._read(Lowering(self._policy, frozenset({"site"}), total=False))
         outputs = {name: node for (_, name), node in parts.items()}
         return self._finish(Graph((self.x, *self.recorded.graph.inputs), tuple(outputs.values()), names=tuple(outputs)))
 
@@ -162,12 +179,10 @@ class Compiled:
                 node = inline(_elementwise(part)[1], [held])[0]
             pieces.append(reshape(node, (part.stop - part.start,)))
         out = make("cat", *pieces, dim=-1) if len(pieces) > 1 else pieces[0]
-        return self._finish(Graph((*values.values(), *self.recorded.graph.inputs), (out,)), folding=False)
+        return self._finish(Graph((*values.values(), *self.recorded.graph.inputs), (out,)))
 
-    def _finish(self, graph: Graph, folding: bool = True) -> Graph:
-        if "simplify" in self.passes:
-            graph = simplify(graph)
-        return graph
+    def _finish(self, graph: Graph) -> Graph:
+        return simplify(graph) if "simplify" in self.passes else graph
 
     # ------------------------------------------------------------ running
 
@@ -187,20 +202,13 @@ class Compiled:
             if batch is not None:
                 plate = Plate(-1, "batch", batch)
                 graph = add_plate(graph, flat, plate)
-                physical = vectorise(graph, (plate,)) if which != "values_graph" and which != "pointwise_graph" else vectorise(graph, (plate,))
+                physical = vectorise(graph, (plate,))
             else:
                 physical = vectorise(graph)
-            rest = [self._constant(n, data) for n in graph.inputs if n.attr("role") not in ("flat", "value")]
+            rest = [constant_input(self.recorded, n, data, self.device) for n in graph.inputs if n.attr("role") not in ("flat", "value")]
             program = self.engine.compile(physical, self.device)
             self._cache[key] = lambda *xs: program(*xs, *rest)
         return self._cache[key]
-
-    def _constant(self, node: Node, data: Mapping[Node, torch.Tensor]) -> torch.Tensor:
-        if node in data:
-            return data[node]
-        if node.attr("role") == "param":
-            return self.recorded.params[node.attr("name")].init.to(self.device)
-        return torch.arange(node.shape[0], device=self.device)
 
     def _call(self, which: str, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if x.shape[-1:] != (self.dim,) or x.dim() > 2:
@@ -251,6 +259,15 @@ class Compiled:
         from ppl.language.explain import explain
 
         return explain(self)
+
+
+def constant_input(recorded: Recorded, node: Node, data: Mapping[Node, torch.Tensor], device: str) -> torch.Tensor:
+    """The tensor of an input that isn't a site: data, a param's starting value, the first elements of a subsample."""
+    if node in data:
+        return data[node]
+    if node.attr("role") == "param":
+        return recorded.params[node.attr("name")].init.to(device)
+    return torch.arange(node.shape[0], device=device)
 
 
 class _Inverse(Lowering):

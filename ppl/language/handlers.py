@@ -21,6 +21,7 @@ class Message:
 
     `kind` is "sample" or "factor". `value` is None for a random choice; with a value the site is observed, or fixed when
     `fixed` (do). `partial` marks a value with missing (nan) elements. `mask` and `scale` accumulate. `name` is the full address.
+    `derived` marks the base of a reparametrised site, on which masks and scales for all sites have acted already.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Message:
     observed: bool = False
     fixed: bool = False
     hidden: bool = False
+    derived: bool = False
     mask: Any = None
     scale: Any = None
     dims: tuple[str, ...] = ()
@@ -56,6 +58,7 @@ class Condition(Handler):
         runtime.used.add((id(self), name))
         if message.kind != "sample":
             return
+        _visible(message, name, self)
         if message.fixed:
             raise DataError(
                 "data are given for a site that do() has fixed",
@@ -91,6 +94,7 @@ class Do(Handler):
         runtime.used.add((id(self), name))
         if message.kind != "sample":
             return
+        _visible(message, name, self)
         if message.observed:
             raise DataError(
                 "do() names a site that is observed",
@@ -114,7 +118,7 @@ class Mask(Handler):
 
     def process(self, message: Message, name: str, runtime: Runtime) -> None:
         for key, value in ((name, self.named.get(name)), (None, self.everywhere)):
-            if value is None:
+            if value is None or (key is None and message.derived):
                 continue
             if key is not None:
                 runtime.used.add((id(self), name))
@@ -132,11 +136,12 @@ class Scale(Handler):
 
     def process(self, message: Message, name: str, runtime: Runtime) -> None:
         for key, value in ((name, self.named.get(name)), (None, self.everywhere)):
-            if value is None:
+            if value is None or (key is None and message.derived):
                 continue
             if key is not None:
                 runtime.used.add((id(self), name))
-            message.scale = value if message.scale is None else message.scale * value
+            factor = runtime.element(value, message, role="scale") if getattr(value, "ndim", 0) else value
+            message.scale = factor if message.scale is None else message.scale * factor
 
     def __repr__(self) -> str:
         return f"scale({', '.join(self.named) or self.everywhere})"
@@ -175,6 +180,18 @@ class Block(Handler):
 
     def __repr__(self) -> str:
         return f"block({', '.join(self.names)})"
+
+
+def _visible(message: Message, name: str, handler: Handler) -> None:
+    if message.hidden:
+        raise DataError(
+            "a value is given for a site that block() hides",
+            site=message.name,
+            where=message.mark,
+            expected="values for visible sites",
+            found=repr(handler),
+            edit=f"remove {name}=…, or give it before .block(…)",
+        )
 
 
 def requested(handler: Handler) -> list[str]:

@@ -121,7 +121,7 @@ class Runtime:
             if message.name.startswith(prefix):
                 handler.process(message, message.name[len(prefix) :], self)
         strategy = message.options.pop("reparam", None)
-        if strategy is not None:
+        if strategy is not None and message.value is None:  # data that arrive later undo it
             return self._reparametrised(message, strategy)
         return self.perform(message)
 
@@ -130,9 +130,9 @@ class Runtime:
         inner = Message(
             "sample", message.name + suffix, base, mask=message.mask, scale=message.scale, mark=message.mark, grad=message.grad
         )
-        inner.dims = message.dims
+        inner.dims, inner.hidden, inner.derived = message.dims, message.hidden, True
         value = rebuild(self._send(inner))
-        return self.deterministic_at(message.name, value, message.dims, message.mark)
+        return value if message.hidden else self.deterministic_at(message.name, value, message.dims, message.mark)
 
     def _check_distribution(self, message: Message) -> None:
         if isinstance(message.distribution, Distribution):

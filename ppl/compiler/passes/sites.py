@@ -16,7 +16,7 @@ import torch
 
 from ppl.compiler import specs
 from ppl.compiler.graph import Graph, Node, Plate, Type, bodies, inline, substitute
-from ppl.compiler.ops import Scan, full, item, make, make_input, plate_slice, plate_stack, plate_sum, scan, switch
+from ppl.compiler.ops import Scan, full, item, make, make_input, plate_index, plate_slice, plate_stack, plate_sum, scan, switch
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.ops.pointwise import add, mul, where
@@ -108,6 +108,7 @@ class Lowering:
     keep: frozenset[str] = frozenset()
     total: bool = True
     redraw: bool = False  # observed sites become draws (for predictions)
+    batch: Plate | None = None  # every draw is made once per element of this plate
 
     def run(self, graph: Graph, supplies: Mapping[str, Node]) -> tuple[Reading, tuple[Node, ...], tuple[Node, ...]]:
         """(what was collected, remaining effects, outputs) of a program whose sites' elements are `supplies`."""
@@ -162,7 +163,7 @@ class Lowering:
     def _observe(self, e: Effect, inner: tuple[Plate, ...], reading: Reading, hidden: bool) -> list[Node]:
         assert e.value is not None
         if self.redraw:
-            drawn = e.replaced(kind="sample", value=None, mask=None, scale=None)
+            drawn = self._drawn(e, kind="sample", value=None)
             self._keep(reading, "value", e.name, drawn, inner)
             return [drawn]
         if not hidden:
@@ -189,7 +190,7 @@ class Lowering:
                 edit=f"fix it with .do({e.name}=…), or don't block it",
             )
         if mode == "draw":
-            drawn = e.node
+            drawn = self._drawn(e)
             memo[original] = drawn
             if not hidden:
                 self._keep(reading, "value", e.name, drawn, inner)
@@ -206,16 +207,21 @@ class Lowering:
         self._keep(reading, "value", e.name, x, inner)
         return []
 
+    def _drawn(self, e: Effect, **changes: object) -> Node:
+        context = e.context if self.batch is None else (self.batch, *e.context)
+        return e.replaced(mask=None, scale=None, context=context, **changes)
+
     # ------------------------------------------------------------ densities
 
     def _score(self, e: Effect, x: Node, inner: tuple[Plate, ...], reading: Reading) -> None:
-        if not self.total and "log_density" not in self.keep:
+        if not self.total and not self.keep & {"log_density", "site"}:
             return
         lp = specs.log_density(e.site.spec, e.params, x)
         if e.mask is not None:
             lp = where(e.mask, lp, 0.0)
-        if "log_density" in self.keep and e.node.op == "observe":
+        if e.node.op == "observe":
             self._keep(reading, "log_density", e.name, lp, inner)
+        self._keep(reading, "site", e.name, lp, inner)
         self._add(reading, e, lp, inner, masked=True)
 
     def _add(self, reading: Reading, e: Effect, term: Node, inner: tuple[Plate, ...], masked: bool = False) -> None:
@@ -265,6 +271,7 @@ class Lowering:
         renewed = substitute(node.nodes, memo)
         s = Scan.of(scan(node.attr("body"), *_split(node, renewed), node.attr("length"), node.attr("reverse"), node.attr("name")))
         names, values, plates = self._inner_supplies(node, supplies, outer)
+        plates = tuple(p for p in plates if p != self.batch)
         k = len(s.init)
         n_ys = len(s.body.outputs) - k
         inputs = list(s.body.inputs)
@@ -283,7 +290,11 @@ class Lowering:
             tuple(effects),
         )
         zero = full(0.0, (), torch.get_default_dtype())
-        new = scan(body, [*s.init, zero], [*s.xs, *values], s.consts, s.length, s.reverse, s.name)
+        consts = list(s.consts)
+        if self.batch is not None:
+            consts.append(plate_index(self.batch))
+            body = replace(body, inputs=(*body.inputs, make_input("batch", (), torch.int64, (self.batch,), "const")))
+        new = scan(body, [*s.init, zero], [*s.xs, *values], consts, s.length, s.reverse, s.name)
         new.mark = node.mark
         for i in range(len(node.outs or ())):
             shift = 0 if i < k else (1 if i < k + n_ys else 1 + len(keys))
@@ -296,7 +307,8 @@ class Lowering:
     ) -> list[Node]:
         index, *operands = substitute(node.nodes, memo)
         names, values, plates = self._inner_supplies(node, supplies, outer)
-        everything = [*operands, *values]
+        plates = tuple(p for p in plates if p != self.batch)
+        everything = [*operands, *values, *([plate_index(self.batch)] if self.batch is not None else [])]
         typed = switch(node.attr("branches"), index, operands).attr("branches")
         results = []
         for branch in typed:
@@ -315,7 +327,8 @@ class Lowering:
         for branch, extra, inner, effects, outs in results:
             total = inner.total if isinstance(inner.total, Node) else full(inner.total, (), torch.get_default_dtype())
             parts = [inner.parts.get(key) or _absent(shapes[key]) for key in keys]
-            graphs.append(Graph((*branch.inputs, *extra), (*outs, total, *parts), tuple(effects)))
+            tail = [make_input("batch", (), torch.int64, (self.batch,), "operand")] if self.batch is not None else []
+            graphs.append(Graph((*branch.inputs, *extra, *tail), (*outs, total, *parts), tuple(effects)))
         new = switch(graphs, index, everything, node.attr("name"))
         new.mark = node.mark
         n = len(node.outs or ())

@@ -1,0 +1,196 @@
+"""NUTS and HMC for a compiled program: target, starting points, draws, posterior."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ppl.compiler.engines.torch_engine import key
+from ppl.errors import MethodError
+from ppl.inference.mcmc import LANES, ChainDraws, sample
+from ppl.inference.mcmc.initialise import find_initial_points
+from ppl.inference.posterior import assemble
+from ppl.language.compiled import Compiled
+from ppl.language.sampling import Sampler, improper
+from ppl.results.diagnostics import notices
+from ppl.results.progress import Progress
+
+if TYPE_CHECKING:
+    from ppl.inference.infer import Run
+
+
+class ModelTarget:
+    """A compiled program as the samplers see it: `value_and_grad(q [LANES, D])` in numpy."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self.compiled = compiled
+        self.dim = compiled.dim
+        self._program = compiled.program("gradient_graph", LANES)
+        self._dtype = compiled.recorded.dtype
+
+    def value_and_grad(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with torch.inference_mode():
+            value, grad = self._program(torch.from_numpy(q).to(self.compiled.device, self._dtype))
+        return value.cpu().numpy().astype(np.float64, copy=False), grad.cpu().numpy().astype(np.float64, copy=False)
+
+
+def run_hamiltonian(run: Run, method: Any) -> Any:
+    """Sample a program's posterior with NUTS or HMC."""
+    started = perf_counter()
+    compiled = Compiled(run.bound, run.engine, device=run.device, dtype=run.dtype)
+    _require_latents(compiled, type(method).__name__)
+    target = ModelTarget(compiled)
+    chain_ids = list(range(run.chains)) if run.chain_ids is None else list(run.chain_ids)
+    compile_seconds = perf_counter() - started
+    points, rungs = None, ["resumed"] * len(chain_ids)
+    if run.resume is None:
+        points, rungs = find_initial_points(target, _rungs(compiled, run.seed), chain_ids, run.seed, _explainer(compiled))
+    with Progress(enabled=run.progress) as show:
+        draws = sample(
+            target,
+            points,
+            method,
+            run.draws,
+            run.warmup,
+            run.seed,
+            chain_ids,
+            on_progress=show,
+            checkpoint=run.save_to,
+            resume_from=run.resume,
+            keep_warmup=run.keep_warmup,
+            thin=run.thin,
+        )
+    posterior = assemble(run, compiled, draws.q, draws.stats, _facts(run, method, compiled, draws, rungs, compile_seconds), draws)
+    _say(run, posterior)
+    return posterior
+
+
+def _require_latents(compiled: Compiled, method: str) -> None:
+    compiled._require_no_params()
+    if compiled.recorded.subsamples:
+        name = next(iter(compiled.recorded.subsamples))
+        raise MethodError(
+            f"plate '{name}' is subsampled: {method} needs the whole log density at every step",
+            expected="plates without subsample=",
+            edit=f'ppl.plate("{name}", size), or a stochastic method',
+        )
+    if compiled.dim == 0:
+        observed = ", ".join(compiled.recorded.observed) or "none"
+        raise MethodError(
+            f"{method} has nothing to sample: '{compiled.bound.name}' has no continuous latent site",
+            expected="at least one ppl.sample(…) that is neither observed nor fixed",
+            found=f"latent sites: none; observed sites: {observed}",
+            edit="leave the site you want to infer out of the data; to draw from the program use ppl.simulate",
+        )
+
+
+# ---------------------------------------------------------------- starting points
+
+
+def _rungs(compiled: Compiled, seed: int) -> list[Any]:
+    """Prior median (with a little noise, so that chains differ), then prior draws. Improper sites start uniform(−2, 2)."""
+    free = improper(compiled.recorded)
+    sampler = Sampler(compiled.recorded, compiled.engine, compiled.device, free=free, observed=False)
+
+    def unconstrained_draws(n: int, *where: object) -> np.ndarray | None:
+        given = {}
+        for lay in sampler.free:
+            rng = np.random.default_rng(key(seed, "free", lay.name, *where))
+            given[lay.name] = rng.uniform(-2, 2, (n, *lay.unconstrained))
+        try:
+            values = sampler(key(seed, *where), n, given)
+            return compiled.unconstrain(values).cpu().numpy().astype(np.float64)
+        except (RuntimeError, ValueError, NotImplementedError):
+            return None
+
+    if any(lay.optional for lay in compiled.layouts):
+        return []
+    many = unconstrained_draws(64, "median")
+    rungs: list[Any] = []
+    if many is not None:
+        with np.errstate(all="ignore"):
+            centre = np.nanmedian(many, axis=0)
+            spread = np.minimum(np.nanquantile(many, 0.75, axis=0) - np.nanquantile(many, 0.25, axis=0), 2.0)
+        if np.isfinite(centre).all():
+
+            def near_median(chain: int, attempt: int) -> np.ndarray:
+                noise = np.random.default_rng(key(seed, "near median", chain, attempt)).uniform(-1, 1, compiled.dim)
+                return centre + noise * np.nan_to_num(spread) * 0.5**attempt
+
+            rungs.append(("prior median", near_median))
+
+        def draw(chain: int, attempt: int) -> np.ndarray | None:
+            one = unconstrained_draws(1, "prior", chain, attempt)
+            return None if one is None else one[0]
+
+        rungs.append(("prior draw", draw))
+    return rungs
+
+
+def _explainer(compiled: Compiled) -> Any:
+    """Rows (site, value, log density, cause) for the table of a failed initialisation."""
+
+    def rows(q: np.ndarray) -> Iterable[tuple[str, str, str, str]]:
+        x = torch.as_tensor(q)
+        values = compiled.constrain(x)
+        densities = dict(zip(compiled.sites_graph.names, compiled._call("sites_graph", x), strict=True))
+        table = []
+        for name, density in densities.items():
+            value = values.get(name, compiled.recorded.observed.get(name))
+            table.append((name, _short(value), f"{float(density.sum()):.4g}", _cause(name, density, value)))
+        return table
+
+    return rows
+
+
+def _cause(name: str, density: torch.Tensor, value: torch.Tensor | None) -> str:
+    total = float(density.sum())
+    if np.isfinite(total):
+        return "ok"
+    bad = torch.nonzero(~torch.isfinite(density.reshape(-1)))[:3].reshape(-1).tolist()
+    place = f" (elements {bad})" if density.numel() > 1 else ""
+    if value is not None and not bool(torch.isfinite(value).all()):
+        return "value is not finite" + place
+    return ("density is nan: a parameter is nan or outside its domain" if np.isnan(total) else "value has probability zero here") + place
+
+
+def _short(value: torch.Tensor | None) -> str:
+    if value is None:
+        return ""
+    if value.numel() == 1:
+        return f"{float(value):.4g}"
+    flat = value.reshape(-1).to(torch.float64)
+    return f"{list(value.shape)} in [{float(flat.min()):.3g}, {float(flat.max()):.3g}]"
+
+
+# ---------------------------------------------------------------- reporting
+
+
+def _facts(run: Run, method: Any, compiled: Compiled, draws: ChainDraws, rungs: list[str], compile_seconds: float) -> dict[str, Any]:
+    return {
+        "method": type(method).__name__.lower(),
+        "model": run.bound.name,
+        "seed": run.seed,
+        "engine": compiled.engine.name,
+        "warmup": run.warmup,
+        **{k: v for k, v in asdict(method).items() if v is not None},
+        "init_rung": ", ".join(dict.fromkeys(rungs)),
+        "step_sizes": draws.step_sizes.tolist(),
+        "compile_seconds": compile_seconds,
+        "warmup_seconds": float(draws.warmup_seconds.max(initial=0.0)),
+        "sampling_seconds": float(draws.sampling_seconds.max(initial=0.0)),
+        "gradient_evaluations": int(draws.gradient_evaluations.sum()),
+        "interrupted": draws.interrupted,
+    }
+
+
+def _say(run: Run, posterior: Any) -> None:
+    if run.progress:
+        for line in notices(posterior):
+            print(line, file=sys.stderr)

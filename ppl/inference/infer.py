@@ -1,0 +1,150 @@
+"""`infer`: one entry point for every method."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ppl.errors import MethodError, closest
+from ppl.inference.methods import METHODS
+from ppl.language.program import Bound, as_bound
+
+_ALIASES = {
+    "num_samples": "draws",
+    "num_draws": "draws",
+    "samples": "draws",
+    "num_warmup": "warmup",
+    "tune": "warmup",
+    "num_chains": "chains",
+    "random_seed": "seed",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Everything a method needs to know about one call of `infer`."""
+
+    bound: Bound
+    draws: int
+    warmup: int
+    chains: int
+    seed: int
+    device: str
+    engine: str
+    dtype: torch.dtype | None
+    coords: Mapping[str, Any]
+    keep: Sequence[str] | None
+    progress: bool
+    save_to: Any
+    resume: Any
+    chain_ids: Sequence[int] | None = None
+    keep_warmup: bool = False
+    thin: int = 1
+
+
+def infer(
+    b: Bound,
+    data: Mapping[str, Any] | None = None,
+    method: Any = "nuts",
+    draws: int = 1000,
+    warmup: int = 1000,
+    chains: int = 4,
+    seed: int = 0,
+    device: str = "auto",
+    engine: str = "auto",
+    dtype: Any = "auto",
+    coords: Mapping[str, Any] | None = None,
+    keep: Sequence[str] | None = None,
+    progress: bool = True,
+    save_to: Any = None,
+    resume: Any = None,
+    **options: Any,
+) -> Any:
+    """The posterior of a bound program given data.
+
+    Args:
+        b: the program with its arguments, `model(x)`.
+        data: observed sites by name; each value has the site's full shape (plates first). `nan` elements stay latent.
+        method: "nuts", "hmc", or an object (`ppl.NUTS(target_accept=0.9)`).
+        draws, warmup, chains: per chain; `num_samples`, `num_warmup`, `tune`, `random_seed` are accepted too.
+        seed: the same seed gives the same draws, whatever the number of chains.
+        device, engine, dtype: "auto" takes the CPU, the torch engine and float64 (an nn.Module's dtype where one takes part).
+        coords: labels for dims, `{"school": ["A", "B", …]}`.
+        keep: names of the sites to report (all by default).
+        progress: live progress on a terminal; always quiet elsewhere.
+        save_to: a file for checkpoints of the run; `resume`: such a file to go on from.
+        options: of the method (`target_accept=0.9`), and `chain_ids`, `keep_warmup`, `thin`.
+
+    Returns:
+        a `Posterior`; Ctrl-C returns what was drawn so far.
+
+    Raises:
+        PplError: with the site, the source line, what was expected and found, and the edit that mends it.
+
+    >>> import ppl
+    >>> from ppl.distributions import Normal
+    >>> @ppl.model
+    ... def m():
+    ...     x = ppl.sample("x", Normal(0.0, 1.0))
+    ...     ppl.sample("y", Normal(x, 1.0))
+    >>> posterior = ppl.infer(m(), data={"y": 1.0}, draws=200, warmup=200, chains=2)
+    >>> posterior.draws["x"].shape
+    (2, 200)
+    """
+    settings: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "seed": seed}
+    for alias, name in _ALIASES.items():
+        if alias in options:
+            settings[name] = options.pop(alias)
+    extras = {k: options.pop(k) for k in ("chain_ids", "keep_warmup", "thin") if k in options}
+    bound = as_bound(b, "a bound program: model(arguments)")
+    if data:
+        bound = bound.condition(data)
+    chosen, runner = _method(method, options)
+    run = Run(
+        bound=bound,
+        device="cpu" if device == "auto" else device,
+        engine=engine,
+        dtype=None if dtype == "auto" else getattr(torch, dtype) if isinstance(dtype, str) else dtype,
+        coords=dict(coords or {}),
+        keep=keep,
+        progress=progress,
+        save_to=save_to,
+        resume=resume,
+        **settings,
+        **extras,
+    )
+    return runner(run, chosen)
+
+
+def _method(method: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+    """The method's options object and the function that runs it."""
+    if isinstance(method, str):
+        entry = METHODS.get(method.lower())
+        if entry is None:
+            near = closest(method.lower(), METHODS) or list(METHODS)
+            raise MethodError(
+                f"there is no method '{method}'", expected=", ".join(METHODS), found=repr(method), edit=f'method="{near[0]}"'
+            )
+        known = [f.name for f in dataclasses.fields(entry.options)]
+        for name in options:
+            if name not in known:
+                near = closest(name, [*known, *_ALIASES, "draws", "warmup", "chains", "seed", "progress", "coords"])
+                raise MethodError(
+                    f"'{name}' is not an option of infer or of method '{method}'",
+                    expected=", ".join(known),
+                    found=f"{name}={options[name]!r}",
+                    edit=f"{near[0]}=…" if near else f"remove {name}=",
+                )
+        return entry.options(**options), entry.run
+    for entry in METHODS.values():
+        if isinstance(method, entry.options):
+            return (dataclasses.replace(method, **options) if options else method), entry.run
+    raise MethodError(
+        "method must be a name or a method object",
+        expected=", ".join(repr(m) for m in METHODS) + ", ppl.NUTS(…), ppl.HMC(…)",
+        found=repr(method)[:80],
+        edit='method="nuts"',
+    )

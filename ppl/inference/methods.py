@@ -1,0 +1,22 @@
+"""The methods that `infer` knows by name: an options class and a function that runs it. Adding one adds an entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ppl.inference.hamiltonian import run_hamiltonian
+from ppl.inference.mcmc import HMC, NUTS
+
+
+@dataclass(frozen=True)
+class Method:
+    options: type
+    run: Callable[[Any, Any], Any]
+
+
+METHODS: dict[str, Method] = {
+    "nuts": Method(NUTS, run_hamiltonian),
+    "hmc": Method(HMC, run_hamiltonian),
+}

@@ -1,0 +1,193 @@
+"""From draws in unconstrained space to a `Posterior`: values by name, dims, log likelihood, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ppl.compiler.ops.effects import Effect
+from ppl.compiler.passes.sites import Layout, layouts
+from ppl.distributions import family_of
+from ppl.errors import DataError, closest
+from ppl.inference.mcmc import ChainDraws
+from ppl.language.compiled import Compiled
+from ppl.language.program import Bound, as_bound
+from ppl.language.record import record
+from ppl.language.sampling import Sampler
+from ppl.results import Posterior
+
+if TYPE_CHECKING:
+    from ppl.inference.infer import Run
+
+_CHUNK = 500
+
+
+def in_chunks(call: Any, rows: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """`call` on `[n, dim]` rows in batches of one size (so that one compiled program serves), results by name."""
+    n = rows.shape[0]
+    size = min(_CHUNK, max(n, 1))
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for start in range(0, max(n, 1), size):
+        piece = rows[start : start + size]
+        count = piece.shape[0]
+        if count < size:
+            piece = np.concatenate([piece, np.repeat(rows[-1:] if n else np.zeros((1, rows.shape[1])), size - count, axis=0)])
+        for name, value in call(torch.from_numpy(np.ascontiguousarray(piece))).items():
+            parts[name].append(value.cpu().numpy()[:count])
+    return {name: np.concatenate(blocks) for name, blocks in parts.items()}
+
+
+def assemble(run: Run, compiled: Compiled, q: np.ndarray, stats: Mapping[str, Any], attrs: dict[str, Any], draws: ChainDraws | None = None) -> Posterior:
+    """The posterior of draws `q [chain, draw, dim]`."""
+    chains, count, dim = q.shape
+
+    def named(rows: np.ndarray) -> dict[str, np.ndarray]:
+        flat = in_chunks(compiled.constrain, rows.reshape(-1, dim), compiled.values_graph.names)
+        return {k: v.reshape(rows.shape[:2] + v.shape[1:]) for k, v in flat.items()}
+
+    values = named(q)
+    kept = _kept(run, values)
+
+    def log_likelihood() -> dict[str, np.ndarray]:
+        flat = in_chunks(compiled.pointwise_log_likelihood, q.reshape(-1, dim), compiled.pointwise_graph.names)
+        return {k: v.reshape((chains, count) + v.shape[1:]) for k, v in flat.items()}
+
+    groups = {}
+    if draws is not None and draws.warmup_q is not None:
+        groups["warmup_posterior"] = {k: v for k, v in named(draws.warmup_q).items() if k in kept}
+        groups["warmup_sample_stats"] = dict(draws.warmup_stats or {})
+    observed = compiled.recorded.observed
+    coords = {**_missing_coords(compiled), **run.coords}
+    _check_coords(coords, compiled)
+    return Posterior(
+        {k: values[k] for k in kept},
+        dims_of(compiled),
+        coords,
+        sample_stats=stats,
+        observed_data={k: v.cpu().numpy() for k, v in observed.items()},
+        constant_data=_constants(run.bound),
+        log_likelihood=log_likelihood if compiled.pointwise_graph.names else None,
+        attrs=attrs,
+        predictor=ModelPredictor(compiled),
+        groups=groups,
+        hierarchy=hierarchy(compiled),
+    )
+
+
+def _kept(run: Run, values: Mapping[str, Any]) -> list[str]:
+    if run.keep is None:
+        return list(values)
+    for name in run.keep:
+        if name not in values:
+            near = closest(name, values) or list(values)[:4]
+            raise DataError(
+                f"keep names '{name}', which is no latent site or deterministic",
+                expected=", ".join(values),
+                found=repr(name),
+                edit=f"keep=[…, '{near[0]}']",
+            )
+    return list(run.keep)
+
+
+def dims_of(compiled: Compiled) -> dict[str, tuple[str, ...]]:
+    """Site → names of its axes: plates and scans by their names, the site's own by `dims=`."""
+    dims: dict[str, tuple[str, ...]] = {}
+    for lay in layouts(compiled.recorded.graph, ("sample", "deterministic", "observe")):
+        dims[lay.name] = _dims(lay) if lay.name not in compiled.recorded.missing else (f"{lay.name}_missing",)
+    return dims
+
+
+def _dims(lay: Layout) -> tuple[str, ...]:
+    shape = lay.effect.node.shape
+    if lay.effect.node.op == "deterministic" and lay.effect.value is not None:
+        shape = lay.effect.value.shape
+    own = lay.effect.site.dims
+    return (*(n for n, _ in lay.loops), *own, *(f"{lay.name}_dim_{i}" for i in range(len(own), len(shape))))
+
+
+def _missing_coords(compiled: Compiled) -> dict[str, Any]:
+    coords = {}
+    for name, missing in compiled.recorded.missing.items():
+        coords[f"{name}_missing"] = compiled.recorded.data[missing.places].cpu().numpy()
+    return coords
+
+
+def _check_coords(coords: Mapping[str, Any], compiled: Compiled) -> None:
+    sizes: dict[str, int] = {}
+    for lay in layouts(compiled.recorded.graph, ("sample", "deterministic", "observe")):
+        sizes.update(zip(_dims(lay), lay.shape, strict=False))
+    for dim, labels in coords.items():
+        if dim in sizes and len(labels) != sizes[dim]:
+            raise DataError(
+                f"coords give {len(labels)} labels for dim '{dim}'",
+                expected=f"{sizes[dim]} labels",
+                found=f"{len(labels)}",
+                edit=f"coords={{'{dim}': […{sizes[dim]} labels…]}}",
+            )
+
+
+def _constants(bound: Bound) -> dict[str, np.ndarray]:
+    found = {}
+    for name, value in bound.arguments.items():
+        if isinstance(value, torch.Tensor):
+            found[name] = value.detach().cpu().numpy()
+        elif isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+            found[name] = value
+    return found
+
+
+def hierarchy(compiled: Compiled) -> dict[str, tuple[str | None, str | None]]:
+    """Child → (site of its location, site of its scale), for location–scale sites whose parameters are sites."""
+    edges = {}
+    for lay in compiled.layouts:
+        spec, params = lay.effect.site.spec, lay.effect.params
+        pair = family_of(spec.cls).location_scale
+        if pair is None:
+            continue
+        fields = dict(spec.fields)
+        parents = []
+        for name in pair:
+            leaf = fields.get(name)
+            node = params[leaf.index] if leaf is not None and hasattr(leaf, "index") else None
+            parents.append(Effect.of(node).name if node is not None and node.op == "sample" else None)
+        if any(parents):
+            edges[lay.name] = (parents[0], parents[1])
+    return edges
+
+
+class ModelPredictor:
+    """Runs a posterior's program again: see `ppl.results.Predictor`."""
+
+    def __init__(self, compiled: Compiled) -> None:
+        self.compiled = compiled
+
+    def posterior_predictive(self, bound: Any, draws: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+        """Every observed site of the program (or of a newly bound one) drawn once per posterior draw. Sites of the new
+        program that the posterior has, with the same shape, are fixed to it; others are drawn from their prior."""
+        recorded = self.compiled.recorded if bound is None else record(as_bound(bound), self.compiled.recorded.dtype)
+        names = set(recorded.observed) | {lay.name for lay in layouts(recorded.graph, ("observe",))}
+        fixed = [
+            lay.name
+            for lay in layouts(recorded.graph)
+            if lay.name in draws and tuple(draws[lay.name].shape[2:]) == lay.shape and lay.name not in recorded.missing
+        ]
+        wrong = [lay for lay in layouts(recorded.graph) if lay.name in draws and lay.name not in fixed and lay.name not in recorded.missing]
+        names |= {lay.name for lay in layouts(recorded.graph) if lay.name not in fixed}
+        names -= {lay.name for lay in wrong if lay.name not in self.compiled.recorded.observed}
+        names |= set(self._deterministic(recorded)) if bound is not None else set()
+        chains, count = next(iter(draws.values())).shape[:2]
+        given = {k: draws[k].reshape(chains * count, *draws[k].shape[2:]) for k in fixed}
+        sampler = Sampler(recorded, self.compiled.engine, self.compiled.device, fixed)
+        out = sampler(seed, chains * count, given)
+        return {k: v.cpu().numpy().reshape(chains, count, *v.shape[1:]) for k, v in out.items() if k in names}
+
+    def _deterministic(self, recorded: Any) -> list[str]:
+        return [lay.name for lay in layouts(recorded.graph, ("deterministic",))]
+
+    def prior_predictive(self, bound: Any, draws: int, seed: int) -> dict[str, np.ndarray]:
+        recorded = self.compiled.recorded if bound is None else record(as_bound(bound), self.compiled.recorded.dtype)
+        out = Sampler(recorded, self.compiled.engine, self.compiled.device)(seed, draws)
+        return {k: v.cpu().numpy()[None] for k, v in out.items()}
