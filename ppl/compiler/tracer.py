@@ -53,7 +53,8 @@ class Tracer(TorchDispatchMode):
     def lift(self, node: Node) -> torch.Tensor:
         """A meta tensor that stands for `node`."""
         self.making = True
-        tensor = torch.empty(node.type.shape, dtype=node.type.dtype, device="meta")
+        with torch._C.DisableTorchFunction():
+            tensor = torch.empty(node.type.shape, dtype=node.type.dtype, device="meta")
         self.making = False
         self.table[id(tensor)] = Entry(tensor, node, scope=self.scope())
         return tensor
@@ -236,6 +237,10 @@ class GuardMode(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name in _READ_OUTS and args and self.tracer.is_traced(args[0]):
             self._refuse(name)
+        if name == "new_tensor" and self.tracer.is_traced(args[0]):
+            return torch.tensor(*args[1:], **{"dtype": args[0].dtype, **kwargs})
+        if kwargs.get("device") is not None and torch.device(kwargs["device"]).type == "meta":
+            kwargs = {**kwargs, "device": torch.device("cpu")}  # torch.tensor(1.0, device="meta") would lose its value
         if name == "__getitem__":
             return getitem(self.tracer, args[0], args[1], func)
         return func(*args, **kwargs)

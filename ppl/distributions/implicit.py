@@ -18,8 +18,8 @@ def with_implicit_gradient(
 
     >>> rate = torch.tensor(2.0, requires_grad=True)
     >>> x = torch.tensor(3.0)
-    >>> y = with_implicit_gradient(x, lambda v: 1 - torch.exp(-rate * v), lambda v: torch.log(rate) - rate *
-    v)
+    >>> cdf, log_prob = lambda v: 1 - torch.exp(-rate * v), lambda v: torch.log(rate) - rate * v
+    >>> y = with_implicit_gradient(x, cdf, log_prob)
     >>> y.backward(); round(rate.grad.item(), 4)
     -1.5
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ __all__ = ["Hurdle", "ZeroInflated"]
 class _ExtraZeros(Distribution):
     """`d` and a gate: the probability of a zero that does not come from `d`, by value or by log-odds."""
 
-    arg_constraints: ClassVar[dict[str, Any]] = {}
+    arg_constraints: dict[str, Any] = {}  # noqa: RUF012 (set for the instance: which parameter it has)
 
     def __init__(
         self, d: Distribution, gate: Any = None, gate_logits: Any = None, validate_args: bool | None = None

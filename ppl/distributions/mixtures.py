@@ -64,8 +64,8 @@ class Mixture(Distribution):
         weights: probabilities of shape (…, K), or a Categorical.
         components: K distributions of one event shape, all discrete or all continuous; batches broadcast.
 
-    >>> d = Mixture(torch.tensor([0.5, 0.5]), [torch.distributions.Normal(0.0, 1.0),
-    torch.distributions.Exponential(1.0)])
+    >>> parts = [torch.distributions.Normal(0.0, 1.0), torch.distributions.Exponential(1.0)]
+    >>> d = Mixture(torch.tensor([0.5, 0.5]), parts)
     >>> round(d.log_prob(torch.tensor(-1.0)).exp().item(), 4)
     0.121
     """

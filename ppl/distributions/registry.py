@@ -145,7 +145,8 @@ def family_of(d: Distribution | type) -> Family:
     An unregistered class is described from its own attributes. It does not inherit the entry of a registered
     base, whose density it may have changed.
 
-    >>> family_of(torch.distributions.Normal(0.0, 1.0)).location_scale
+    >>> from torch.distributions import Normal
+    >>> family_of(Normal(0.0, 1.0)).location_scale
     ('loc', 'scale')
     """
     cls = d if isinstance(d, type) else type(d)

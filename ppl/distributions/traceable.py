@@ -287,6 +287,8 @@ class LogitRelaxedBernoulli(td.relaxed_bernoulli.LogitRelaxedBernoulli):
     Real()
     """
 
+    has_rsample = True
+
     def log_prob(self, value: Tensor) -> Tensor:
         diff = self.logits - as_float(value, self.logits) * self.temperature
         return torch.log(self.temperature) + diff - 2 * torch.nn.functional.softplus(diff)

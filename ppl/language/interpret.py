@@ -16,7 +16,7 @@ from torch.distributions import Distribution
 from torch.utils import _pytree as pytree
 
 from ppl.compiler.engines.torch_engine import key
-from ppl.distributions import constraint_from, constraints
+from ppl.distributions import constraints
 from ppl.errors import (
     DataError,
     Mark,
@@ -340,7 +340,7 @@ class Interpreter(Runtime):
             )
         if known is None:
             known = checks.as_tensor(self.given_params.get(full_name, start), DTYPE)
-            rule = constraint_from(constraint) if constraint is not None else constraints.real
+            rule = constraints.constraint_from(constraint) if constraint is not None else constraints.real
             wrong_shape = known.shape != start.shape
             if wrong_shape or not bool(rule.check(known).all()):
                 raise ParameterError(
@@ -379,9 +379,9 @@ class Interpreter(Runtime):
         self, name: str, step: Callable[..., Any], init: Any, xs: Any = None, length: int | None = None
     ) -> Any:
         mark = user_mark(3)
-        carry, xs = (pytree.tree_map(lambda v: checks.as_tensor(v, DTYPE), tree) for tree in (init, xs))
+        carry, xs = _tensors(init), _tensors(xs)
         spec = pytree.tree_structure(carry)
-        steps = _length(name, pytree.tree_leaves(xs), length, mark)
+        steps = _length(name, [v for v in pytree.tree_leaves(xs) if v is not None], length, mark)
         self._declare(name, steps, mark)
         outputs: list[Any] = []
         with_output = False
@@ -419,3 +419,7 @@ def _element(value: torch.Tensor | None, log_density: torch.Tensor) -> Element:
     """What is not a random choice."""
     zero = torch.zeros(())
     return Element(value, log_density, zero, zero, _NOT)
+
+
+def _tensors(tree: Any) -> Any:
+    return pytree.tree_map(lambda v: v if v is None else checks.as_tensor(v, DTYPE), tree)

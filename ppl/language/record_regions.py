@@ -24,7 +24,7 @@ def scan(r: _Recorder, name: str, step: Callable[..., Any], init: Any, xs: Any, 
     mark = user_mark(3)
     leaves, spec = pytree.tree_flatten(init)
     carries = [r._node(v) for v in leaves]
-    x_leaves, x_spec = pytree.tree_flatten(xs)
+    x_leaves, x_spec = pytree.tree_flatten([] if xs is None else xs)
     x_nodes = [r._node(v) for v in x_leaves]
     steps = _length(name, x_nodes, length, mark)
     times = r.tracer.node(torch.arange(steps))
@@ -100,7 +100,7 @@ def _record_step(
         x = counter if counted else pytree.tree_unflatten([tracer.lift(n) for n in x_in], x_spec)
         result = step(carry, x)
         carry_out, output, with_output = split_result(result, spec, name, mark)
-        y_leaves, y_spec = pytree.tree_flatten(output)
+        y_leaves, y_spec = pytree.tree_flatten(output if with_output else [])
         outs = [r._node(v) for v in [*pytree.tree_leaves(carry_out), *y_leaves]]
     finally:
         tracer.here = outer

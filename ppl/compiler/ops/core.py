@@ -122,7 +122,7 @@ _TYPES: dict[Any, Any] = {}
 def _infer(key: Any, operator: Operator, args: Sequence[Operand], attrs: dict[str, Any]) -> Type | tuple[Type, ...]:
     known = _TYPES.get(key)
     if known is None:
-        with _disable_current_modes():
+        with _disable_current_modes(), torch._C.DisableTorchFunction():
             metas = [meta(a.type) if isinstance(a, Node) else a for a in args]
             out = operator.run(*metas, **attrs)
         if isinstance(out, tuple | list):
@@ -172,7 +172,7 @@ def _scalar_if_uniform(a: Operand, args: Sequence[Operand]) -> Operand:
 
 
 def _fold(op: Operator, args: Sequence[Operand], attrs: tuple[tuple[str, Any], ...]) -> Node:
-    with _disable_current_modes():
+    with _disable_current_modes(), torch._C.DisableTorchFunction():
         reals = [torch.tensor(a.attr("value"), dtype=a.dtype) if isinstance(a, Node) else a for a in args]
         if not any(isinstance(r, torch.Tensor) for r in reals):
             reals[0] = torch.tensor(reals[0])
