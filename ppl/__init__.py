@@ -12,9 +12,12 @@ _NAMES = {
     ),
     "ppl.language.reparam": ("NonCentered",),
     "ppl.language.compiled": ("compile",),
+    "ppl.language.explain": ("explain",),
+    "ppl.language.draw": ("graph",),
     "ppl.inference.infer": ("infer",),
     "ppl.inference.mcmc": ("NUTS", "HMC"),
     "ppl.results": ("Posterior", "load_posterior"),
+    "ppl.language.gfi": ("simulate", "log_density", "generate", "update", "regenerate", "project"),
     "ppl.errors": ("PplError",),
 }  # fmt: skip
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}

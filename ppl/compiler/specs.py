@@ -17,6 +17,7 @@ from torch.distributions import Distribution, Independent, Transform, Transforme
 from torch.distributions.constraints import Constraint
 from torch.distributions.transforms import _InverseTransform
 
+from ppl import distributions
 from ppl.compiler.graph import Graph, Node, Type, inline
 from ppl.compiler.ops import make_input
 from ppl.compiler.tracer import trace
@@ -27,8 +28,11 @@ from ppl.distributions.bijectors import biject_to
 class Leaf:
     index: int
 
+    def text(self, names: Sequence[str]) -> str:
+        return names[self.index] if self.index < len(names) else f"%{self.index}"
+
     def __repr__(self) -> str:
-        return f"%{self.index}"
+        return self.text(())
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,13 @@ class Record:
     cls: type
     fields: tuple[tuple[str, Any], ...]
 
+    def text(self, names: Sequence[str]) -> str:
+        """As it would be written, with `names` for its tensors: `Normal(loc=%2, scale=%3)`. Equal texts, equal specs."""
+        shown = [f"{_FIELDS.get(k, k)}={spec_text(v, names)}" for k, v in self.fields if not _usual(k, v)]
+        return f"{class_name(self.cls)}({', '.join(shown)})"
+
     def __repr__(self) -> str:
-        shown = ", ".join(f"{k}={v!r}" for k, v in self.fields if k != "_validate_args")
-        return f"{self.cls.__name__}({shown})"
+        return self.text(())
 
 
 @dataclass(frozen=True)
@@ -48,8 +56,18 @@ class Items:
     cls: type
     values: tuple[Any, ...]
 
+    def text(self, names: Sequence[str]) -> str:
+        if self.cls is dict:
+            return "{" + ", ".join(f"{k!r}: {spec_text(v, names)}" for k, v in self.values) + "}"
+        inside = ", ".join(spec_text(v, names) for v in self.values)
+        if self.cls is list:
+            return f"[{inside}]"
+        if self.cls in (tuple, torch.Size):
+            return f"({inside},)" if len(self.values) == 1 else f"({inside})"
+        return f"{class_name(self.cls)}({inside})"
+
     def __repr__(self) -> str:
-        return f"{self.values!r}"
+        return self.text(())
 
 
 @dataclass(frozen=True)
@@ -64,8 +82,42 @@ class Opaque:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Opaque) and other.value is self.value
 
+    def text(self, names: Sequence[str]) -> str:
+        return class_name(type(self.value))
+
     def __repr__(self) -> str:
-        return type(self.value).__name__
+        return self.text(())
+
+
+_FIELDS = {"_batch_shape": "batch", "_event_shape": "event"}
+
+
+def _usual(field: str, value: Any) -> bool:
+    """Whether a field has the value nearly all objects have, and is left out of their text."""
+    if field in _FIELDS:
+        return isinstance(value, Items) and not value.values
+    return field == "_validate_args" or (field == "_cache_size" and value == 0)
+
+
+def spec_text(value: Any, names: Sequence[str]) -> str:
+    """A spec, or anything static inside one, as text that is the same in every process."""
+    if isinstance(value, Leaf | Record | Items | Opaque):
+        return value.text(names)
+    if isinstance(value, type):
+        return class_name(value)
+    if hasattr(value, "__qualname__"):  # a function's repr has its address
+        return f"{value.__module__}.{value.__qualname__}"
+    shown = repr(value)
+    return class_name(type(value)) if " at 0x" in shown else shown
+
+
+def class_name(cls: type) -> str:
+    """A family's public name; other people's classes with their module, so that no two share one."""
+    if cls.__module__.startswith(("ppl.distributions", "builtins")):
+        return cls.__qualname__
+    if cls.__module__.startswith("torch.distributions"):
+        return cls.__qualname__ if getattr(distributions, cls.__name__, cls) is cls else f"torch.{cls.__qualname__}"
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 _PARTS = (Distribution, Transform, Constraint)

@@ -39,6 +39,11 @@ class Entry:
 class Tracer(TorchDispatchMode):
     """Turns what torch does under it into nodes. `import_tensor(tensor)` decides how a real tensor enters the graph."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: torch would wrap the dispatch function to keep torch.compile out, which imports it (seconds) and costs every call."""
+        return False
+
     def __init__(self, import_tensor: Callable[[torch.Tensor], Node] = constant) -> None:
         super().__init__()
         self.table: dict[int, Entry] = {}

@@ -19,6 +19,7 @@ from ppl.compiler.passes.fold import fold
 from ppl.compiler.passes.simplify import simplify
 from ppl.compiler.passes.sites import Layout, Lowering, input_for, layouts
 from ppl.compiler.passes.vectorise import add_plate, vectorise
+from ppl.distributions import family_of
 from ppl.distributions.bijectors import biject_to
 from ppl.errors import DataError, MethodError, closest
 from ppl.language.program import Bound, as_bound
@@ -43,11 +44,19 @@ class Compiled:
     Attributes: `graph` (log density of x), `recorded`, `parts` (where each site lives in x), `dim`, `engine`.
     """
 
-    def __init__(self, bound: Bound, engine: str = "auto", passes: Sequence[str] = PASSES, device: str = "cpu", dtype: torch.dtype | None = None):
+    def __init__(
+        self,
+        bound: Bound,
+        engine: str = "auto",
+        passes: Sequence[str] = PASSES,
+        device: str = "cpu",
+        dtype: torch.dtype | None = None,
+        recorded: Recorded | None = None,
+    ) -> None:
         self.bound = bound
         self.passes = tuple(passes)
         self.device = device
-        self.recorded: Recorded = record(bound, dtype)
+        self.recorded = record(bound, dtype) if recorded is None else recorded
         self.engine, self.engine_reason = engine_named(engine, self.recorded.graph, device)
         self.layouts = layouts(self.recorded.graph)
         self._cache: dict[Any, Any] = {}
@@ -70,15 +79,7 @@ class Compiled:
         start = 0
         for layout in self.layouts:
             missing = self.recorded.missing.get(layout.name)
-            if layout.discrete:
-                raise MethodError(
-                    f"site '{layout.name}' is discrete ({layout.effect.site.spec.cls.__name__}): there is no gradient in it",
-                    site=layout.name,
-                    where=layout.effect.node.mark,
-                    expected="continuous latent sites",
-                    found=f"a latent {layout.effect.site.spec.cls.__name__}",
-                    edit="observe it, or sum it out by hand (torch.logsumexp over its values in a ppl.factor)",
-                )
+            _require_movable(layout)
             shape = (missing.count,) if missing is not None else layout.unconstrained
             size = 1
             for n in shape:
@@ -259,6 +260,22 @@ class Compiled:
         from ppl.language.explain import explain
 
         return explain(self)
+
+
+def _require_movable(layout: Layout) -> None:
+    """Refuse latent sites that no continuous coordinate can describe."""
+    family = family_of(layout.effect.site.spec.cls)
+    if not layout.discrete and not family.atoms:
+        return
+    what = "is discrete" if layout.discrete else "has points of positive probability"
+    raise MethodError(
+        f"site '{layout.name}' {what} ({family.name}): there is no gradient in it",
+        site=layout.name,
+        where=layout.effect.node.mark,
+        expected="continuous latent sites",
+        found=f"a latent {family.name}",
+        edit="observe it, or sum it out by hand (torch.logsumexp over its values in a ppl.factor)",
+    )
 
 
 def constant_input(recorded: Recorded, node: Node, data: Mapping[Node, torch.Tensor], device: str) -> torch.Tensor:

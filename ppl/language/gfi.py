@@ -1,9 +1,11 @@
-"""The generative-function interface: simulate, score and edit runs of a program, with the weights that inference needs.
+"""The generative-function interface: simulate, score and edit runs, with the weights that inference needs.
 
-Write p(t) for the density of a trace t (all sites and factors, masks and scales applied) and q(t; u) for the density with which
-the choices of t that are not in u are drawn, each from its own distribution given what was drawn before.
+Write p(t) for the density of a trace t (all sites and factors, masks and scales applied) and q(t; u) for the
+density with which the choices of t that are not in u are drawn, each from its own distribution given what
+was drawn before.
 
-Source: Cusumano-Towner, Saad, Lew & Mansinghka, "Gen: A General-Purpose Probabilistic Programming System" (2019).
+Source: Cusumano-Towner, Saad, Lew & Mansinghka, "Gen: A General-Purpose Probabilistic Programming System"
+(2019).
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ Selectable = Selection | str | Iterable[str]
 
 
 def simulate(bound: Bound, seed: int = 0, params: Mapping[str, Any] | None = None) -> Trace:
-    """One run, every random choice drawn: t ~ q(·; ∅). Observed sites keep their data; factors don't influence the draws.
+    """One run, every random choice drawn: t ~ q(·; ∅). Data stay as they are; factors have no influence.
 
     Args:
         bound: a bound program.
@@ -55,15 +57,15 @@ def log_density(
 
     Args:
         bound: a bound program.
-        choices: a value for every random choice, [*loops, *site shape]; entries of branches not taken are ignored.
-        params: values of parameters; others start at their init.
+        choices: a value for every random choice, [*loops, *site shape]; those of branches not taken are
+        ignored. params: values of parameters; others start at their init.
 
     Returns:
         A 0-d tensor, differentiable in `choices` and `params`; minus infinity outside the support.
 
     Raises:
         DataError: a choice is missing, unknown or of the wrong shape.
-        StructureError: the density is not known (score_factor, a hidden random choice, a sampler without a density).
+        StructureError: the density is not known (score_factor, a hidden choice, a sampler without density).
 
     >>> import ppl
     >>> from ppl.distributions import Normal
@@ -84,8 +86,8 @@ def generate(
 ) -> tuple[Trace, torch.Tensor]:
     """A run with the constrained choices u as given and the others drawn, and log w = log p(t) − log q(t; u).
 
-    Observed sites and factors count in p. E[w] = p(u, data): w is an unbiased estimate of the constraints' marginal density.
-    Elements that are nan in a constraint are drawn.
+    Observed sites and factors count in p. E[w] = p(u, data): w is an unbiased estimate of the constraints'
+    marginal density. Elements that are nan in a constraint are drawn.
 
     Returns:
         (trace, log weight).
@@ -113,19 +115,19 @@ def update(
     arguments: Bound | Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> tuple[Trace, torch.Tensor, Choices]:
-    """The trace t with the choices u (and arguments) changed: t′ has u, then t's choices, then fresh ones, and
+    """The trace t with the choices u (or arguments) changed: t′ has u, then t's choices, then fresh ones:
 
     log w = log p′(t′) − log p(t) − log q′(t′; u, t).
 
     Args:
         trace: t.
         constraints: u, as in `generate`.
-        arguments: a bound program to run instead (other data, other arguments), or a mapping of arguments to replace.
+        arguments: a bound program to run instead (other data, other arguments), or arguments to replace.
         seed: of fresh choices.
 
     Returns:
-        (t′, log w, discard): `discard` holds t's choices that t′ changed or no longer makes. Where nothing fresh was drawn,
-        updating t′ with `discard` gives t back, and the weights cancel.
+        (t′, log w, discard): `discard` holds t's choices that t′ changed or no longer makes. Where nothing
+        fresh was drawn, updating t′ with `discard` gives t back, and the weights cancel.
 
     Raises:
         DataError: as in `generate`.
@@ -158,11 +160,11 @@ def update(
 
 
 def regenerate(trace: Trace, selection: Selectable, seed: int = 0) -> tuple[Trace, torch.Tensor]:
-    """The trace t with the selected random choices s drawn again from their distributions, and the Metropolis–Hastings ratio:
+    """The trace t with the selected choices s drawn again from their distributions, and the acceptance ratio:
 
     log w = log p(t′) − log q(t′; t∖s) − [log p(t) − log q(t; t′∖s)].
 
-    Accepting t′ with probability min(1, w) leaves p(· | data) invariant.
+    Accepting t′ with probability min(1, w) is a Metropolis–Hastings step: it leaves p(· | data) invariant.
 
     Args:
         trace: t.

@@ -1,7 +1,8 @@
 """The interpreter: what every statement means, run eagerly on tensors, one element at a time.
 
-It is the definition that the compiled engines are tested against, and it runs `@ppl.model(dynamic=True)` programs. A plate is a
-Python loop, a branch is a branch; a random choice is looked up among the given ones or drawn, and its log density noted.
+It is the definition that the compiled engines are tested against, and it runs `@ppl.model(dynamic=True)`
+programs. A plate is a Python loop, a branch is a branch; a random choice is looked up among the given ones
+or drawn, and its log density noted.
 """
 
 from __future__ import annotations
@@ -18,14 +19,11 @@ from torch.utils import _pytree as pytree
 from ppl.compiler.engines.torch_engine import key
 from ppl.distributions import constraints
 from ppl.errors import (
-    DataError,
     Mark,
-    ParameterError,
     StructureError,
-    closest,
     user_mark,
 )
-from ppl.language import checks, scoring
+from ppl.language import checks, refusals, scoring
 from ppl.language.dependence import Dependence, NeedsDependence, location_and_scale
 from ppl.language.handlers import Message
 from ppl.language.loops import Loop, PlateLoop, run_loop, stack
@@ -33,7 +31,7 @@ from ppl.language.program import Bound
 from ppl.language.record_regions import _length, split_result
 from ppl.language.reparam import standardise
 from ppl.language.runtime import Runtime, activated
-from ppl.language.traces import Choices, Element, Site, Trace, widen
+from ppl.language.traces import Choices, Element, Site, Trace
 
 DTYPE = torch.float64
 _NOT = torch.zeros((), dtype=torch.bool)
@@ -54,8 +52,8 @@ def interpret(
 
     Args:
         bound: the program.
-        constraints: values of random choices, full tensors [*loops, *site]; names that don't exist are errors.
-        previous: further values, looked up where `constraints` has none; what the program doesn't ask for is ignored.
+        constraints: values of random choices, [*loops, *site shape]; names that don't exist are errors.
+        previous: values for where `constraints` has none; what the program doesn't ask for is ignored.
         seed: of the choices that are in neither; a choice depends on (seed, name, index) only.
         params: values of parameters, by name; others start at their init.
         draw: False refuses choices that are in neither.
@@ -159,76 +157,55 @@ class Interpreter(Runtime):
         return self._choose(message)
 
     def _choose(self, message: Message) -> torch.Tensor:
-        """The value of a sampled or observed site: observed entries, then given ones, then fresh draws."""
+        """The value of a site: observed numbers, then given ones, then fresh draws; and its log density."""
         d = scoring.elementary(message.distribution)
         checks.check_parameters(d, message, _EAGER)
-        shape = d.batch_shape + d.event_shape
         value = message.value
         if value is not None:
             checks.holes(value, message)
-        random = (
-            torch.ones(d.batch_shape, dtype=torch.bool)
-            if value is None
-            else scoring.missing(value, d, message)
-        )
-        fresh = random
-        if bool(random.any()) and not message.hidden:
-            for given in self._given(message):
-                value = given if value is None else torch.where(torch.isnan(value), given, value)
-                fresh = scoring.missing(value, d, message)
-                if not bool(fresh.any()):
-                    break
-        elif message.observed:
-            self._agree(message)
-        if bool(fresh.any()):
-            drawn = self._drawn(message).expand(shape)
-            value = drawn if value is None else torch.where(widen(fresh, value), drawn, value)
-        if value is None:
-            value = torch.empty(shape)
+        random = fresh = scoring.missing(value, d)
+        for given in self._given(message, bool(random.any())):
+            value = given if value is None else torch.where(fresh, given, value)
+            fresh = scoring.missing(value, d)
+        if value is None or bool(fresh.any()):
+            drawn = self._draw(message, fresh)
+            value = drawn if value is None else torch.where(fresh, drawn, value)
         if self.dependence is not None and bool(random.any()):
-            value = self.dependence.mark(value)
+            self.dependence.mark(value)
         if not message.hidden:
             log_prob = self._log_prob(d, value, message)
-            zero = torch.zeros(())
-            per_batch = (
-                log_prob.reshape(*message.distribution.batch_shape, -1).sum(-1)
-                if d is not message.distribution
-                else log_prob
-            )
-            prior, new = (torch.where(entries, log_prob, zero).sum() for entries in (random, fresh))
-            self._note(
-                "sample", message, Element(value, self._weighed(per_batch, message), prior, new, random)
-            )
+            batch = message.distribution.batch_shape
+            whole = log_prob.flatten(len(batch)).sum(-1) if log_prob.dim() > len(batch) else log_prob
+            prior, new = (torch.where(scoring.events(n, d), log_prob, 0.0).sum() for n in (random, fresh))
+            self._note("sample", message, Element(value, self._weighed(whole, message), prior, new, random))
         return value
 
-    def _given(self, message: Message) -> Iterator[torch.Tensor]:
+    def _given(self, message: Message, random: bool) -> Iterator[torch.Tensor]:
+        """Values given for a random choice, by priority; those for an observed site have to agree with it."""
         for source in (self.constraints, self.previous):
+            if message.hidden or source is None or message.name not in source:
+                continue
             if isinstance(source, Choices):
                 found = source.at(message.name, self.index)
-                if found is not None:
-                    yield found
-            elif source is not None and message.name in source:
-                yield self.element(source[message.name], message)
+            else:
+                found = self.element(source[message.name], message)
+            if found is not None and random:
+                yield found
+            elif found is not None and source is self.constraints:
+                refusals.check_agreement(found, message)
 
-    def _agree(self, message: Message) -> None:
-        """A value given for an observed site has to be the observed one."""
-        if message.name in self.constraints:
-            given = next(self._given(message), message.value)
-            if not torch.equal(torch.where(torch.isnan(given), message.value, given), message.value):
-                scoring.not_chosen(message)
-
-    def _drawn(self, message: Message) -> torch.Tensor:
+    def _draw(self, message: Message, fresh: torch.Tensor) -> torch.Tensor:
         if self.draw:
-            return scoring.draw(message, key(self.seed, message.name, *self.index))
+            return scoring.draw(message, fresh, key(self.seed, message.name, *self.index))
         if message.hidden:
-            scoring.hidden_choice(message)
-        scoring.no_value(message, self.index, self.constraints)
+            refusals.hidden_choice(message)
+        refusals.no_value(message, self.index, self.constraints)
 
     def _log_prob(self, d: Distribution, value: torch.Tensor, message: Message) -> torch.Tensor:
         try:
             return scoring.log_prob(d, value)
         except NotImplementedError:
-            self.undefined = scoring.no_density(message)
+            self.undefined = refusals.no_density(message)
             return torch.full(d.batch_shape, torch.nan)
 
     def _weighed(self, log_prob: torch.Tensor, message: Message) -> torch.Tensor:
@@ -284,25 +261,11 @@ class Interpreter(Runtime):
     def _check_given(self) -> None:
         latent = [n for n, s in self.sites.items() if s.kind == "sample"]
         for name in self.constraints:
-            if name in latent or (name not in self.seen and self.may_be_absent(name)):
-                continue
-            what = f"'{name}' is not a random choice" if name in self.seen else f"no site is named '{name}'"
-            near = closest(name, latent) or latent[:1]
-            raise DataError(
-                what,
-                expected="names of random choices: " + ", ".join(latent),
-                found=name,
-                edit=f"rename it to '{near[0]}'" if near and name not in self.seen else f"leave '{name}' out",
-            )
+            if name not in latent and (name in self.seen or not self.may_be_absent(name)):
+                refusals.unknown_choice(name, latent, name in self.seen)
         for name in self.given_params:
             if name not in self.params and not self.branched:
-                near = closest(name, self.params)
-                raise DataError(
-                    f"no param is named '{name}'",
-                    expected="one of " + (", ".join(self.params) or "none: the program has no params"),
-                    found=name,
-                    edit=f"rename it to '{near[0]}'" if near else f"leave '{name}' out",
-                )
+                refusals.unknown_param(name, self.params)
 
     # ------------------------------------------------------------ named values and parameters
 
@@ -317,7 +280,7 @@ class Interpreter(Runtime):
     def score_factor(self, name: str, x: Any, score: Any) -> None:
         mark = user_mark(3)
         self.register(self.prefix + name, mark)
-        self.undefined = scoring.no_score(self.prefix + name, mark)
+        self.undefined = refusals.no_score(self.prefix + name, mark)
 
     def non_centre_automatically(self, message: Message) -> bool:
         if standardise(message.distribution) is None:
@@ -330,29 +293,13 @@ class Interpreter(Runtime):
         full_name, mark = self.prefix + name, user_mark(3)
         start = checks.as_tensor(init, DTYPE)
         known = self.params.get(full_name)
-        if known is not None and known.shape != start.shape:
-            raise StructureError(
-                f"param '{full_name}' is used with two shapes",
-                where=mark,
-                expected=f"shape {tuple(known.shape)}",
-                found=f"shape {tuple(start.shape)}",
-                edit="give the second one a name of its own",
-            )
         if known is None:
             known = checks.as_tensor(self.given_params.get(full_name, start), DTYPE)
-            rule = constraints.constraint_from(constraint) if constraint is not None else constraints.real
-            wrong_shape = known.shape != start.shape
-            if wrong_shape or not bool(rule.check(known).all()):
-                raise ParameterError(
-                    f"param '{full_name}' {'has the wrong shape' if wrong_shape else 'breaks its constraint'}",
-                    where=mark,
-                    expected=f"shape {list(start.shape)}" if wrong_shape else checks.describe(rule),
-                    found=f"shape {list(known.shape)}" if wrong_shape else str(known.detach().tolist())[:80],
-                    edit="start inside the constraint"
-                    if not wrong_shape
-                    else "give it the shape of its init",
-                )
+            rule = constraints.constraint_from("real" if constraint is None else constraint)
+            refusals.check_param(full_name, known, start.shape, rule, mark)
             self.params[full_name] = known
+        elif known.shape != start.shape:
+            refusals.param_with_two_shapes(full_name, known.shape, start.shape, mark)
         return known
 
     def module(self, name: str, module: torch.nn.Module) -> Callable[..., Any]:

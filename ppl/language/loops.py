@@ -1,4 +1,4 @@
-"""Loops of the interpreter: a plate runs its body for each element, and afterwards gathers what a variable was in each."""
+"""Loops of the interpreter: a plate runs its body for each element, then stacks what a variable was."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ppl.errors import StructureError, user_mark
 
 @dataclass
 class Loop:
-    """An open plate or scan. `row` numbers its turns; `item` is the element's number (another one where subsampled)."""
+    """An open plate or scan: `row` numbers its turns, `item` is the element (another where subsampled)."""
 
     name: str
     size: int
@@ -25,7 +25,7 @@ class Loop:
 
 
 def run_loop(loops: list[Loop], loop: Loop, items: torch.Tensor) -> Iterator[torch.Tensor]:
-    """The element numbers as 0-d tensors; while the body runs, `loop` is the innermost of the open `loops`."""
+    """The elements as 0-d tensors; while the body runs, `loop` is the innermost of the open `loops`."""
     depth = len(loops)
     loops.append(loop)
     try:
@@ -39,8 +39,8 @@ def run_loop(loops: list[Loop], loop: Loop, items: torch.Tensor) -> Iterator[tor
 class PlateLoop:
     """The handle of a plate: iterate it once, then gather.
 
-    The body is ordinary Python, so a value belongs to a *variable*: after each turn the variables of the frame that runs the
-    loop are noted, and `gather(x)` stacks those of the name that is now bound to `x`.
+    The body is ordinary Python, so a value belongs to a *variable*: after each turn the variables of the
+    frame that runs the loop are noted, and `gather(x)` stacks those of the name that is now bound to `x`.
     """
 
     def __init__(self, loops: list[Loop], loop: Loop, items: torch.Tensor) -> None:

@@ -1,17 +1,16 @@
-"""One site at one index: which entries have a value, fresh draws, and the log density after mask and scale."""
+"""One site at one index: which numbers are known, fresh draws, and the log density under mask and scale."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NoReturn
+import contextlib
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch.distributions import Distribution, Independent
 
 from ppl.distributions import constraints
-from ppl.errors import DataError, MethodError, PplError, StructureError
+from ppl.errors import DataError, MethodError, PplError
 from ppl.language.handlers import Message
-from ppl.language.traces import widen
 
 
 def elementary(d: Distribution) -> Distribution:
@@ -21,35 +20,65 @@ def elementary(d: Distribution) -> Distribution:
     return d
 
 
-def missing(value: torch.Tensor, d: Distribution, message: Message) -> torch.Tensor:
-    """Which entries (over the batch axes of `d`) have no value yet, that is are nan."""
-    if not value.is_floating_point():
-        return torch.zeros(d.batch_shape, dtype=torch.bool)
-    gaps = torch.isnan(value)
-    event = tuple(range(len(d.batch_shape), value.dim()))
-    every, some = (gaps.all(event), gaps.any(event)) if event else (gaps, gaps)
-    if not torch.equal(every, some):
+def missing(value: torch.Tensor | None, d: Distribution) -> torch.Tensor:
+    """Which numbers of a value have not been given: those that are nan."""
+    if value is None:
+        return torch.ones(d.batch_shape + d.event_shape, dtype=torch.bool)
+    return torch.isnan(value) if value.is_floating_point() else torch.zeros(value.shape, dtype=torch.bool)
+
+
+def events(numbers: torch.Tensor, d: Distribution) -> torch.Tensor:
+    """Which elements (over the batch axes of `d`) have one of these numbers."""
+    axes = tuple(range(len(d.batch_shape), numbers.dim()))
+    return numbers.any(axes) if axes else numbers
+
+
+@contextlib.contextmanager
+def keyed(seed: int) -> Iterator[None]:
+    """Torch's generators start from `seed` inside, and go on outside as if nothing had happened."""
+    if torch.cuda.is_initialized():
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            yield
+        return
+    # torch.manual_seed would also note a stack for every kind of device: forty times slower.
+    generator = torch.default_generator
+    before = generator.get_state()
+    generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        generator.set_state(before)
+
+
+def draw(message: Message, fresh: torch.Tensor, seed: int) -> torch.Tensor:
+    """A draw for the elements with `fresh` numbers; it depends on `seed` alone."""
+    d = message.distribution
+    inner = elementary(d)
+    if fresh.numel() and not torch.equal(events(fresh, inner), ~events(~fresh, inner)):
         raise DataError(
-            f"a value of {type(d).__name__} is given in part",
+            f"an element of {type(inner).__name__} is known in part; the rest can't be drawn given it",
             site=message.name,
             where=message.mark,
             expected="all numbers of an element, or nan for all of them",
-            found=f"{int(gaps.sum())} of {gaps.numel()} numbers are nan",
-            edit="give the whole element or leave it out",
+            found=f"{int(fresh.sum())} of {fresh.numel()} numbers missing",
+            edit=f"give the missing numbers of '{message.name}' too",
         )
-    return every
-
-
-def draw(message: Message, seed: int) -> torch.Tensor:
-    """A draw that depends on `seed` alone and leaves torch's generator as it was."""
-    d = message.distribution
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with keyed(seed):
         try:
             return d.sample()
-        except NotImplementedError:
+        except NotImplementedError as error:
+            integers = any(
+                isinstance(v, torch.Tensor) and not v.is_floating_point() for v in vars(inner).values()
+            )
             raise MethodError(
-                f"{type(d).__name__} can't be sampled", site=message.name, where=message.mark
+                f"{type(d).__name__} can't be sampled",
+                site=message.name,
+                where=message.mark,
+                found=str(error) or "it has no sample()",
+                edit="give it floating-point parameters, for instance 1.0 * j"
+                if integers
+                else "give the site a value",
             ) from None
         except PplError as error:
             error.site = error.site or message.name
@@ -58,7 +87,7 @@ def draw(message: Message, seed: int) -> torch.Tensor:
 
 
 def log_prob(d: Distribution, value: torch.Tensor) -> torch.Tensor:
-    """log d(value) over the batch axes; minus infinity outside the support, whatever the formula says there."""
+    """log d(value) over the batch axes; minus infinity outside the support, whatever the formula says."""
     support = d.support
     if constraints.is_dependent(support):
         return d.log_prob(value)
@@ -67,7 +96,7 @@ def log_prob(d: Distribution, value: torch.Tensor) -> torch.Tensor:
         return d.log_prob(value)
     if not value.is_floating_point():  # as an index it has to be in range
         lowest = torch.as_tensor(getattr(support, "lower_bound", 0), dtype=value.dtype)
-        value = torch.where(widen(inside, value), value, lowest)
+        value = torch.where(inside.reshape(inside.shape + (1,) * (value.dim() - inside.dim())), value, lowest)
     return torch.where(inside, d.log_prob(value), -torch.inf)
 
 
@@ -96,59 +125,3 @@ def _fits(shape: tuple[int, ...], target: torch.Size) -> bool:
         return torch.broadcast_shapes(shape, target) == target
     except RuntimeError:
         return False
-
-
-# ---------------------------------------------------------------- refusals
-
-
-def no_density(message: Message) -> StructureError:
-    return StructureError(
-        f"{type(message.distribution).__name__} has no density: it can be sampled, not scored",
-        site=message.name,
-        where=message.mark,
-        expected="a distribution with log_prob",
-        edit="use an objective that needs samples only, or another family",
-    )
-
-
-def no_score(name: str, mark: Any) -> StructureError:
-    return StructureError(
-        f"score_factor '{name}' has no value: only its gradient is known",
-        site=name,
-        where=mark,
-        expected="methods that use gradients of the log density alone",
-        edit="use ppl.factor with the log density itself where you know it",
-    )
-
-
-def hidden_choice(message: Message) -> NoReturn:
-    raise StructureError(
-        "the log density of a program with a hidden random choice would need an integral",
-        site=message.name,
-        where=message.mark,
-        expected="every random choice visible",
-        found=f"block hides '{message.name}'",
-        edit=f"leave '{message.name}' out of .block(…), or give it a value inside with .condition(…)",
-    )
-
-
-def no_value(message: Message, index: tuple[int, ...], given: Iterable[str]) -> NoReturn:
-    raise DataError(
-        f"no value is given for '{message.name}'" + (f" at {list(index)}" if index else ""),
-        site=message.name,
-        where=message.mark,
-        expected="a value for every random choice",
-        found="values for " + (", ".join(given) or "nothing"),
-        edit=f"add '{message.name}' to the choices, or use generate(…), which draws what is missing",
-    )
-
-
-def not_chosen(message: Message) -> NoReturn:
-    raise DataError(
-        f"'{message.name}' is observed; its value can't be chosen",
-        site=message.name,
-        where=message.mark,
-        expected="values for random choices",
-        found="a value that differs from the data",
-        edit=f"leave '{message.name}' out, or change the data with .condition(…)",
-    )

@@ -1,7 +1,8 @@
 """Traces: everything that happened in one run of a program, by address.
 
-An address is a site's name and its index: the numbers of the loops (plates, scans) open around it, outermost first. Seen from
-outside a site is one tensor, loops leading; inside, a trace knows exactly which elements exist (a branch may have left some out).
+An address is a site's name and its index: the numbers of the loops (plates, scans) open around it, outermost
+first. Seen from outside a site is one tensor, loops leading; inside, a trace knows exactly which elements
+exist (a branch may have left some out).
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ Index = tuple[int, ...]
 class Element:
     """One site at one index.
 
-    `log_density` is what it adds to the program's log density (mask and scale applied). `log_prior` is the log density, under
-    the site's distribution alone, of its entries that are random choices; `log_fresh` of those drawn in this run. `random`
-    tells random entries from observed ones (over the distribution's batch axes).
+    `log_density` is what it adds to the program's log density (mask and scale applied). `log_prior` is the
+    log density, under the site's distribution alone, of its entries that are random choices; `log_fresh` of
+    those drawn in this run. `random` tells the value's random numbers from observed ones.
     """
 
     value: torch.Tensor | None
@@ -34,25 +35,18 @@ class Element:
     random: torch.Tensor
 
     def part(self, random: bool) -> torch.Tensor | None:
-        """The value's random (or observed) entries, nan elsewhere; None where there are none."""
+        """The value's random (or observed) numbers, nan elsewhere; None where there are none."""
         if self.value is None:
             return None
         inside = self.random if random else ~self.random
         if bool(inside.all()):
-            return self.value if inside.numel() or random else None
-        if not bool(inside.any()):
-            return None
-        return torch.where(widen(inside, self.value), self.value, torch.nan)
-
-
-def widen(entries: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """Truth values over batch axes, made to broadcast against a value with event axes."""
-    return entries.reshape(entries.shape + (1,) * (value.dim() - entries.dim()))
+            return self.value
+        return torch.where(inside, self.value, torch.nan) if bool(inside.any()) else None
 
 
 @dataclass(frozen=True)
 class Site:
-    """All elements of one name. `kind` is "sample", "factor" or "deterministic"; `loops` are (name, rows), outermost first."""
+    """All elements of one name. `kind`: "sample", "factor" or "deterministic"; `loops`: (name, rows)."""
 
     name: str
     kind: str
@@ -72,7 +66,8 @@ def total(terms: Iterable[torch.Tensor]) -> torch.Tensor:
 
 
 class Choices(Mapping[str, torch.Tensor]):
-    """Values by name. `choices["theta"]` is one tensor [*loops, *site]; elements that don't exist are nan (−1 for integers).
+    """Values by name. `choices["x"]` is one tensor [*loops, *site]; absent elements are nan (−1 for
+    integers).
 
     Given back to `generate`, `update` or `log_density` it constrains exactly the elements that exist.
     """
@@ -146,9 +141,9 @@ def as_selection(value: Any) -> Selection:
 class Trace:
     """One run of a bound program.
 
-    `trace["x"]` is a site's value over all its elements, `trace.value` the program's return value. `params` are the parameters'
-    values. `undefined` says why the run has no log density (a score_factor, a sampler without a density), `branched` whether a
-    cond or switch chose among sites.
+    `trace["x"]` is a site's value over all its elements, `trace.value` the program's return value. `params`
+    are the parameters' values. `undefined` says why the run has no log density (a score_factor, a sampler
+    without a density), `branched` whether a cond or switch chose among sites.
     """
 
     bound: Bound
@@ -225,7 +220,7 @@ class Trace:
         return (*(loop for loop, _ in site.loops), *site.dims)
 
     def sum(self, which: str, selection: Selection | None = None) -> torch.Tensor:
-        """The sum of one share ("log_density", "log_prior", "log_fresh") over all elements of the selected sites."""
+        """The sum of "log_density", "log_prior" or "log_fresh" over all elements of the selected sites."""
         sites = [s for s in self.sites.values() if selection is None or s.name in selection]
         return total(getattr(e, which) for s in sites for e in s.elements.values())
 

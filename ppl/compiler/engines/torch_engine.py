@@ -5,8 +5,9 @@ Works on any device and dtype. Randomness (`draw`) is keyed by (seed, site, call
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,18 @@ def key(seed: int, *parts: object) -> int:
     """A 63-bit seed that depends on all parts."""
     text = "\x1f".join(map(str, (seed, *parts)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's global CPU generator at `seed`, its state put back after. (`torch.manual_seed` would also format a stack trace.)"""
+    generator = torch.default_generator
+    state = generator.get_state()
+    generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        generator.set_state(state)
 
 
 def compile_torch(graph: Graph, device: torch.device | str = "cpu") -> Program:
@@ -117,8 +130,7 @@ def _expression(node: Node, args: Sequence[str], names: dict[str, Any], label: s
 
 
 def _draw_keyed(node: Node, keys: Keys, *params: torch.Tensor) -> torch.Tensor:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(keys.next(node.attr("site").name))
+    with seeded(keys.next(node.attr("site").name)):
         return OPERATORS["draw"].run(*params, **dict(node.attrs))
 
 

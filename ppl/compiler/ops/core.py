@@ -143,7 +143,8 @@ def meta(type_: Type) -> torch.Tensor:
 def _make_pointwise(op: Operator, args: Sequence[Operand], attrs: tuple[tuple[str, Any], ...], mark: Mark | None) -> Node:
     if all(not isinstance(a, Node) or a.op == "full" for a in args):
         return _fold(op, args, attrs)
-    folded = [_scalar_if_uniform(a, args) for a in args]
+    condition = 0 if op.name == "where" else -1
+    folded = [a if i == condition else _scalar_if_uniform(a, args) for i, a in enumerate(args)]
     shape = broadcast([a.shape for a in folded if isinstance(a, Node)])
     out, operand = pointwise_dtype(op, folded)
     if operand is not None:
@@ -175,7 +176,11 @@ def _fold(op: Operator, args: Sequence[Operand], attrs: tuple[tuple[str, Any], .
     with _disable_current_modes(), torch._C.DisableTorchFunction():
         reals = [torch.tensor(a.attr("value"), dtype=a.dtype) if isinstance(a, Node) else a for a in args]
         if not any(isinstance(r, torch.Tensor) for r in reals):
-            reals[0] = torch.tensor(reals[0])
+            reals = [torch.tensor(r) for r in reals]
+        else:
+            operand = pointwise_dtype(op, args)[1]
+            if operand is not None:
+                reals = [r.to(operand) if isinstance(r, torch.Tensor) and _takes_cast(op, i) else r for i, r in enumerate(reals)]
         out = op.run(*reals, **dict(attrs))
     shapes = [a.shape for a in args if isinstance(a, Node)]
     return full(out.item(), broadcast(shapes) if shapes else (), out.dtype)
@@ -197,12 +202,10 @@ def pointwise_dtype(op: Operator, args: Sequence[Operand]) -> tuple[torch.dtype,
     if op.dtype == "same" or (op.name != "where" and not nodes):
         return nodes[0].dtype, None
     common = _promote(valued)
-    if op.dtype == "bool":
-        return torch.bool, (common if len({n.dtype for n in nodes}) > 1 else None)
     if op.dtype == "float" and not common.is_floating_point:
         common = torch.get_default_dtype()
     mixed = any(n.dtype != common for n in nodes)
-    return common, (common if mixed else None)
+    return (torch.bool if op.dtype == "bool" else common), (common if mixed else None)
 
 
 def _promote(args: Sequence[Operand]) -> torch.dtype:

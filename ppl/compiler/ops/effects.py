@@ -35,6 +35,20 @@ class Site:
     fixed: bool = False  # set by do()
     options: tuple[tuple[str, Any], ...] = ()
 
+    def __repr__(self) -> str:
+        return " ".join(part for part in (f'"{self.name}"', repr(self.spec) if self.spec is not None else "", self.details()) if part)
+
+    def details(self) -> str:
+        """What is unusual about the site, as words behind its distribution; empty for most."""
+        words = []
+        if self.dims:
+            words.append(f"dims ({', '.join(self.dims)})")
+        if self.grad != "auto":
+            words.append(f"grad {self.grad}")
+        if self.fixed:
+            words.append("fixed")
+        return " ".join([*words, *(k if v is True else f"{k} {v!r}" for k, v in self.options)])
+
 
 def effect(
     kind: str,

@@ -118,7 +118,12 @@ def _index_add(source: Any, index: Any, dim: int, size: int) -> Any:
     return source.new_zeros(shape).index_add(dim, index, source)
 
 
-define("index_add", _index_add)
+def _index_add_batch(plates: tuple[Plate, ...], args: Operands, attrs: dict[str, Any]) -> Node | None:
+    source, index = node_of(args[0]), node_of(args[1])
+    return None if index.plates else make("index_add", source.node, index.node, **attrs)
+
+
+define("index_add", _index_add, batch=_index_add_batch)
 
 # ---------------------------------------------------------------- advanced indexing with index tensors
 

@@ -10,6 +10,7 @@ from ppl.compiler.graph import Node, Plate
 from ppl.compiler.ops.batching import Batched, Operands, node_of, permute, reshape, sizes
 from ppl.compiler.ops.core import Operand, define, make
 from ppl.compiler.ops.pointwise import add, mul, neg
+from ppl.compiler.ops.shapes import sum_to
 
 
 def transpose(x: Node) -> Node:
@@ -25,11 +26,15 @@ def _matmul_vjp(out: Node, g: Node, a: Node, b: Node) -> tuple[Operand, Operand]
     ra, rb = len(a.shape), len(b.shape)
     if ra == 1 and rb == 1:
         return mul(g, b), mul(g, a)
-    if rb == 1:
+    if rb == 1 and ra == 2:
         return mul(reshape(g, (*g.shape, 1)), b), matmul(transpose(a), g)
-    if ra == 1:
+    if ra == 1 and rb == 2:
         return matmul(b, g), mul(reshape(a, (*a.shape, 1)), g)
-    return matmul(g, transpose(b)), matmul(transpose(a), g)
+    # a vector is a matrix of one row (or column); leading axes broadcast
+    left, right = (a if ra > 1 else reshape(a, (1, *a.shape))), (b if rb > 1 else reshape(b, (*b.shape, 1)))
+    g = reshape(g, (*out.shape[: len(out.shape) - (ra > 1) - (rb > 1)], left.shape[-2], right.shape[-1]))
+    ga, gb = sum_to(matmul(g, transpose(right)), left.shape), sum_to(matmul(transpose(left), g), right.shape)
+    return reshape(ga, a.shape), reshape(gb, b.shape)
 
 
 def _matmul_batch(plates: tuple[Plate, ...], args: Operands, attrs: dict[str, Any]) -> Node:
@@ -86,12 +91,13 @@ def _solve_vjp(out: Node, g: Node, a: Node, b: Node, upper: bool, unitriangular:
     ga = neg(matmul(gb, transpose(out)))
     assert isinstance(ga, Node)
     off = int(unitriangular)
-    return (make("triu", ga, diagonal=off) if upper else make("tril", ga, diagonal=-off)), gb
+    ga = make("triu", ga, diagonal=off) if upper else make("tril", ga, diagonal=-off)
+    return sum_to(ga, a.shape), sum_to(gb, b.shape)
 
 
 def _solve_batch(plates: tuple[Plate, ...], args: Operands, attrs: dict[str, Any]) -> Node:
     a, b = node_of(args[0]), node_of(args[1])
-    if not a.plates and len(b.shape) == 2:  # one factor, many right-hand sides: stack them as columns
+    if not a.plates and len(a.shape) == len(b.shape) == 2:  # one factor, many right-hand sides: stack them as columns
         rows, cols = b.shape
         k = len(plates)
         wide = reshape(permute(b.node, (k, *range(k), k + 1)), (rows, b.node_size // max(rows, 1)))

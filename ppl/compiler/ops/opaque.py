@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import struct
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +59,8 @@ def make_opaque(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Node:
 
 # ---------------------------------------------------------------- small tensors that belong to a formula
 
+_SHOWN = 64  # bytes that are printed; of longer contents a hash, the same in every process
+
 
 @dataclass(frozen=True)
 class Constant:
@@ -73,7 +75,8 @@ class Constant:
         return flat.reshape(self.shape)
 
     def __repr__(self) -> str:
-        return f"constant<{self.content.hex()}>" if len(self.content) <= struct.calcsize("8d") else f"constant<{hash(self.content)}>"
+        short = self.content if len(self.content) <= _SHOWN else hashlib.blake2b(self.content, digest_size=16).digest()
+        return f"constant<{short.hex()}>"
 
 
 def constant(value: torch.Tensor) -> Node:

@@ -165,10 +165,18 @@ _unary("log10", torch.log10, lambda out, g, x: (div(g, mul(x, math.log(10.0))),)
 _unary("log1p", torch.log1p, lambda out, g, x: (div(g, add(x, 1.0)),))
 _unary("sigmoid", torch.sigmoid, lambda out, g, x: (mul(g, mul(out, sub(1.0, out))),))
 _unary("tanh", torch.tanh, lambda out, g, x: (mul(g, sub(1.0, square(out))),))
+
+
+def _softplus_vjp(out: Node, g: Operand, x: Node, beta: float = 1.0, threshold: float = 20.0) -> tuple[Operand]:
+    gx = mul(g, un("sigmoid", mul(x, beta)))
+    # torch's softplus is x above the threshold; at 20 the two slopes differ by 2e-9
+    return (gx if threshold >= 20.0 else where(make("gt", mul(x, beta), threshold), g, gx),)
+
+
 _unary(
     "softplus",
     lambda x, beta=1.0, threshold=20.0: F.softplus(x, beta, threshold),
-    lambda out, g, x, beta=1.0, threshold=20.0: (mul(g, un("sigmoid", mul(x, beta))),),
+    _softplus_vjp,
 )
 _unary("log_sigmoid", F.logsigmoid, lambda out, g, x: (mul(g, un("sigmoid", neg(x))),))
 

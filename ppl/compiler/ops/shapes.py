@@ -204,11 +204,11 @@ define("all", lambda x, dims, keepdim: torch.all(x, dims, keepdim) if dims else 
 for _name in ("argmax", "argmin"):
     define(
         _name,
-        lambda x, dim, keepdim, _f=getattr(torch, _name): _f(x, dim, keepdim),
+        lambda x, dim, keepdim, _f=getattr(torch, _name): _f(x.to(torch.uint8) if x.dtype is torch.bool else x, dim, keepdim),
         vjp=lambda out, g, x, **_: (None,),
         smooth="jump",
     )
-define("argsort", lambda x, dim, descending: torch.argsort(x, dim, descending, stable=True), vjp=lambda out, g, x, **_: (None,), smooth="jump")
+define("argsort", lambda x, dim, descending: torch.argsort(x, dim=dim, descending=descending, stable=True), vjp=lambda out, g, x, **_: (None,), smooth="jump")
 define(
     "cumsum",
     lambda x, dim: torch.cumsum(x, dim),

@@ -59,7 +59,8 @@ def _batched(node: Node, memo: dict[Node, Batched], parts: dict[Node, list[Node]
         return Batched(parts[node][0], node.plates, ())
     if node.op in EFFECTS:
         return Batched(batch_effect(node, args), node.plates, node.shape)
-    if not node.plates and not any(isinstance(a, Batched) and a.plates for a in args):
+    plated = bool(node.plates) or any(isinstance(a, Batched) and a.plates for a in args)
+    if not plated and OPERATORS[node.op].kind != "plate":
         out = rebuild(node, tuple(a.node if isinstance(a, Batched) else a for a in args))
     else:
         out = _apply(node, args)

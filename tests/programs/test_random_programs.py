@@ -1,0 +1,48 @@
+"""Compiled equals interpreted on random programs: log density and gradient, each pass on and off, single and batched."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import HealthCheck, Phase, given, settings
+
+from ppl.compiler.passes import PASSES
+from ppl.language.compiled import Compiled
+from programs import generate, oracle
+
+_SETTINGS = dict(phases=[Phase.explicit, Phase.generate], deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+_CHOICES = [PASSES, (), *[tuple(p for p in PASSES if p != off) for off in PASSES]]
+
+
+def close(a: torch.Tensor, b: torch.Tensor, what: str) -> None:
+    scale = 1.0 + b.abs().max() if b.numel() else 1.0
+    assert bool(((a - b).abs() <= 1e-8 * scale).all()), f"{what}: {a} against {b}"
+
+
+def check(tree: object) -> None:
+    bound = generate.build(tree)
+    x = points = None
+    recorded = None
+    for passes in _CHOICES:
+        compiled = Compiled(bound, passes=passes, recorded=recorded)
+        recorded = compiled.recorded
+        if points is None:
+            generator = torch.Generator().manual_seed(0)
+            points = 0.7 * torch.randn(4, compiled.dim, generator=generator, dtype=torch.float64)
+            x = points[0].clone().requires_grad_(True)
+            expected = oracle.log_density(compiled, x)
+            (gradient,) = torch.autograd.grad(expected, x, allow_unused=True) if compiled.dim and expected.requires_grad else (None,)
+            gradient = torch.zeros(compiled.dim) if gradient is None else gradient
+        if not bool(torch.isfinite(expected)) or not bool(torch.isfinite(gradient).all()):
+            return
+        value, grad = compiled.value_and_grad(points[0])
+        close(value, expected.detach(), f"log density with passes {passes}")
+        close(grad, gradient, f"gradient with passes {passes}")
+    values, grads = compiled.value_and_grad(points)
+    close(values[0], expected.detach(), "batched log density")
+    close(grads[0], gradient, "batched gradient")
+
+
+@settings(max_examples=300, **_SETTINGS)
+@given(generate.programs)
+def test_compiled_equals_interpreted(tree: object) -> None:
+    check(tree)
