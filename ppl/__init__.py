@@ -18,6 +18,7 @@ _NAMES = {
     "ppl.inference.mcmc": ("NUTS", "HMC"),
     "ppl.results": ("Posterior", "load_posterior"),
     "ppl.language.gfi": ("simulate", "log_density", "generate", "update", "regenerate", "project"),
+    "ppl.language.traces": ("Trace", "select"),
     "ppl.errors": ("PplError",),
 }  # fmt: skip
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}

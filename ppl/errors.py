@@ -6,9 +6,11 @@ import difflib
 import linecache
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import wraps
 from types import CodeType, FrameType
+from typing import Any
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _LIBRARY_PARTS = (os.sep + "torch" + os.sep, os.sep + "contextlib.py", "<string>", "<frozen", os.sep + "functools.py")
@@ -84,9 +86,35 @@ def user_mark(depth: int = 1) -> Mark | None:
     return None
 
 
-def closest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
+def raised_at(error: BaseException) -> Location | None:
+    """Where in the user's code an error that is being handled came from: the innermost of their frames in its traceback."""
+    found, step = None, error.__traceback__
+    while step is not None:
+        if not _is_library(step.tb_frame.f_code.co_filename):
+            found = Mark(step.tb_frame.f_code, step.tb_lasti, step.tb_lineno)
+        step = step.tb_next
+    return found.locate() if found is not None else None
+
+
+def placed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, whose errors that have no place in a program get the line of the call, if that is in the user's code."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except PplError as error:
+            frame = sys._getframe(1)
+            if error.where is None and not _is_library(frame.f_code.co_filename):
+                error.where = Mark(frame.f_code, frame.f_lasti, frame.f_lineno).locate()
+            raise
+
+    return call
+
+
+def closest(name: object, known: Iterable[str], n: int = 3) -> list[str]:
     """The known names most like `name`, best first."""
-    return difflib.get_close_matches(name, [str(k) for k in known], n=n, cutoff=0.5)
+    return difflib.get_close_matches(str(name), [str(k) for k in known], n=n, cutoff=0.5)
 
 
 class PplError(Exception):

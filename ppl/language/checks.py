@@ -10,14 +10,17 @@ import torch
 from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
-from ppl.compiler.graph import Node
 from ppl.distributions import family_of
 from ppl.distributions.bijectors import biject_to
 from ppl.errors import DataError, Mark, ParameterError, PplError, StructureError
 from ppl.language.handlers import Message
+from ppl.language.known import known
+from ppl.language.wording import describe, place, short
 
 if TYPE_CHECKING:
     from ppl.language.scopes import ScopedTracer
+
+Loops = Sequence[tuple[str, int]]
 
 
 def is_array(value: Any) -> bool:
@@ -26,19 +29,42 @@ def is_array(value: Any) -> bool:
 
 
 def as_tensor(value: Any, dtype: torch.dtype) -> torch.Tensor:
-    """`value` as a tensor; floating-point data take `dtype`, others keep theirs (bool `dtype` forces bool)."""
-    if isinstance(value, torch.Tensor):
-        tensor = value
-    else:
-        array = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
-        if array.dtype == object or array.dtype.kind in "US":
-            raise DataError("an array of objects or text is not numeric data", found=f"dtype {array.dtype}", edit="encode it as numbers")
-        tensor = torch.from_numpy(np.ascontiguousarray(array).copy()) if array.ndim else torch.tensor(array.item())
-        if not tensor.is_floating_point() and tensor.dtype not in (torch.bool,) and not tensor.is_complex():
-            tensor = tensor.to(torch.int64)
+    """`value` as a tensor: real numbers as `dtype`, whole ones as int64; a bool `dtype` forces bool."""
+    tensor = value if isinstance(value, torch.Tensor) else _from_array(value)
+    if tensor.is_complex():
+        raise DataError("complex numbers are not data", found=f"dtype {str(tensor.dtype)[6:]}", edit="give the real and the imaginary parts")
     if dtype is torch.bool:
         return tensor.to(torch.bool)
-    return tensor.to(dtype) if tensor.is_floating_point() and tensor.dtype != dtype else tensor
+    if tensor.is_floating_point():
+        return tensor.to(dtype)
+    return tensor if tensor.dtype is torch.bool else tensor.to(torch.int64)
+
+
+def _from_array(value: Any) -> torch.Tensor:
+    if isinstance(value, np.ma.MaskedArray):  # its masked entries are missing values
+        value = value.astype(np.float64).filled(np.nan)
+    try:
+        array = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
+    except ValueError:
+        raise DataError("the rows have different lengths", expected="an array", edit="pad the rows with nan, or give each its own site") from None
+    if array.dtype.kind not in "biufc":
+        found = "None" if value is None else f"text, {value!r}"[:60] if array.dtype.kind in "US" else f"dtype {array.dtype}, {value!r}"[:80]
+        edit = "leave the name out: a site without data is latent" if value is None else "encode it as numbers"
+        raise DataError("this is not numeric data", expected="numbers: a tensor, an array, a list or a number", found=found, edit=edit)
+    if array.dtype.kind == "u" and array.size and int(array.max()) > _LARGEST:
+        raise DataError("a whole number is too large", expected="numbers below 2**63", found=str(array.max()), edit="give it as a float")
+    tensor = torch.from_numpy(np.ascontiguousarray(array).copy()) if array.ndim else torch.tensor(array.item())
+    return tensor
+
+
+_LARGEST = (1 << 63) - 1
+
+
+def located(error: PplError, message: Message) -> PplError:
+    """`error` with the site and the line of a statement, where it has none."""
+    error.site = error.site or message.name
+    error.where = error.where or (message.mark.locate() if message.mark is not None else None)
+    return error
 
 
 # ---------------------------------------------------------------- structure
@@ -66,11 +92,22 @@ def two_sizes(name: str, first: tuple[int, Mark | None], second: tuple[int, Mark
 
 
 def plate_size(name: str, size: Any) -> int:
+    edit = "a number known before inference: an argument, or x.shape[0] of one"
     if isinstance(size, torch.Tensor) and size.device.type == "meta":
-        raise StructureError(f"the size of plate '{name}' is a random value", expected="a size known from the data")
-    if isinstance(size, bool) or int(size) != size or int(size) < 0:
-        raise StructureError(f"the size of plate '{name}' must be a whole number", expected="an int ≥ 0", found=repr(size))
-    return int(size)
+        raise StructureError(
+            f"the size of plate '{name}' is a random value", expected="a size known from the data", found="a value drawn in the program", edit=edit
+        )
+    array = hasattr(size, "__len__") or getattr(size, "ndim", 0)
+    try:
+        count = None if array or isinstance(size, bool) else int(size)
+    except (TypeError, ValueError):
+        count = None
+    if count is None or count != size or count < 0:
+        if array:
+            edit = f'ppl.plate("{name}", {len(size)}), and index the elements in the body: x[i]'
+        found = f"{type(size).__name__} {short(size) if isinstance(size, torch.Tensor) else size!r}"[:80]
+        raise StructureError(f"the size of plate '{name}' must be a whole number", expected="an int ≥ 0", found=found, edit=edit)
+    return count
 
 
 def subsample_size(name: str, size: int, subsample: int | None, mark: Mark | None) -> int:
@@ -78,7 +115,11 @@ def subsample_size(name: str, size: int, subsample: int | None, mark: Mark | Non
         return size
     if not 0 < subsample <= size:
         raise StructureError(
-            f"plate '{name}' can't draw {subsample} of {size} elements", where=mark, expected=f"1 ≤ subsample ≤ {size}"
+            f"plate '{name}' can't draw {subsample} of {size} elements",
+            where=mark,
+            expected=f"1 ≤ subsample ≤ {size}",
+            found=f"subsample={subsample}",
+            edit=f"subsample={max(1, min(size, abs(int(subsample))))}, or leave it out",
         )
     return int(subsample)
 
@@ -86,128 +127,184 @@ def subsample_size(name: str, size: int, subsample: int | None, mark: Mark | Non
 # ---------------------------------------------------------------- parameters
 
 
-def known_values(value: Any, tracer: ScopedTracer) -> torch.Tensor | None:
-    """The numbers behind a parameter where data alone decide them (for an element of a plate: of all elements)."""
-    if not isinstance(value, torch.Tensor):
-        return None
-    entry = tracer.table.get(id(value))
-    if entry is None:
-        return value
-    node: Node = entry.node
-    while node.op in ("plate_slice", "reshape", "permute", "expand"):
-        node = node.nodes[0]
-    for scope_value, inner in tracer.here.captured.items():
-        if inner is node:
-            node = scope_value
-    return tracer.inputs.get(node)
-
-
 def check_parameters(d: Distribution, message: Message, tracer: ScopedTracer) -> None:
     """Refuse a parameter outside its domain (scale ≤ 0, nan …) wherever its numbers are known before inference."""
     for name, constraint in d.arg_constraints.items():
         value = d.__dict__.get(name)
         if isinstance(value, torch.Tensor) and isinstance(constraint, Constraint) and not constraint.is_discrete:
-            numbers = known_values(value, tracer)
+            numbers = known(value, tracer)
             if numbers is not None:
-                check_parameter(d, name, constraint, numbers, message)
+                check_parameter(d, name, constraint, value, numbers, message, tracer)
     for value in d.__dict__.values():
         if isinstance(value, Distribution):
             check_parameters(value, message, tracer)
 
 
-def check_parameter(d: Distribution, name: str, constraint: Constraint, value: torch.Tensor, message: Message) -> None:
-    """Refuse `value` for parameter `name` of `d` unless it satisfies `constraint` (and is not nan)."""
+def check_parameter(
+    d: Distribution, name: str, constraint: Constraint, value: torch.Tensor, numbers: torch.Tensor, message: Message, tracer: ScopedTracer
+) -> None:
+    """Refuse `value` (whose numbers are known) for parameter `name` of `d` unless it satisfies `constraint` and is not nan."""
     if constraint is constraints.dependent or isinstance(constraint, type(constraints.dependent)):
         return
-    try:
-        good = constraint.check(value)
-    except (NotImplementedError, RuntimeError):
+    bounds = _tensors(constraint)
+    good = verdict(constraint, value if any(tracer.is_traced(b) for b in bounds) else numbers, tracer)
+    if good is None or bool(good.all()):
         return
-    if bool(good.all()):
-        return
-    bad = value
-    place = ""
-    if value.dim() and good.shape == value.shape:
-        index = tuple(int(i) for i in (~good).nonzero()[0])
-        bad, place = value[index], f" at {list(index)}"
+    index = tuple(int(i) for i in (~good).nonzero()[0]) if good.dim() and good.shape == numbers.shape else ()
+    bad = numbers[index] if index else numbers
+    other = next((k for k, v in vars(d).items() if k != name and any(v is b for b in bounds)), None)
+    limit = describe(constraint)
+    if other is not None:
+        limit = f"{limit.partition(' ')[0]} {other}"
     raise ParameterError(
         f"{name} of {type(d).__name__} is outside its domain",
         site=message.name,
         where=message.mark,
-        expected=f"{name} {describe(constraint)}",
-        found=f"{_short(bad)}{place}",
-        edit=_edit_for(constraint, name, type(d).__name__),
+        expected=f"{name} {limit}",
+        found=f"{short(bad)}{place(index)}",
+        edit=_edit_for(constraint, name, type(d).__name__, limit, bool(torch.isnan(bad).any())),
     )
 
 
-def describe(constraint: Constraint) -> str:
-    """A constraint in words a user types: "> 0", "in [0, 1]", "simplex"."""
-    lower, upper = getattr(constraint, "lower_bound", None), getattr(constraint, "upper_bound", None)
-    if lower is not None and upper is not None:
-        return f"in [{_short(lower)}, {_short(upper)}]"
-    if lower is not None:
-        strict = "Eq" not in type(constraint).__name__ and "integer" not in type(constraint).__name__
-        return f"{'>' if strict else '≥'} {_short(lower)}"
-    if upper is not None:
-        return f"< {_short(upper)}"
-    name = str(constraint).removeprefix("constraints.").partition("(")[0]
-    return {"Real": "a real number", "IndependentConstraint": "real numbers"}.get(name, name)
+def verdict(constraint: Any, value: torch.Tensor, tracer: ScopedTracer) -> torch.Tensor | None:
+    """Which elements satisfy `constraint` (anything with `check`), where data alone decide it."""
+    try:
+        good = constraint.check(value)
+    except (NotImplementedError, RuntimeError, TypeError, IndexError, AssertionError, PplError):
+        return None
+    return known(good, tracer)
 
 
-def _short(value: Any) -> str:
-    if isinstance(value, torch.Tensor):
-        if value.device.type == "meta":
-            return "…"
-        value = value.tolist() if value.numel() <= 6 else f"array of shape {list(value.shape)}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _edit_for(constraint: Constraint, name: str, family: str) -> str:
+def _edit_for(constraint: Constraint, name: str, family: str, limit: str, missing: bool) -> str:
+    if missing:
+        return f"find the nan in what gives {name} its value"
     if getattr(constraint, "lower_bound", None) == 0 and getattr(constraint, "upper_bound", None) is None:
         return f"pass a positive {name}; torch.exp(x) or torch.nn.functional.softplus(x) makes one"
-    return f"pass {name} that is {describe(constraint)} to {family}"
+    return f"pass a {name} to {family} that is {limit}"
 
 
 # ---------------------------------------------------------------- values
 
 
-def full_value(value: Any, message: Message, loops: Sequence[tuple[str, int]], dtype: torch.dtype) -> torch.Tensor:
+def full_value(value: Any, message: Message, loops: Loops, dtype: torch.dtype) -> torch.Tensor:
     """A value for all elements of a site, checked against its shape: loops (plates, scans) first, then the site's own axes."""
     d = message.distribution
-    tensor = as_tensor(value, dtype)
-    expected = tuple(n for _, n in loops) + tuple(d.batch_shape) + tuple(d.event_shape)
-    if tuple(tensor.shape) != expected:
-        names = [f"{name}={n}" for name, n in loops] + [str(n) for n in (*d.batch_shape, *d.event_shape)]
-        short = message.name.rpartition("/")[2]
+    try:
+        tensor = as_tensor(value, dtype)
+    except DataError as error:
+        error.headline = f"the value for '{message.name}': {error.headline}"
+        raise located(error, message) from None
+    check_shape(tensor.shape, message, loops)
+    if family_of(d).value_dtype == "int64":
+        return _whole(tensor, message)
+    tensor = tensor if tensor.is_floating_point() else tensor.to(dtype)
+    _finite(tensor, message)
+    return tensor
+
+
+def check_shape(found: Sequence[int], message: Message, loops: Loops, element: str = "") -> None:
+    """Refuse the shape of a value unless it is the loops' sizes and then the site's own shape."""
+    d = message.distribution
+    own = tuple(d.batch_shape) + tuple(d.event_shape)
+    expected = tuple(n for _, n in loops) + own
+    if tuple(found) == expected:
+        return
+    names = [f"{name}={n}" for name, n in loops] + [str(n) for n in own]
+    raise DataError(
+        f"the value for '{message.name}' has the wrong shape",
+        site=message.name,
+        where=message.mark,
+        expected=f"shape [{', '.join(names)}]" + element,
+        found=f"shape {list(found)}",
+        edit=_shape_edit(message.name.rpartition("/")[2], tuple(found), expected, loops),
+    )
+
+
+def _shape_edit(name: str, found: tuple[int, ...], expected: tuple[int, ...], loops: Loops) -> str:
+    axes = ", ".join(map(str, expected))
+    if len(found) == len(expected) and sorted(found) == sorted(expected):
+        return f"{name}.T" if len(found) == 2 else f"{name}.permute(…): the axes are in another order"
+    if np.prod(found) == np.prod(expected):
+        return f"{name}.reshape({axes})" if expected else f"{name}.reshape(())"
+    if len(found) == len(expected) and loops and found[0] != expected[0]:
+        return f"give {expected[0]} values, or make '{loops[0][0]}' of size {found[0]}"
+    if not expected and found:
+        return f'for i in ppl.plate("i", {found[0]}): …, with {name}[i] in the body'
+    return f"give values of shape [{axes}]"
+
+
+def _whole(tensor: torch.Tensor, message: Message) -> torch.Tensor:
+    """Data of a family of whole numbers as int64; nan are left for `holes` to refuse."""
+    if not tensor.is_floating_point():
+        return tensor.to(torch.int64)
+    if bool(torch.isnan(tensor).any()):
+        return tensor
+    bad = (tensor != tensor.round()) | (tensor.abs() >= 2.0**63)
+    if bool(bad.any()):
+        index = tuple(int(i) for i in bad.nonzero()[0])
+        fraction = bool(torch.isfinite(tensor[index])) and bool(tensor[index] != tensor[index].round())
+        name = message.name.rpartition("/")[2]
         raise DataError(
-            f"the value for '{message.name}' has the wrong shape",
+            f"the value for '{message.name}' must be whole numbers" if fraction else f"the value for '{message.name}' is too large",
             site=message.name,
             where=message.mark,
-            expected=f"shape [{', '.join(names)}]",
-            found=f"shape {list(tensor.shape)}",
-            edit=_shape_edit(short, tuple(tensor.shape), expected, loops),
+            expected=f"integers, as {type(message.distribution).__name__} draws them" if fraction else "integers below 2**63",
+            found=f"{short(tensor[index])}{place(index, name)}",
+            edit=f"{name}.round(), or a continuous family" if fraction else "correct the data",
         )
-    if family_of(d).value_dtype == "int64":
-        if tensor.is_floating_point() and not bool((tensor == tensor.round()).all()):
-            where = int((tensor != tensor.round()).reshape(-1).nonzero()[0])
-            raise DataError(
-                f"the value for '{message.name}' must be whole numbers",
-                site=message.name,
-                where=message.mark,
-                expected=f"integers, as {type(d).__name__} draws them",
-                found=f"{_short(tensor.reshape(-1)[where])} (element {where})",
-                edit=f"{message.name.rpartition('/')[2]}.long(), or another family; missing values of an integer site are not supported",
-            )
-        return tensor.to(torch.int64)
-    return tensor if tensor.is_floating_point() else tensor.to(dtype)
+    return tensor.to(torch.int64)
 
 
-def _shape_edit(name: str, found: tuple[int, ...], expected: tuple[int, ...], loops: Sequence[tuple[str, int]]) -> str:
-    if len(found) == len(expected) and sorted(found) == sorted(expected):
-        return f"{name}.permute(…): the axes are in another order"
-    if len(found) == len(expected) and loops and found[0] != expected[0]:
-        return f"give {expected[0]} values, or make plate '{loops[0][0]}' of size {found[0]}"
-    return f"{name}.reshape({', '.join(map(str, expected))}), if the elements are the same"
+def _finite(tensor: torch.Tensor, message: Message) -> None:
+    bad = torch.isinf(tensor)
+    if bool(bad.any()):
+        index = tuple(int(i) for i in bad.nonzero()[0])
+        name = message.name.rpartition("/")[2]
+        raise DataError(
+            f"the value for '{message.name}' is infinite",
+            site=message.name,
+            where=message.mark,
+            expected="finite numbers",
+            found=f"{short(tensor[index])}{place(index, name)}",
+            edit="correct the data; where a value is missing put nan",
+        )
+
+
+def weights(value: Any, role: str, message: Message, loops: Loops, dtype: torch.dtype) -> torch.Tensor:
+    """A mask or scale for all elements: one number, or the loops' sizes first and then what broadcasts to the site's batch shape."""
+    try:
+        tensor = as_tensor(value, dtype)
+    except DataError as error:
+        error.headline = f"the {role} for '{message.name}': {error.headline}"
+        raise located(error, message) from None
+    source = message.distribution.batch_shape if message.distribution is not None else getattr(message.log_weight, "shape", ())
+    own, sizes = tuple(source), tuple(n for _, n in loops)
+    leading, rest = tuple(tensor.shape[: len(sizes)]), tuple(tensor.shape[len(sizes) :])
+    fits = len(leading) == len(sizes) and all(n in (1, m) for n, m in zip(leading, sizes, strict=True))
+    fits = fits and len(rest) <= len(own) and all(n in (1, m) for n, m in zip(rest[::-1], own[::-1], strict=False))
+    if tensor.dim() and not fits:
+        names = [f"{name}={n}" for name, n in loops] + [str(n) for n in own]
+        raise DataError(
+            f"the {role} for '{message.name}' has the wrong shape",
+            site=message.name,
+            where=message.mark,
+            expected=f"shape [{', '.join(names)}], or one value",
+            found=f"shape {list(tensor.shape)}",
+            edit=f"give the {role} the shape of the site",
+        )
+    bad = (tensor != 0) & (tensor != 1) if role == "mask" else ~(tensor >= 0) | torch.isinf(tensor)
+    if bool(bad.any()):
+        index = tuple(int(i) for i in bad.nonzero()[0]) if bad.dim() else ()
+        raise DataError(
+            f"the {role} for '{message.name}' is not {'true or false' if role == 'mask' else 'a weight'}",
+            site=message.name,
+            where=message.mark,
+            expected="a boolean for each element" if role == "mask" else "finite numbers ≥ 0",
+            found=f"{short(tensor[index])}{place(index)}",
+            edit="mask != 0; to weigh elements use .scale(…)" if role == "mask" else "correct the weights",
+        )
+    tensor = tensor.to(torch.bool) if role == "mask" else tensor.to(dtype)
+    return tensor.expand(*sizes, *rest) if tensor.dim() else tensor
 
 
 def holes(tensor: torch.Tensor, message: Message) -> torch.Tensor | None:
@@ -228,32 +325,61 @@ def holes(tensor: torch.Tensor, message: Message) -> torch.Tensor | None:
             where=message.mark,
             expected="nan only where each element is a continuous value by itself",
             found=f"{int(mask.sum())} nan in a site whose support is {describe(support)}",
-            edit="leave the incomplete elements out of the data, or mask them: .mask(…)",
+            edit="leave the incomplete elements out, or put any possible value there and .mask(…) it",
         )
     return mask.reshape(-1).nonzero().reshape(-1)
 
 
-def check_support(d: Distribution, value: torch.Tensor, missing: torch.Tensor | None, message: Message, tracer: Any) -> None:
-    """Refuse observed values outside the support, wherever the support's bounds are known before inference."""
+class _Side:
+    """One bound of an interval: it can be known where the other is random."""
+
+    def __init__(self, support: Any, upper: bool) -> None:
+        self.support, self.upper = support, upper
+
+    def check(self, value: torch.Tensor) -> torch.Tensor:
+        return value <= self.support.upper_bound if self.upper else value >= self.support.lower_bound
+
+
+def _parts(support: Any) -> list[Any]:
+    base = support
+    while isinstance(base, constraints.independent):
+        base = base.base_constraint
+    bounds = [getattr(base, "lower_bound", None), getattr(base, "upper_bound", None)]
+    if all(isinstance(b, torch.Tensor) for b in bounds):
+        return [_Side(base, False), _Side(base, True)]
+    return [support]
+
+
+def check_support(
+    d: Distribution, value: torch.Tensor, missing: torch.Tensor | None, message: Message, tracer: Any, element: torch.Tensor | None = None
+) -> None:
+    """Refuse observed values outside the support, wherever the support's bounds are known before inference.
+
+    `element` is the same value as the statement sees it, for supports with bounds that differ from element to element.
+    """
     support = d.support
-    if any(tracer.is_traced(v) for v in _tensors(support)):
+    if constraints.is_dependent(support):
         return
-    try:
-        good = support.check(torch.where(torch.isnan(value), filler(d, tracer), value) if missing is not None else value)
-    except (NotImplementedError, RuntimeError, TypeError):
-        return
-    if bool(good.all()):
-        return
-    index = tuple(int(i) for i in (~good).nonzero()[0]) if good.dim() else ()
-    short = message.name.rpartition("/")[2]
-    raise DataError(
-        f"the value for '{message.name}' lies outside the support of {type(d).__name__}",
-        site=message.name,
-        where=message.mark,
-        expected=f"values {describe(support)}",
-        found=f"{_short(value[index])}" + (f" at {short}{list(index)}" if index else ""),
-        edit="correct the data, or choose a family with that support",
-    )
+    traced = any(tracer.is_traced(v) for v in _tensors(support))
+    tried = torch.where(torch.isnan(value), filler(d, tracer), value) if missing is not None else value
+    if traced and element is not None:
+        tried = element
+    for part in _parts(support) if traced else [support]:
+        good = verdict(part, tried, tracer)
+        if good is None or bool(good.all()):
+            continue
+        index = tuple(int(i) for i in (~good).nonzero()[0]) if good.dim() and good.shape == value.shape[: good.dim()] else ()
+        if missing is not None and traced and bool(torch.isnan(value[index]).any()):
+            continue
+        name = message.name.rpartition("/")[2]
+        raise DataError(
+            f"the value for '{message.name}' lies outside the support of {type(d).__name__}",
+            site=message.name,
+            where=message.mark,
+            expected=f"values {describe(support)}",
+            found=f"{short(value[index])}{place(index, name)}",
+            edit="correct the data, or choose a family with that support",
+        )
 
 
 def _tensors(obj: Any) -> list[torch.Tensor]:

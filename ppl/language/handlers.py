@@ -56,8 +56,7 @@ class Condition(Handler):
         if name not in self.values:
             return
         runtime.used.add((id(self), name))
-        if message.kind != "sample":
-            return
+        _choice(message, "data are given for", name)
         _visible(message, name, self)
         if message.fixed:
             raise DataError(
@@ -92,8 +91,7 @@ class Do(Handler):
         if name not in self.values:
             return
         runtime.used.add((id(self), name))
-        if message.kind != "sample":
-            return
+        _choice(message, "do() names", name)
         _visible(message, name, self)
         if message.observed:
             raise DataError(
@@ -140,7 +138,7 @@ class Scale(Handler):
                 continue
             if key is not None:
                 runtime.used.add((id(self), name))
-            factor = runtime.element(value, message, role="scale") if getattr(value, "ndim", 0) else value
+            factor = _number(value, message) if isinstance(value, int | float) else runtime.element(value, message, role="scale")
             message.scale = factor if message.scale is None else message.scale * factor
 
     def __repr__(self) -> str:
@@ -191,6 +189,31 @@ def _visible(message: Message, name: str, handler: Handler) -> None:
             expected="values for visible sites",
             found=repr(handler),
             edit=f"remove {name}=…, or give it before .block(…)",
+        )
+
+
+def _number(value: float, message: Message) -> float:
+    if not 0 <= value < float("inf"):
+        raise DataError(
+            f"the scale for '{message.name}' is not a weight",
+            site=message.name,
+            where=message.mark,
+            expected="a finite number ≥ 0",
+            found=f"{value}",
+            edit="scale(1.0) leaves the density as it is, scale(0.0) leaves it out",
+        )
+    return value
+
+
+def _choice(message: Message, verb: str, name: str) -> None:
+    if message.kind != "sample":
+        raise DataError(
+            f"{verb} '{name}', which is a {message.kind}",
+            site=message.name,
+            where=message.mark,
+            expected="a site made by ppl.sample",
+            found=f"ppl.{message.kind}",
+            edit=f"remove {name}=…",
         )
 
 

@@ -28,7 +28,7 @@ from ppl.language.dependence import Dependence, NeedsDependence, location_and_sc
 from ppl.language.handlers import Message
 from ppl.language.loops import Loop, PlateLoop, run_loop, stack
 from ppl.language.program import Bound
-from ppl.language.record_regions import _length, split_result
+from ppl.language.record_regions import steps_of, split_result
 from ppl.language.reparam import standardise
 from ppl.language.runtime import Runtime, activated
 from ppl.language.traces import Choices, Element, Site, Trace
@@ -328,7 +328,7 @@ class Interpreter(Runtime):
         mark = user_mark(3)
         carry, xs = _tensors(init), _tensors(xs)
         spec = pytree.tree_structure(carry)
-        steps = _length(name, [v for v in pytree.tree_leaves(xs) if v is not None], length, mark)
+        steps = steps_of(name, [v for v in pytree.tree_leaves(xs) if v is not None], length, mark)
         self._declare(name, steps, mark)
         outputs: list[Any] = []
         with_output = False

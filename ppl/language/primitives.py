@@ -10,7 +10,7 @@ import torch
 from ppl.language.runtime import current
 
 
-def sample(name: str, d: Any, *, dims: Sequence[str] = (), grad: str = "auto", **options: Any) -> Any:
+def sample(name: str, d: Any = None, *, dims: Sequence[str] = (), grad: str = "auto", **options: Any) -> Any:
     """A random choice named `name`, distributed as `d`.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ppl.errors import DataError, PplError, closest
+from ppl.errors import DataError, PplError, StructureError, closest, user_mark
 from ppl.language.handlers import Block, Condition, Do, Handler, Mask, Reparam, Scale
 
 
@@ -38,10 +38,14 @@ class Program:
         try:
             arguments = self.signature.bind(*args, **kwargs)
         except TypeError as error:
+            unknown = [k for k in kwargs if k not in self.signature.parameters]
+            near = closest(unknown[0], self.signature.parameters) if unknown else []
             raise DataError(
-                f"{self.name}(…): {error}",
+                f"the arguments don't fit {self.name}: {error}",
+                where=user_mark(2),
                 expected=f"{self.name}{self.signature}",
-                edit="pass every argument of the function, by position or by name",
+                found=f"{self.name}({', '.join([*('…' for _ in args), *(f'{k}=…' for k in kwargs)])})",
+                edit=f"{near[0]}=…" if near else f"{self.name}({', '.join(self.signature.parameters)})",
             ) from None
         arguments.apply_defaults()
         return Bound(self, dict(arguments.arguments))
@@ -105,6 +109,15 @@ class Bound:
     def reparam(self, strategies: Mapping[str, Any] | None = None, **named: Any) -> Bound:
         """Change the coordinates of sites: `b.reparam(theta=ppl.NonCentered())`. Without arguments every location–scale site
         whose location or scale is random is non-centred."""
+        for name, strategy in {**(strategies or {}), **named}.items():
+            if not hasattr(strategy, "apply"):
+                raise StructureError(
+                    f"the strategy for '{name}' is not a reparametrisation",
+                    where=user_mark(2),
+                    expected="an object such as ppl.NonCentered()",
+                    found=repr(strategy)[:80],
+                    edit=f".reparam({name}=ppl.NonCentered())",
+                )
         return self._with(Reparam({**(strategies or {}), **named}))
 
     def block(self, *names: str) -> Bound:
@@ -136,15 +149,16 @@ def as_bound(value: Any, role: str = "a bound program") -> Bound:
         return value
     if isinstance(value, Program):
         arguments = ", ".join(value.signature.parameters)
-        raise PplError(
+        raise StructureError(
             f"'{value.name}' is a program that has not been given its arguments",
             expected=role,
             found=f"the {value.kind} {value.name}{value.signature}",
             edit=f"{value.name}({arguments})",
         )
-    names = [k for k in ("model", "guide") if closest(k, [type(value).__name__])]
-    raise PplError(
-        f"expected {role}, got {type(value).__name__}",
-        found=repr(value)[:80],
-        edit=f"decorate the function with @ppl.{names[0] if names else 'model'} and call it with its arguments",
+    function = getattr(value, "__name__", None) if callable(value) else None
+    raise StructureError(
+        f"this is not {role}",
+        expected=f"{role}: what a function decorated with @ppl.model gives when it is called",
+        found=f"the function {function}, not decorated" if function else f"{type(value).__name__}: {value!r}"[:80],
+        edit=f"write @ppl.model above def {function}(…), and pass {function}(…)" if function else "model(arguments)",
     )

@@ -187,7 +187,7 @@ class _Recorder(Runtime):
         family = family_of(d)
         dtype = torch.int64 if family.value_dtype == "int64" else self.dtype
         shape = tuple(d.batch_shape) + tuple(d.event_shape)
-        options = tuple(sorted((k, v) for k, v in message.options.items() if k != "reparam"))
+        options = tuple(sorted((k, v) for k, v in message.options.items()))
         if message.hidden:
             options = (*options, ("hidden", True))
         site = Site(message.name, spec, message.dims, message.grad, len(d.event_shape), fixed=message.fixed, options=options)
@@ -204,12 +204,12 @@ class _Recorder(Runtime):
         if self.tracer.is_traced(value):
             return value
         loops = self.tracer.here.loops
-        if role == "mask":
-            mask = checks.as_tensor(value, torch.bool)
-            self.tracer.declare(mask, f"{message.name} mask")
-            if mask.dim() < len(loops):
-                return mask
-            return self.tracer.lift(self.tracer.element(self.tracer.real(mask)))
+        if role in ("mask", "scale"):
+            weight = checks.as_tensor(value, torch.bool if role == "mask" else self.dtype)
+            self.tracer.declare(weight, f"{message.name} {role}")
+            if weight.dim() < len(loops):
+                return weight
+            return self.tracer.lift(self.tracer.element(self.tracer.real(weight)))
         d = message.distribution
         tensor = checks.full_value(value, message, [(loop.name, loop.size) for loop in loops], self.dtype)
         holes = checks.holes(tensor, message)

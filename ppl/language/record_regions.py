@@ -14,6 +14,7 @@ from ppl.compiler.ops import scan as scan_node
 from ppl.compiler.ops import switch as switch_node
 from ppl.errors import StructureError, user_mark
 from ppl.language.scopes import Loop, Scope
+from ppl.language.wording import structure
 
 if TYPE_CHECKING:
     from ppl.language.record import _Recorder
@@ -26,11 +27,11 @@ def scan(r: _Recorder, name: str, step: Callable[..., Any], init: Any, xs: Any, 
     carries = [r._node(v) for v in leaves]
     x_leaves, x_spec = pytree.tree_flatten([] if xs is None else xs)
     x_nodes = [r._node(v) for v in x_leaves]
-    steps = _length(name, x_nodes, length, mark)
+    steps = steps_of(name, x_nodes, length, mark)
     times = r.tracer.node(torch.arange(steps))
     registered = dict(r.marks)
     for _ in range(4):  # a carry may change dtype at most a few times (int → float)
-        body, outs, out_spec, with_output = _record_step(r, name, step, carries, spec, x_nodes, x_spec, xs is None, steps, mark)
+        body, outs, out_spec, with_output = _record_step(r, name, step, carries, spec, [times, *x_nodes], x_spec, xs is None, steps, mark)
         new = outs[: len(carries)]
         if all(a.dtype == b.dtype for a, b in zip(carries, new, strict=True)):
             break
@@ -57,7 +58,7 @@ def scan(r: _Recorder, name: str, step: Callable[..., Any], init: Any, xs: Any, 
     return final, pytree.tree_unflatten([r.tracer.lift(n) for n in ys], out_spec)
 
 
-def _length(name: str, xs: Sequence[Node], length: int | None, mark: Any) -> int:
+def steps_of(name: str, xs: Sequence[Node], length: int | None, mark: Any) -> int:
     sizes = {n.shape[0] if n.shape else None for n in xs} | ({int(length)} if length is not None else set())
     if len(sizes) == 1 and None not in sizes:
         return int(sizes.pop())  # type: ignore[arg-type]
@@ -90,12 +91,12 @@ def _record_step(
     scope = Scope(outer, f"scan {name}", list(outer.loops))
     c_in = [make_input(f"c{i}", n.shape, n.dtype, tuple(sorted({*inside, *n.plates})), f"carry {name}") for i, n in enumerate(carries)]
     t_in = make_input("t", (), torch.int64, (), f"element {name}")
-    x_in = [make_input(f"x{i}", n.shape[1:], n.dtype, n.plates, f"element {name}") for i, n in enumerate(xs)]
+    x_in = [make_input(f"x{i}", n.shape[1:], n.dtype, n.plates, f"element {name}") for i, n in enumerate(xs[1:])]
     scope.inputs = [*c_in, t_in, *x_in]
     tracer.here = scope
     try:
         counter = tracer.lift(t_in)
-        scope.loops.append(Loop(name, steps, counter=counter))
+        scope.loops.append(Loop(name, steps, counter=counter, elements=dict(zip([t_in, *x_in], xs, strict=True))))
         carry = pytree.tree_unflatten([tracer.lift(n) for n in c_in], spec)
         x = counter if counted else pytree.tree_unflatten([tracer.lift(n) for n in x_in], x_spec)
         result = step(carry, x)
@@ -109,16 +110,16 @@ def _record_step(
 
 def split_result(result: Any, spec: Any, name: str, mark: Any) -> tuple[Any, Any, bool]:
     """(carry, output, whether there is an output): by the structure of init."""
-    if pytree.tree_structure(result) == spec:
+    if result is not None and pytree.tree_structure(result) == spec:
         return result, None, False
-    if isinstance(result, tuple) and len(result) == 2 and pytree.tree_structure(result[0]) == spec:
+    if isinstance(result, tuple) and len(result) == 2 and result[0] is not None and pytree.tree_structure(result[0]) == spec:
         return result[0], result[1], True
     raise StructureError(
         f"the step of scan '{name}' returns something else than its carry",
         where=mark,
         expected="carry, or (carry, output), the carry built like init",
-        found=str(pytree.tree_structure(result)),
-        edit="return carry, output",
+        found=structure(result),
+        edit="end the step with: return carry" if result is None else "return carry, output",
     )
 
 
@@ -138,6 +139,7 @@ def switch(r: _Recorder, index: Any, branches: Sequence[Callable[..., Any]], arg
     """See `ppl.switch` and `ppl.cond`. A branch known from the data is simply run."""
     mark = user_mark(3)
     tracer = r.tracer
+    callable_branches(branches, mark)
     if not tracer.is_traced(index):
         position = int(index)
         return branches[min(max(position, 0), len(branches) - 1)](*args)
@@ -183,6 +185,18 @@ def switch(r: _Recorder, index: Any, branches: Sequence[Callable[..., Any]], arg
     return pytree.tree_unflatten(results, recorded[0][2])
 
 
+def callable_branches(branches: Sequence[Any], mark: Any) -> None:
+    for branch in branches:
+        if not callable(branch):
+            raise StructureError(
+                "the branches of cond/switch must be functions",
+                where=mark,
+                expected="ppl.cond(pred, f, g, *args): f(*args) where pred holds, g(*args) elsewhere",
+                found=structure(branch),
+                edit="torch.where(pred, a, b) for values, or lambda: a",
+            )
+
+
 def _dtypes(recorded: Sequence[tuple[Scope, list[Node], Any]]) -> list[torch.dtype]:
     columns = zip(*[outs for _, outs, _ in recorded], strict=True)
     result = []
@@ -201,7 +215,11 @@ def _same_results(recorded: Sequence[tuple[Scope, list[Node], Any]], mark: Any) 
             raise StructureError(
                 "the branches return different things",
                 where=mark,
-                expected=f"the same structure and shapes: {[list(o.shape) for o in first[1]]}",
-                found=f"{[list(o.shape) for o in outs]}",
+                expected="the same structure and the same shapes from every branch",
+                found=f"{_shapes(first[1])} from one branch, {_shapes(outs)} from another",
                 edit="return tensors of equal shapes from every branch",
             )
+
+
+def _shapes(outs: Sequence[Node]) -> str:
+    return "nothing" if not outs else ", ".join(f"shape {list(o.shape)}" for o in outs)

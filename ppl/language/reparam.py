@@ -58,7 +58,7 @@ def standardise(d: Distribution) -> tuple[Distribution, Callable[[Any], Any]] | 
     if pair is not None:
         loc, scale = getattr(d, pair[0]), getattr(d, pair[1])
         return _standard(d, pair), lambda eps: loc + scale * eps
-    if isinstance(d, TransformedDistribution):
+    if isinstance(d, TransformedDistribution) and all(t.bijective for t in d.transforms):
         inner = standardise(d.base_dist)
         if inner is None:
             return None

@@ -7,16 +7,19 @@ the checks on names. A subclass says what a random choice, a factor, a plate or 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch.distributions import Distribution
 
-from ppl.errors import DataError, Mark, PplError, StructureError, closest, user_mark
-from ppl.language.handlers import Handler, Message, requested
-from ppl.language.program import Bound
+from ppl.errors import DataError, Mark, PplError, StructureError, closest, raised_at, user_mark
+from ppl.language.handlers import Handler, Message, Reparam, requested
+from ppl.language.program import Bound, Program
+
+_OPTIONS = frozenset({"reparam"})
+"""What `sample` accepts beside `dims` and `grad`."""
 
 _CURRENT: ContextVar[Runtime | None] = ContextVar("ppl_runtime", default=None)
 
@@ -25,11 +28,14 @@ def current(statement: str) -> Runtime:
     """The active runtime; outside of one, statements have no meaning."""
     runtime = _CURRENT.get()
     if runtime is None:
+        place = user_mark(2)
+        function = place.code.co_name if place is not None and not place.code.co_name.startswith("<") else None
         raise StructureError(
             f"ppl.{statement}(…) stands outside a program",
-            where=user_mark(2),
+            where=place,
             expected="statements run inside a function decorated with @ppl.model or @ppl.guide",
-            edit="decorate the function, then call ppl.infer or ppl.simulate on it; a decorated function isn't called directly",
+            found="a plain function that is called directly" if function else "the top of a file",
+            edit=f"write @ppl.model above def {function}(…), then ppl.infer({function}(…), data)" if function else "move it into a model",
         )
     return runtime
 
@@ -58,6 +64,7 @@ class Runtime:
         self.frames: list[tuple[Handler, str]] = []
         self.used: set[tuple[int, str]] = set()
         self.names: list[str] = []
+        self.dim_sizes: dict[str, tuple[int, Mark | None]] = {}
 
     # ------------------------------------------------------------ running programs
 
@@ -67,31 +74,65 @@ class Runtime:
         self.frames.extend((h, self.prefix) for h in reversed(bound.handlers))
         try:
             value = bound.call()
+        except Exception as error:
+            self._place(error, bound)
+            raise
         finally:
             del self.frames[depth:]
         self._check_names(bound)
         return value
 
+    def _place(self, error: Exception, bound: Bound) -> None:
+        """An error on its way out of a program learns the line where it arose: ppl's own in its text, others by a note."""
+        if isinstance(error, PplError):
+            error.where = error.where or raised_at(error)
+        elif not type(error).__module__.startswith("ppl.") and not getattr(error, "__notes__", None):
+            where = raised_at(error)
+            note = f"in {bound.program.kind} {bound.name}" + (f", {where}\n{where.excerpt()}" if where else "")
+            lists = [k for k, v in bound.arguments.items() if isinstance(v, list | tuple)]
+            if lists and isinstance(error, AttributeError | TypeError):
+                note += f"\n  edit:     give '{lists[0]}' as a tensor or an array: torch.tensor({lists[0]})"
+            error.add_note(note)
+
     def _check_names(self, bound: Bound) -> None:
         here = [n.removeprefix(self.prefix) for n in self.names if n.startswith(self.prefix)]
         for handler in bound.handlers:
             for name in requested(handler):
-                if (id(handler), name) not in self.used and name not in here and not self.may_be_absent(name):
-                    near = closest(name, here) or here[:6]
+                if (id(handler), name) in self.used:
+                    continue
+                if name not in here:
+                    if not self.may_be_absent(name):
+                        self._unknown_name(name, handler, here, bound)
+                elif not isinstance(handler, Reparam):
                     raise DataError(
-                        f"'{name}' is not a site of {bound.name}",
-                        expected="one of " + ", ".join(dict.fromkeys(here)),
+                        f"'{name}' is not a random choice: ppl.deterministic computes it",
+                        site=self.prefix + name,
+                        expected="a site made by ppl.sample",
                         found=f"{handler}",
-                        edit=f"rename it to '{near[0]}'" if near else "remove it",
+                        edit=f"remove {name}=…",
                     )
+
+    def _unknown_name(self, name: str, handler: Handler, here: Sequence[str], bound: Bound) -> None:
+        near = closest(name, here)
+        edit = f"rename it to '{near[0]}'" if near else f"remove {name}=…, or name a site so: ppl.sample(\"{name}\", …)"
+        if name in bound.arguments and not near:
+            edit = f"it is an argument: {bound.name}({name}=…) has it already; remove it here"
+        raise DataError(
+            f"'{name}' is not a site of {bound.name}",
+            expected="one of " + ", ".join(dict.fromkeys(here)),
+            found=f"{handler}",
+            edit=edit,
+        )
 
     def may_be_absent(self, name: str) -> bool:
         """Whether a site that didn't run this time may still exist (dynamic programs, branches not taken)."""
         return False
 
     def sample(self, name: str, d: Any, dims: Sequence[str] = (), grad: str = "auto", **options: Any) -> Any:
+        self._check_name("sample", name, d)
         if isinstance(d, Bound):
             return self.subprogram(name, d)
+        self._check_options(name, options)
         message = Message(
             "sample", self.prefix + name, d, dims=tuple(dims), grad=grad, mark=user_mark(2), options=dict(options)
         )
@@ -99,12 +140,14 @@ class Runtime:
         return self._send(message)
 
     def observe(self, name: str, d: Any, value: Any) -> Any:
+        self._check_name("observe", name, d)
         message = Message("sample", self.prefix + name, d, mark=user_mark(2))
         self._check_distribution(message)
         message.value, message.observed = self.observed_value(value, message), True
         return self._send(message)
 
     def factor(self, name: str, log_weight: Any) -> None:
+        self._check_name("factor", name)
         message = Message("factor", self.prefix + name, mark=user_mark(2), log_weight=log_weight)
         self._send(message)
 
@@ -134,17 +177,85 @@ class Runtime:
         value = rebuild(self._send(inner))
         return value if message.hidden else self.deterministic_at(message.name, value, message.dims, message.mark)
 
-    def _check_distribution(self, message: Message) -> None:
-        if isinstance(message.distribution, Distribution):
+    def _check_name(self, statement: str, name: Any, d: Any = None) -> None:
+        if isinstance(name, str) and name:
             return
+        shown = "Normal(0.0, 1.0)" if statement in ("sample", "observe") else "…"
+        given = isinstance(name, Distribution | Bound)
+        raise StructureError(
+            f"ppl.{statement} needs a name",
+            where=user_mark(2),
+            expected=f'ppl.{statement}("name", …)',
+            found=f"a {type(name).__name__} as the name" if given else f"{name!r} as the name",
+            edit=f'ppl.{statement}("{d if isinstance(d, str) else "x"}", {type(name).__name__ + "(…)" if given else shown})',
+        )
+
+    def _check_options(self, name: str, options: Mapping[str, Any]) -> None:
+        for option in options:
+            if option in _OPTIONS:
+                continue
+            data = option in ("obs", "observed", "value", "data")
+            near = closest(option, ("dims", "grad", *_OPTIONS))
+            raise StructureError(
+                f"ppl.sample has no option {option}=",
+                site=self.prefix + name,
+                where=user_mark(2),
+                expected="dims=, grad=, " + ", ".join(f"{k}=" for k in sorted(_OPTIONS)),
+                found=f"{option}=…",
+                edit=f'ppl.observe("{name}", distribution, value), or data={{"{name}": value}} in ppl.infer'
+                if data
+                else f"{near[0]}=…"
+                if near
+                else f"remove {option}=",
+            )
+
+    def _check_distribution(self, message: Message) -> None:
+        d = message.distribution
+        if isinstance(d, Distribution):
+            self._check_dims(message)
+            return
+        name = message.name.rpartition("/")[2]
+        edit = f'ppl.sample("{name}", Normal(0.0, 1.0))'
+        if isinstance(d, Program):
+            edit = f'ppl.sample("{name}", {d.name}({", ".join(d.signature.parameters)}))'
+        elif isinstance(d, type) and issubclass(d, Distribution):
+            edit = f'ppl.sample("{name}", {d.__name__}(…)), with its parameters'
+        elif isinstance(d, int | float):
+            edit = f'ppl.deterministic("{name}", {d}) names a value; a random one has a distribution'
         raise StructureError(
             "a site needs a distribution (or a bound program)",
             site=message.name,
             where=message.mark,
-            expected="sample(name, distribution)",
-            found=f"{type(message.distribution).__name__}: {message.distribution!r}"[:120],
-            edit=f'ppl.sample("{message.name}", Normal(0.0, 1.0))',
+            expected="ppl.sample(name, distribution)",
+            found="nothing" if d is None else f"the class {d.__name__}" if isinstance(d, type) else f"{type(d).__name__}: {d!r}"[:120],
+            edit=edit,
         )
+
+    def _check_dims(self, message: Message) -> None:
+        """Names of a site's own axes: strings, at most one for each axis, each of one size in the whole program."""
+        d, names = message.distribution, message.dims
+        shape = tuple(d.batch_shape) + tuple(d.event_shape)
+        if len(names) > len(shape) or any(not isinstance(n, str) or not n for n in names):
+            letters = len(names) > 1 and all(isinstance(n, str) and len(n) == 1 for n in names)
+            raise StructureError(
+                "dims must name the site's own axes",
+                site=message.name,
+                where=message.mark,
+                expected=f"at most {len(shape)} name{'s' if len(shape) != 1 else ''}, for shape {list(shape)}; plates name theirs themselves",
+                found=f"{len(names)}: {', '.join(map(str, names))}",
+                edit=f'dims=("{"".join(names)}",), a tuple' if letters else f"dims=({', '.join(repr(str(n)) for n in names[: len(shape)])},)",
+            )
+        for name, size in zip(names, shape, strict=False):
+            first, mark = self.dim_sizes.setdefault(name, (size, message.mark))
+            if first != size:
+                raise StructureError(
+                    f"dim '{name}' has two sizes",
+                    site=message.name,
+                    where=message.mark,
+                    expected=f"size {first}, as at {mark.locate() if mark else 'an earlier line'}",
+                    found=f"size {size}",
+                    edit=f"give this dim a name of its own, for instance '{name}_2'",
+                )
 
     # ------------------------------------------------------------ what a subclass says
 
@@ -168,6 +279,7 @@ class Runtime:
         raise NotImplementedError
 
     def deterministic(self, name: str, value: Any, dims: Sequence[str] = ()) -> Any:
+        self._check_name("deterministic", name)
         mark = user_mark(2)
         self.register(self.prefix + name, mark)
         return self.deterministic_at(self.prefix + name, value, dims, mark)

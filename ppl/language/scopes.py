@@ -15,17 +15,22 @@ from ppl.compiler.ops import make, make_input, plate_index, plate_slice
 from ppl.compiler.ops.batching import move_axis
 from ppl.compiler.tracer import Entry, Tracer
 from ppl.errors import DataError, StructureError, user_mark
+from ppl.language.known import known
 
 
 @dataclass(eq=False)
 class Loop:
-    """An open plate (`plate` set) or scan (`counter` set: the step's number inside the body)."""
+    """An open plate (`plate` set) or scan (`counter` set: the step's number inside the body).
+
+    `elements` maps a scan's inputs for one step to the sequences they come from.
+    """
 
     name: str
     size: int
     plate: Plate | None = None
     counter: torch.Tensor | None = None
     rescale: float = 1.0
+    elements: dict[Node, Node] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -59,6 +64,7 @@ class ScopedTracer(Tracer):
         self.data_names: dict[int, str] = {}
         self.held: list[torch.Tensor] = []
         self.made_in: dict[int, tuple[Loop, ...]] = {}
+        self.numbers: dict[Node, torch.Tensor | None] = {}
 
     # ------------------------------------------------------------ real tensors
 
@@ -173,7 +179,22 @@ class ScopedTracer(Tracer):
                 if n > plate.size:
                     front = make("slice", front, dim=-len(x.shape), start=0, stop=plate.size, step=1)
                 return plate_slice(front, plate)
+        else:
+            self._check_index(x, axis, index)
         return make("take", x, index, dim=axis - len(x.shape))
+
+    def _check_index(self, x: Node, axis: int, index: Node) -> None:
+        places = known(self.lift(index), self) if index.op != "full" else None
+        n = x.shape[axis]
+        bad = places[(places < -n) | (places >= n)] if places is not None else ()
+        if len(bad):
+            raise DataError(
+                f"index {int(bad[0])} is out of bounds for an axis of {n} elements",
+                where=user_mark(),
+                expected=f"indices from 0 to {n - 1}",
+                found=f"{int(bad[0])} for an array of shape {list(x.shape)}",
+                edit="correct the indices (the first is 0), or make the array longer",
+            )
 
     def element(self, full: Node) -> Node:
         """The element of a main-program value with one leading axis per open loop."""

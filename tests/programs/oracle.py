@@ -11,14 +11,15 @@ from torch.distributions import constraints
 from ppl.distributions.bijectors import biject_to
 from ppl.language.compiled import Compiled
 from ppl.language.handlers import Message
+from ppl.language.dependence import NeedsDependence
 from ppl.language.interpret import Interpreter
 
 
 class FromVector(Interpreter):
     """Sites take the value that the bijector onto their support gives at their place in `x`."""
 
-    def __init__(self, compiled: Compiled, x: torch.Tensor) -> None:
-        super().__init__({}, draw=False)
+    def __init__(self, compiled: Compiled, x: torch.Tensor, track: bool = False) -> None:
+        super().__init__({}, draw=False, track=track)
         self.parts = {p.name: p for p in compiled.parts}
         self.x = x
         self.jacobian = torch.zeros((), dtype=x.dtype)
@@ -66,8 +67,12 @@ def _support(d):
 def log_density(compiled: Compiled, x: torch.Tensor) -> torch.Tensor:
     """log p + log |Jacobian| by the interpreter. Coordinates of sites in branches not taken are standard normal (as the compiled
     density has it, so that it stays proper)."""
-    interpreter = FromVector(compiled, x)
-    trace = interpreter.trace(compiled.bound)
+    try:
+        interpreter = FromVector(compiled, x)
+        trace = interpreter.trace(compiled.bound)
+    except NeedsDependence:  # .reparam() asks which values depend on random choices
+        interpreter = FromVector(compiled, x, track=True)
+        trace = interpreter.trace(compiled.bound)
     total = trace.log_density + interpreter.jacobian
     for part in compiled.parts:
         if part.layout.optional:

@@ -31,7 +31,8 @@ def _take_batch(plates: tuple[Plate, ...], args: Operands, attrs: dict[str, Any]
         front = move_axis(x.node, len(x.shape) + dim, 0)
         return make("index", front, i.aligned(plates), positions=(0,))
     source = x.aligned(plates, expand=True)
-    index = reshape(i.aligned(plates, expand=True), (*sizes(plates), *(1,) * len(x.shape)))
+    index = make("wrap_index", i.aligned(plates, expand=True), size=x.shape[dim])
+    index = reshape(index, (*sizes(plates), *(1,) * len(x.shape)))
     wide = list(source.shape)
     wide[dim] = 1
     picked = make("gather", source, make("expand", index, shape=tuple(wide)), dim=dim)

@@ -48,7 +48,8 @@ def _matmul_batch(plates: tuple[Plate, ...], args: Operands, attrs: dict[str, An
         return make("sum", make("mul", a.aligned(plates), b.aligned(plates)), dims=(-1,), keepdim=False)
     left = a if ra > 1 else Batched(reshape(a.node, (*sizes(a.plates), 1, *a.shape)), a.plates, (1, *a.shape))
     right = b if rb > 1 else Batched(reshape(b.node, (*b.node.shape, 1)), b.plates, (*b.shape, 1))
-    out = matmul(left.aligned(plates, max(ra, 2)), right.aligned(plates, max(rb, 2)))
+    rank = max(ra, rb, 2)
+    out = matmul(left.aligned(plates, rank), right.aligned(plates, rank))
     if ra == 1:
         return reshape(out, (*out.shape[:-2], out.shape[-1]))
     return reshape(out, out.shape[:-1]) if rb == 1 else out
@@ -103,7 +104,8 @@ def _solve_batch(plates: tuple[Plate, ...], args: Operands, attrs: dict[str, Any
         wide = reshape(permute(b.node, (k, *range(k), k + 1)), (rows, b.node_size // max(rows, 1)))
         solved = make("solve_triangular", a.node, wide, **attrs)
         return permute(reshape(solved, (rows, *sizes(plates), cols)), (*range(1, k + 1), 0, k + 1))
-    return make("solve_triangular", a.aligned(plates, expand=True), b.aligned(plates, expand=True), **attrs)
+    rank = max(len(a.shape), len(b.shape))
+    return make("solve_triangular", a.aligned(plates, rank, expand=True), b.aligned(plates, rank, expand=True), **attrs)
 
 
 define("solve_triangular", _solve_run, batch=_solve_batch, vjp=_solve_vjp)

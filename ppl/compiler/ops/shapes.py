@@ -177,11 +177,16 @@ def _extremum_vjp(out: Node, g: Node, x: Node, dims: tuple[int, ...], keepdim: b
     return (where(hit, share, 0.0),)
 
 
-define("amax", lambda x, dims, keepdim: torch.amax(x, dims, keepdim), vjp=_extremum_vjp, smooth="kinked")
-define("amin", lambda x, dims, keepdim: torch.amin(x, dims, keepdim), vjp=_extremum_vjp, smooth="kinked")
+def _over(f: Any) -> Any:
+    """`f` over `dims`, of which there may be none (where torch would reduce all axes, a plate's too)."""
+    return lambda x, dims, keepdim: f(x, dims, keepdim) if dims else x
+
+
+define("amax", _over(torch.amax), vjp=_extremum_vjp, smooth="kinked")
+define("amin", _over(torch.amin), vjp=_extremum_vjp, smooth="kinked")
 define(
     "logsumexp",
-    lambda x, dims, keepdim: torch.logsumexp(x, dims, keepdim),
+    _over(torch.logsumexp),
     vjp=lambda out, g, x, dims, keepdim: (mul(reshape_node(g, kept(x, dims)), _exp_difference(x, reshape_node(out, kept(x, dims)))),),
 )
 

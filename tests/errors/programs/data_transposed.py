@@ -1,0 +1,15 @@
+import torch
+
+import ppl
+from ppl.distributions import Normal
+
+
+@ppl.model
+def panel():
+    mu = ppl.sample("mu", Normal(0.0, 1.0))
+    for i in ppl.plate("person", 2):
+        for t in ppl.plate("week", 3):
+            ppl.sample("y", Normal(mu, 1.0))
+
+
+ppl.infer(panel(), data={"y": torch.zeros(3, 2)})

@@ -1,0 +1,12 @@
+import ppl
+from ppl.distributions import Normal
+
+
+@ppl.model
+def m():
+    x = ppl.sample("x", Normal(0.0, 1.0))
+    ppl.deterministic("label", "high")
+    ppl.sample("y", Normal(x, 1.0))
+
+
+ppl.infer(m(), data={"y": 0.5})

@@ -1,0 +1,12 @@
+import ppl
+from ppl.distributions import Normal
+
+
+@ppl.model
+def m():
+    x = ppl.sample("x", Normal(0.0, 1.0).expand([4]))
+    x[x > 0] = 0.0
+    ppl.sample("y", Normal(x.sum(), 1.0))
+
+
+ppl.infer(m(), data={"y": 0.5})

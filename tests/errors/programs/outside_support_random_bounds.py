@@ -1,0 +1,12 @@
+import ppl
+from ppl.distributions import Gamma, Uniform
+
+
+@ppl.model
+def hat():
+    top = ppl.sample("top", Gamma(2.0, 1.0))
+    for i in ppl.plate("i", 3):
+        ppl.sample("y", Uniform(0.0, top))
+
+
+ppl.infer(hat(), data={"y": [0.5, -1.0, 0.3]})

@@ -1,0 +1,11 @@
+import ppl
+from ppl.distributions import Normal
+
+
+@ppl.model
+def m(x):
+    for i, value in ppl.plate("i", x):
+        ppl.sample("theta", Normal(value, 1.0))
+
+
+ppl.infer(m([1.0, 2.0]))

@@ -1,0 +1,13 @@
+import ppl
+from ppl.distributions import Normal
+
+
+@ppl.model
+def m():
+    for j in ppl.plate("school", 3):
+        ppl.sample("theta", Normal(0.0, 1.0))
+    for j in ppl.plate("school", 4):
+        ppl.sample("eta", Normal(0.0, 1.0))
+
+
+ppl.infer(m())

@@ -1,0 +1,11 @@
+import ppl
+from ppl.distributions import Normal
+
+
+@ppl.model
+def m():
+    with ppl.plate("school", 3):
+        ppl.sample("theta", Normal(0.0, 1.0))
+
+
+ppl.infer(m())

@@ -1,0 +1,10 @@
+import ppl
+from ppl.distributions import Normal
+
+
+@ppl.model
+def m():
+    ppl.sample("x", Normal(0.0, 1.0), grad="reparametrize")
+
+
+ppl.infer(m())

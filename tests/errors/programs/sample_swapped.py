@@ -1,0 +1,11 @@
+import ppl
+from ppl.distributions import Normal
+
+
+@ppl.model
+def m():
+    x = ppl.sample(Normal(0.0, 1.0), "x")
+    ppl.sample("y", Normal(x, 1.0))
+
+
+ppl.infer(m(), data={"y": 0.5})

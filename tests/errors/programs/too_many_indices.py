@@ -1,0 +1,13 @@
+import torch
+
+import ppl
+from ppl.distributions import Normal
+
+
+@ppl.model
+def m():
+    x = ppl.sample("x", Normal(torch.zeros(3), 1.0))
+    ppl.sample("y", Normal(x[0, 1], 1.0))
+
+
+ppl.infer(m(), data={"y": 0.5})
