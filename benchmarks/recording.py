@@ -72,7 +72,7 @@ def gradient_graph(bound: Bound):
     compiled = Compiled(bound)
     recorded = time.perf_counter()
     if compiled.recorded.params:
-        _, (total, _) = compiled._read(Lowering(compiled._policy))
+        _, total = compiled._read(Lowering(compiled._policy))
         params = [p.node for p in compiled.recorded.params.values()]
         graph = simplify(value_and_grad(Graph((compiled.x, *compiled.recorded.graph.inputs), (total,)), [compiled.x, *params]))
     else:

@@ -20,7 +20,7 @@ from torch.distributions.transforms import _InverseTransform
 from ppl import distributions
 from ppl.compiler.graph import Graph, Node, Type, inline
 from ppl.compiler.ops import make_input
-from ppl.compiler.tracer import trace
+from ppl.compiler.tracer import trace, working_dtype
 from ppl.distributions.bijectors import biject_to
 
 
@@ -195,7 +195,13 @@ def _plain(value: Any) -> tuple[int, ...]:
 @functools.lru_cache(maxsize=4096)
 def _log_density_graph(spec: Any, types: tuple[Type, ...], value: Type) -> Graph:
     inputs = [make_input(f"p{i}", t.shape, t.dtype) for i, t in enumerate(types)]
-    return trace(lambda *a: put_together(spec, a[:-1]).log_prob(a[-1]), [*inputs, make_input("value", value.shape, value.dtype)])
+    with working_dtype(_float(types, value)):
+        return trace(lambda *a: put_together(spec, a[:-1]).log_prob(a[-1]), [*inputs, make_input("value", value.shape, value.dtype)])
+
+
+def _float(types: Sequence[Type], value: Type) -> torch.dtype:
+    """The floating dtype of a site: its value's, or its parameters'."""
+    return next((t.dtype for t in (value, *types) if t.dtype.is_floating_point), torch.float64)
 
 
 def log_density(spec: Any, params: Sequence[Node], value: Node) -> Node:
@@ -224,6 +230,11 @@ def support_of(spec: Any, tensors: Sequence[torch.Tensor]) -> Any:
 @functools.lru_cache(maxsize=4096)
 def bijector(spec: Any, types: tuple[Type, ...], value: Type) -> Support:
     """The bijector onto the support of a site's distribution."""
+    with working_dtype(_float(types, value)):
+        return _record_bijector(spec, types, value)
+
+
+def _record_bijector(spec: Any, types: tuple[Type, ...], value: Type) -> Support:
     inputs = [make_input(f"p{i}", t.shape, t.dtype) for i, t in enumerate(types)]
 
     def transform(params: Sequence[torch.Tensor]) -> Transform:

@@ -58,14 +58,29 @@ def _call(node: Node, args: Sequence[str]) -> str:
         return _effect(node, args)
     if node.op == "draw":
         site: Site = node.attr("site")
-        return _words("draw", f'"{site.name}"', _spec(site, args), _every("lead", node.attr("lead")), _every("shape", node.attr("shape")), site.details())
+        return _words(
+            "draw",
+            f'"{site.name}"',
+            _spec(site, args),
+            _every("lead", node.attr("lead")),
+            _every("shape", node.attr("shape")),
+            site.details(),
+        )
     if node.op == "scan":
         k, m = node.attr("carries"), node.attr("xs")
         parts = (("from", args[:k]), ("over", args[k : k + m]), ("with", args[k + m :]))
         operands = [_every(word, names) for word, names in parts if names]
-        return _words("scan", f'"{node.attr("name")}"', f"{node.attr('length')} steps", "reverse" if node.attr("reverse") else "", *operands)
+        return _words(
+            "scan",
+            f'"{node.attr("name")}"',
+            f"{node.attr('length')} steps",
+            "reverse" if node.attr("reverse") else "",
+            *operands,
+        )
     if node.op == "switch":
-        return _words("switch", f'"{node.attr("name")}"', f"on {args[0]}", _every("with", args[1:]) if args[1:] else "")
+        return _words(
+            "switch", f'"{node.attr("name")}"', f"on {args[0]}", _every("with", args[1:]) if args[1:] else ""
+        )
     return f"{node.op}({', '.join([*args, *(f'{k}={_value(v)}' for k, v in node.attrs)])})"
 
 

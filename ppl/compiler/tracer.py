@@ -7,17 +7,20 @@ Python, and what reaches the graph is an input. Where a Python read-out of a tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ppl.compiler.aten import ATEN
-from ppl.compiler.graph import Graph, Node, intern_node
+from ppl.compiler.graph import Graph, Node, intern_node, topological
 from ppl.compiler.ops import constant, full, item, make, make_input, make_opaque
+from ppl.compiler.ops.effects import EFFECTS
 from ppl.errors import Mark, RecordingError, user_mark
 
 _SMALL = 4096
@@ -34,6 +37,17 @@ class Entry:
     scope: Any = None
     is_view: bool = False
     has_views: bool = False
+
+
+@contextlib.contextmanager
+def working_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """torch's default dtype inside a block: the type of Python floats in formulas."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 class Tracer(TorchDispatchMode):
@@ -84,6 +98,8 @@ class Tracer(TorchDispatchMode):
             raise RecordingError(
                 "a tensor without values (device 'meta') is used in the program",
                 where=user_mark(),
+                expected="tensors with values, or values made in this program",
+                found=f"device 'meta', shape {list(tensor.shape)}",
                 edit="make it with a real device, for instance torch.zeros(n)",
             )
         entry = self.imported.get(id(tensor))
@@ -133,7 +149,9 @@ class Tracer(TorchDispatchMode):
             raise RecordingError(
                 f"'{name}' on a random value can't be recorded: its result's size or value is not known",
                 where=user_mark(),
-                edit="use torch.where(mask, x, 0) instead of boolean masks, and fixed sizes",
+                expected="sizes that don't depend on values",
+                found=f"torch's {name}",
+                edit="torch.where(mask, x, 0.0) instead of boolean masks, and fixed sizes",
             )
         if func._schema.is_mutable:
             return self._mutate(func, name, args, kwargs)
@@ -185,10 +203,11 @@ class Tracer(TorchDispatchMode):
         entry = self.table.get(id(target))
         if entry is None or entry.is_view or entry.has_views or not name.endswith("_"):
             raise RecordingError(
-                f"an in-place write ('{name}') of or into a recorded value can't be tracked",
+                "changing a tensor in place can't be recorded",
                 where=user_mark(),
                 expected="values are never changed once made",
-                edit="build the result with torch.stack, torch.cat or torch.where",
+                found=f"torch's {name}, with a value that is random or belongs to one element",
+                edit="make a new tensor: total = total + x, torch.stack([a, b]), torch.where(mask, a, b)",
             )
         if name == "copy_":
             new = self.node(args[1]) if isinstance(args[1], torch.Tensor) else full(args[1], (), entry.node.dtype)
@@ -204,30 +223,57 @@ class Tracer(TorchDispatchMode):
 
     def refuse_random(self, func: Any) -> None:
         raise RecordingError(
-            f"unnamed randomness: '{func._schema.name.partition('::')[2]}' draws a value that the program doesn't name",
+            "unnamed randomness: this draws a value that the program doesn't name",
             where=user_mark(),
             expected="every random choice is a site",
+            found=f"torch's {func._schema.name.partition('::')[2]}",
             edit='x = ppl.sample("x", Normal(0.0, 1.0))',
         )
 
 
 _READ_OUTS = {
-    "__bool__": "a branch on a random value can't be recorded",
-    "item": "reading a random value out as a Python number can't be recorded",
-    "__float__": "reading a random value out as a Python float can't be recorded",
-    "__int__": "reading a random value out as a Python int can't be recorded",
-    "__index__": "using a random value as a Python index can't be recorded",
-    "__complex__": "reading a random value out as a Python number can't be recorded",
-    "numpy": "passing a random value to NumPy can't be recorded",
-    "__array__": "passing a random value to NumPy can't be recorded",
-    "tolist": "turning a random value into a list can't be recorded",
-    "__contains__": "a membership test on a random value can't be recorded",
+    "__bool__": "a branch on {what} can't be recorded",
+    "item": "reading {what} out as a Python number can't be recorded",
+    "__float__": "reading {what} out as a Python float can't be recorded",
+    "__int__": "reading {what} out as a Python int can't be recorded",
+    "__index__": "using {what} as a Python index can't be recorded",
+    "__complex__": "reading {what} out as a Python number can't be recorded",
+    "__format__": "writing {what} into a text can't be recorded",
+    "numpy": "passing {what} to NumPy can't be recorded",
+    "__array__": "passing {what} to NumPy can't be recorded",
+    "tolist": "turning {what} into a list can't be recorded",
+    "__contains__": "a membership test on {what} can't be recorded",
 }
+_BRANCH = "ppl.cond(x > 0, f, g), ppl.switch(i, fs), torch.where(x > 0, a, b), or @ppl.model(dynamic=True)"
+_TORCH = "the torch function of the same name, for instance torch.exp(x)"
+_INDEX = "index a tensor, for instance torch.tensor(values)[i], made outside the program"
 _EDITS = {
-    "__bool__": "ppl.cond(x > 0, f, g), ppl.switch(i, fs), torch.where(x > 0, a, b), or @ppl.model(dynamic=True)",
-    "numpy": "the torch function of the same name, for instance torch.exp(x)",
-    "__array__": "the torch function of the same name, for instance torch.exp(x)",
+    "__bool__": _BRANCH,
+    "__contains__": _BRANCH,
+    "numpy": _TORCH,
+    "__array__": _TORCH,
+    "__float__": "torch.exp(x) instead of math.exp(x); a value stays a tensor",
+    "__index__": _INDEX,
+    "__format__": 'ppl.deterministic("name", x) reports a value',
 }
+_EDITS_IN_LOOPS = {"__bool__": "torch.where(i > 0, a, b), ppl.cond(i > 0, f, g), or a mask", "__array__": _INDEX, "numpy": _INDEX}
+
+
+def _subject(node: Node) -> tuple[str, str, bool]:
+    """(what a value is, why it can't be read out, whether it is one because of a loop)."""
+    once = "the program does the same whatever values are drawn"
+    nodes = topological([node])
+    roles = {str(n.attr("role", "")).partition(" ")[0] for n in nodes if n.op == "input"}
+    random = any(n.op in EFFECTS for n in nodes) or roles & {"carry", "capture", "subsample"}
+    plates = [n.attr("plate") for n in nodes if n.op in ("plate_index", "plate_slice")]
+    steps = [str(n.attr("role")).partition(" ")[2] for n in nodes if n.op == "input" and str(n.attr("role")).startswith("element")]
+    if "param" in roles and not random:
+        return "a parameter", "the program does the same whatever the parameters are", False
+    if plates and not random:
+        return f"a value that differs between elements of plate '{plates[0].name}'", "the body runs once, for all elements together", True
+    if steps and not random:
+        return f"a value that differs between steps of scan '{steps[0]}'", "the step runs once, for all steps together", True
+    return "a random value", once, False
 
 
 class GuardMode(TorchFunctionMode):
@@ -240,23 +286,45 @@ class GuardMode(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
-        if name in _READ_OUTS and args and self.tracer.is_traced(args[0]):
-            self._refuse(name)
+        if name in _READ_OUTS and args and self.tracer.is_traced(args[0]) and not (name == "__format__" and not args[1]):
+            self._refuse(name, args[0])
         if name == "new_tensor" and self.tracer.is_traced(args[0]):
             return torch.tensor(*args[1:], **{"dtype": args[0].dtype, **kwargs})
         if kwargs.get("device") is not None and torch.device(kwargs["device"]).type == "meta":
             kwargs = {**kwargs, "device": torch.device("cpu")}  # torch.tensor(1.0, device="meta") would lose its value
         if name == "__getitem__":
             return getitem(self.tracer, args[0], args[1], func)
+        if name == "__setitem__" and any(self.tracer.is_traced(v) for v in pytree.tree_leaves(args)):
+            raise RecordingError(
+                "writing into a tensor can't be recorded",
+                where=user_mark(),
+                expected="values are never changed once made",
+                found="x[…] = … with a value that is random or belongs to one element",
+                edit="build it whole: torch.stack([a, b]), torch.cat((x[:1], a)), torch.where(mask, a, x)",
+            )
         return func(*args, **kwargs)
 
-    def _refuse(self, name: str) -> None:
-        raise RecordingError(
-            _READ_OUTS[name],
-            where=user_mark(),
-            expected="the program does the same whatever values are drawn",
-            edit=_EDITS.get(name, "keep the value a tensor, or mark the program @ppl.model(dynamic=True)"),
-        )
+    def _refuse(self, name: str, value: torch.Tensor) -> None:
+        what, why, loop = _subject(self.tracer.table[id(value)].node)
+        edit = _EDITS.get(name, "keep the value a tensor, or mark the program @ppl.model(dynamic=True)")
+        if loop:
+            edit = _EDITS_IN_LOOPS.get(name, edit)
+        raise RecordingError(_READ_OUTS[name].format(what=what), where=user_mark(), expected=why, found=_FOUND[name], edit=edit)
+
+
+_FOUND = {
+    "__bool__": "its truth value is asked for (if, while, and, or, not, min, max)",
+    "item": "x.item()",
+    "__float__": "float(x), or a function of Python's math",
+    "__int__": "int(x)",
+    "__index__": "a list, range or NumPy array indexed by it",
+    "__complex__": "complex(x)",
+    "__format__": "a format such as {x:.2f}",
+    "numpy": "x.numpy()",
+    "__array__": "a NumPy function or array that takes it",
+    "tolist": "x.tolist()",
+    "__contains__": "a in x",
+}
 
 
 def getitem(tracer: Tracer, x: torch.Tensor, index: Any, default: Callable[..., Any]) -> Any:
@@ -270,6 +338,8 @@ def getitem(tracer: Tracer, x: torch.Tensor, index: Any, default: Callable[..., 
             raise RecordingError(
                 "indexing by a random boolean mask can't be recorded: the size of the result is not known",
                 where=user_mark(),
+                expected="an index whose result has one size",
+                found="x[mask], mask computed from a value of the program",
                 edit="torch.where(mask, x, 0.0)",
             )
         parts = tuple(q for p in parts for q in (p.nonzero(as_tuple=True) if isinstance(p, torch.Tensor) and p.dtype is torch.bool else (p,)))
@@ -282,7 +352,7 @@ def getitem(tracer: Tracer, x: torch.Tensor, index: Any, default: Callable[..., 
         at = next(i for i, p in enumerate(parts) if p is Ellipsis)
         parts = (*parts[:at], *(slice(None),) * (x.dim() - consumed), *parts[at + 1 :])
     if consumed > x.dim():
-        raise IndexError(f"too many indices for a tensor of {x.dim()} dimensions")
+        raise IndexError(f"too many indices ({consumed}) for a tensor of {x.dim()} dimensions")
     axis = 0
     for p in parts:  # each traced or 0-d integer removes one axis
         if isinstance(p, torch.Tensor):

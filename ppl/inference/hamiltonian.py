@@ -15,7 +15,7 @@ from ppl.compiler.engines.torch_engine import key
 from ppl.errors import MethodError
 from ppl.inference.mcmc import LANES, ChainDraws, sample
 from ppl.inference.mcmc.initialise import find_initial_points
-from ppl.inference.posterior import assemble
+from ppl.inference.posterior import assemble, check_report
 from ppl.language.compiled import Compiled
 from ppl.language.sampling import Sampler, improper
 from ppl.results.diagnostics import notices
@@ -45,6 +45,7 @@ def run_hamiltonian(run: Run, method: Any) -> Any:
     started = perf_counter()
     compiled = Compiled(run.bound, run.engine, device=run.device, dtype=run.dtype)
     _require_latents(compiled, type(method).__name__)
+    check_report(run, compiled)
     target = ModelTarget(compiled)
     chain_ids = list(range(run.chains)) if run.chain_ids is None else list(run.chain_ids)
     compile_seconds = perf_counter() - started
@@ -78,6 +79,7 @@ def _require_latents(compiled: Compiled, method: str) -> None:
         raise MethodError(
             f"plate '{name}' is subsampled: {method} needs the whole log density at every step",
             expected="plates without subsample=",
+            found=f"subsample={compiled.recorded.subsamples[name][0].shape[0]}",
             edit=f'ppl.plate("{name}", size), or a stochastic method',
         )
     if compiled.dim == 0:

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from ppl.errors import MethodError, closest
+from ppl.errors import MethodError, closest, placed
 from ppl.inference.methods import METHODS
+from ppl.inference.options import COMMON, as_data, as_device, as_dtype, counts, unknown_option
 from ppl.language.program import Bound, as_bound
 
 _ALIASES = {
@@ -21,6 +22,7 @@ _ALIASES = {
     "num_chains": "chains",
     "random_seed": "seed",
 }
+_DEFAULTS = {"draws": 1000, "warmup": 1000, "chains": 4, "seed": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Run:
     thin: int = 1
 
 
+@placed
 def infer(
     b: Bound,
     data: Mapping[str, Any] | None = None,
@@ -97,19 +100,35 @@ def infer(
     settings: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "seed": seed}
     for alias, name in _ALIASES.items():
         if alias in options:
-            settings[name] = options.pop(alias)
+            value = options.pop(alias)
+            if settings[name] not in (_DEFAULTS[name], value):
+                raise MethodError(
+                    f"{alias} is another name of {name}, and both are given",
+                    expected="one of them",
+                    found=f"{name}={settings[name]!r}, {alias}={value!r}",
+                    edit=f"{name}={settings[name]!r}",
+                )
+            settings[name] = value
+    settings = counts(settings)
     extras = {k: options.pop(k) for k in ("chain_ids", "keep_warmup", "thin") if k in options}
-    bound = as_bound(b, "a bound program: model(arguments)")
-    if data:
-        bound = bound.condition(data)
+    bound = as_bound(b, "a program with its arguments")
+    if bound.program.kind == "objective":
+        raise MethodError(
+            f"'{bound.name}' is an objective: it has no posterior",
+            expected="a model, with its arguments",
+            found=f"the objective {bound.name}",
+            edit=f"ppl.infer(model(…), data, method=ppl.VI(guide=…, objective={bound.name}))",
+        )
+    if values := as_data(data):
+        bound = bound.condition(values)
     chosen, runner = _method(method, options)
     run = Run(
         bound=bound,
-        device="cpu" if device == "auto" else device,
+        device=as_device(device),
         engine=engine,
-        dtype=None if dtype == "auto" else getattr(torch, dtype) if isinstance(dtype, str) else dtype,
+        dtype=as_dtype(dtype),
         coords=dict(coords or {}),
-        keep=keep,
+        keep=[keep] if isinstance(keep, str) else keep,
         progress=progress,
         save_to=save_to,
         resume=resume,
@@ -131,20 +150,15 @@ def _method(method: Any, options: dict[str, Any]) -> tuple[Any, Any]:
         known = [f.name for f in dataclasses.fields(entry.options)]
         for name in options:
             if name not in known:
-                near = closest(name, [*known, *_ALIASES, "draws", "warmup", "chains", "seed", "progress", "coords"])
-                raise MethodError(
-                    f"'{name}' is not an option of infer or of method '{method}'",
-                    expected=", ".join(known),
-                    found=f"{name}={options[name]!r}",
-                    edit=f"{near[0]}=…" if near else f"remove {name}=",
-                )
+                raise unknown_option(name, options[name], method.lower(), known, COMMON)
         return entry.options(**options), entry.run
     for entry in METHODS.values():
         if isinstance(method, entry.options):
             return (dataclasses.replace(method, **options) if options else method), entry.run
+    known_class = next((e.options for e in METHODS.values() if method is e.options), None)
     raise MethodError(
         "method must be a name or a method object",
-        expected=", ".join(repr(m) for m in METHODS) + ", ppl.NUTS(…), ppl.HMC(…)",
-        found=repr(method)[:80],
-        edit='method="nuts"',
+        expected=", ".join(f'"{m}"' for m in METHODS) + ", or an object such as ppl.NUTS(target_accept=0.9)",
+        found=f"the class {method.__name__}" if isinstance(method, type) else repr(method)[:80],
+        edit=f"method=ppl.{known_class.__name__}()" if known_class else 'method="nuts"',
     )

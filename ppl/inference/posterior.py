@@ -77,6 +77,12 @@ def assemble(run: Run, compiled: Compiled, q: np.ndarray, stats: Mapping[str, An
     )
 
 
+def check_report(run: Run, compiled: Compiled) -> None:
+    """Refuse what would fail only after the draws: names to keep, labels of dims."""
+    _kept(run, dict.fromkeys(compiled.values_graph.names))
+    _check_coords(run.coords, compiled)
+
+
 def _kept(run: Run, values: Mapping[str, Any]) -> list[str]:
     if run.keep is None:
         return list(values)
@@ -120,6 +126,21 @@ def _check_coords(coords: Mapping[str, Any], compiled: Compiled) -> None:
     for lay in layouts(compiled.recorded.graph, ("sample", "deterministic", "observe")):
         sizes.update(zip(_dims(lay), lay.shape, strict=False))
     for dim, labels in coords.items():
+        if not hasattr(labels, "__len__") or isinstance(labels, str):
+            raise DataError(
+                f"coords for dim '{dim}' are not labels",
+                expected="a list of labels, one for each element",
+                found=repr(labels)[:80],
+                edit=f"coords={{'{dim}': […]}}",
+            )
+        if dim not in sizes and not dim.endswith("_missing"):
+            near = closest(dim, sizes)
+            raise DataError(
+                f"coords name a dim '{dim}' that no site has",
+                expected="one of " + (", ".join(sizes) or "none: every site is a scalar"),
+                found=f"'{dim}'",
+                edit=f"coords={{'{near[0]}': …}}" if near else f"remove '{dim}'; dims are named by plates, scans and dims=",
+            )
         if dim in sizes and len(labels) != sizes[dim]:
             raise DataError(
                 f"coords give {len(labels)} labels for dim '{dim}'",

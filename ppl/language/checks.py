@@ -189,17 +189,21 @@ def _edit_for(constraint: Constraint, name: str, family: str, limit: str, missin
 def full_value(value: Any, message: Message, loops: Loops, dtype: torch.dtype) -> torch.Tensor:
     """A value for all elements of a site, checked against its shape: loops (plates, scans) first, then the site's own axes."""
     d = message.distribution
-    try:
-        tensor = as_tensor(value, dtype)
-    except DataError as error:
-        error.headline = f"the value for '{message.name}': {error.headline}"
-        raise located(error, message) from None
+    tensor = as_values(value, message, dtype)
     check_shape(tensor.shape, message, loops)
     if family_of(d).value_dtype == "int64":
         return _whole(tensor, message)
     tensor = tensor if tensor.is_floating_point() else tensor.to(dtype)
     _finite(tensor, message)
     return tensor
+
+
+def as_values(value: Any, message: Message, dtype: torch.dtype) -> torch.Tensor:
+    try:
+        return as_tensor(value, dtype)
+    except DataError as error:
+        error.headline = f"the value for '{message.name}': {error.headline}"
+        raise located(error, message) from None
 
 
 def check_shape(found: Sequence[int], message: Message, loops: Loops, element: str = "") -> None:

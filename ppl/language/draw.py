@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +53,7 @@ class Drawing:
     labels: dict[Box, str] = field(default_factory=dict)
     name: str = ""
 
-    @property
+    @functools.cached_property
     def svg(self) -> str:
         from ppl.language.svg import render
 
@@ -119,9 +120,13 @@ def diagram(recorded: Recorded, data: bool = True) -> Drawing:
     homes = _homes(statements)
     for s in statements:
         for source in (*s.sources, *s.control):
-            if source.kind == "param" or (source.kind == "data" and data and not is_unnamed(recorded, source.name)):
+            if source.kind == "param" or (
+                source.kind == "data" and data and not is_unnamed(recorded, source.name)
+            ):
                 key = _key(source, homes)
-                leaves.setdefault(key, Vertex(key, source.name, source.kind, "", f"{source.kind} {source.name}"))
+                leaves.setdefault(
+                    key, Vertex(key, source.name, source.kind, "", f"{source.kind} {source.name}")
+                )
     own = {}
     for s in statements:
         vertex = _vertex(s, recorded)
@@ -185,7 +190,11 @@ def _vertex(s: Statement, recorded: Recorded) -> Vertex:
     e = s.effect
     key: VertexKey = ("site", s.name, s.boxes)
     if e.node.op in ("factor", "score_factor"):
-        weight = formula(e.value, s.scope) if e.value is not None and e.node.op == "factor" else "known by its gradient"
+        weight = (
+            formula(e.value, s.scope)
+            if e.value is not None and e.node.op == "factor"
+            else "known by its gradient"
+        )
         return Vertex(key, s.name, "factor", "", f"{s.name}: factor {weight}")
     if e.node.op == "deterministic":
         if e.site.fixed:

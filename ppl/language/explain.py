@@ -5,19 +5,22 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import torch
 
 from ppl.compiler.graph import Graph, Node, bodies
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.passes.sites import Layout, layouts
-from ppl.compiler.specs import Record
-from ppl.distributions import family_of
+from ppl.compiler.specs import Record, put_together
+from ppl.distributions import Family, family_of
 from ppl.errors import PplError
 from ppl.language.compiled import Compiled
 from ppl.language.dependence import location_and_scale
 from ppl.language.formula import definition, distribution_text, formula, support_text
 from ppl.language.program import Bound, as_bound
 from ppl.language.record import Recorded
-from ppl.language.structure import Statement, structure
+from ppl.language.structure import Statement, ordered, structure
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,9 @@ class Explanation:
             parts.append("\n".join(["params", *_table([["name", "shape", "constraint"], *rows])]))
         notes = [f"  {s.name}: {note}" for s in self.sites for note in s.notes]
         if notes:
-            parts.append("\n".join(["notes", *(textwrap.fill(n, 110, subsequent_indent="    ") for n in notes)]))
+            parts.append(
+                "\n".join(["notes", *(textwrap.fill(n, 110, subsequent_indent="    ") for n in notes)])
+            )
         if self.cost is not None:
             parts.append("\n".join(["cost", *_cost_rows(self.cost)]))
         if self.not_compiled:
@@ -133,10 +138,14 @@ def explain(b: Bound | Compiled) -> Explanation:
             return _unrecorded(bound, error)
     recorded = b.recorded
     statements = structure(recorded)
-    shapes = {layout.name: layout for layout in layouts(recorded.graph, ("sample", "observe", "deterministic", "factor"))}
+    shapes = {
+        layout.name: layout
+        for layout in layouts(recorded.graph, ("sample", "observe", "deterministic", "factor"))
+    }
     sites = tuple(_site(s, shapes, recorded) for s in statements)
     params = tuple(
-        (name, tuple(p.init.shape), "real" if p.constraint is None else repr(p.constraint)) for name, p in recorded.params.items()
+        (name, tuple(p.init.shape), "real" if p.constraint is None else repr(p.constraint))
+        for name, p in recorded.params.items()
     )
     cost, reason = _cost(b)
     return Explanation(
@@ -166,7 +175,9 @@ def _site(s: Statement, shapes: dict[str, Layout], recorded: Recorded) -> SiteIn
     if e.node.op in ("factor", "score_factor"):
         assert e.value is not None
         meaning = formula(e.value, s.scope) if e.node.op == "factor" else "known by its gradient only"
-        return SiteInfo(s.name, e.node.op.replace("_", " "), meaning, dims=dims, notes=tuple(_weights(s)), place=place)
+        return SiteInfo(
+            s.name, e.node.op.replace("_", " "), meaning, dims=dims, notes=tuple(_weights(s)), place=place
+        )
     if e.node.op == "deterministic":
         assert e.value is not None
         kind = "fixed by do" if site.fixed else "deterministic"
@@ -180,7 +191,7 @@ def _site(s: Statement, shapes: dict[str, Layout], recorded: Recorded) -> SiteIn
         support_text(e, s.scope),
         dims,
         coordinates,
-        family_of(site.spec.cls).strategies,
+        _family(e).strategies,
         tuple(_notes(s, kind)),
         place,
     )
@@ -206,16 +217,31 @@ def _kind(e: Effect, layout: Layout | None, recorded: Recorded) -> tuple[str, in
     return "latent", count
 
 
+def _family(e: Effect) -> Family:
+    """The facts about a site's distribution; of a wrapper, with what it wraps."""
+    metas = [torch.empty(p.shape, dtype=p.dtype, device="meta") for p in e.params]
+    try:
+        return family_of(put_together(e.site.spec, metas))
+    except (RuntimeError, NotImplementedError):  # facts that need the numbers of parameters
+        return family_of(e.site.spec.cls)
+
+
 def _notes(s: Statement, kind: str) -> list[str]:
-    e, family = s.effect, family_of(s.effect.site.spec.cls)
+    e, family = s.effect, _family(s.effect)
     notes = []
     latent = kind == "latent"
     if latent and e.name.endswith("_base"):
         notes.append(f"the base of '{e.name.removesuffix('_base')}', which is non-centred")
     elif latent and (random := _random_location_scale(s)):
         short = e.name.rpartition("/")[2]
-        named = f"{short}=ppl.NonCentered()" if short.isidentifier() and short == e.name else f'{{"{e.name}": ppl.NonCentered()}}'
-        notes.append(f"location or scale is random ({', '.join(random)}): with few data, .reparam({named}) samples better")
+        named = (
+            f"{short}=ppl.NonCentered()"
+            if short.isidentifier() and short == e.name
+            else f'{{"{e.name}": ppl.NonCentered()}}'
+        )
+        notes.append(
+            f"location or scale is random ({', '.join(random)}): with few data, .reparam({named}) samples better"
+        )
     if latent and (family.discrete or not e.node.is_float):
         notes.append("discrete: no gradient; gradient methods need it observed or summed out")
     if latent and family.atoms:
@@ -223,9 +249,13 @@ def _notes(s: Statement, kind: str) -> list[str]:
     if not _all_proper(e.site.spec):
         notes.append("improper: its density doesn't integrate to 1, so it can't be drawn from")
     if not _normalised(e.site.spec):
-        notes.append("unnormalised: the constant of the restriction is left out, so densities compare only while its parameters are constants")
+        notes.append(
+            "unnormalised: the constant of the restriction is left out, so densities compare only while its parameters are constants"
+        )
     if any(b.kind == "branch" for b in s.boxes):
-        notes.append("inside a branch" + (f", decided by {', '.join(c.name for c in s.control)}" if s.control else ""))
+        notes.append(
+            "inside a branch" + (f", decided by {', '.join(c.name for c in s.control)}" if s.control else "")
+        )
     if e.site.grad != "auto":
         notes.append(f"gradient strategy asked for: {e.site.grad}")
     return [*notes, *_weights(s)]
@@ -237,14 +267,14 @@ def _weights(s: Statement) -> list[str]:
         notes.append("masked: some elements are left out of the density")
     if s.effect.scale is not None:
         scale = s.effect.scale
-        notes.append(f"its log density is multiplied by {formula(scale, s.scope) if isinstance(scale, Node) else f'{scale:g}'}")
+        notes.append(
+            f"its log density is multiplied by {formula(scale, s.scope) if isinstance(scale, Node) else f'{scale:g}'}"
+        )
     return notes
 
 
 def _random_location_scale(s: Statement) -> list[str]:
     """The random choices behind the location and scale of a location–scale family."""
-    from ppl.compiler.specs import put_together
-
     e = s.effect
     tensors = [_Stand() for _ in e.params]
     try:
@@ -252,26 +282,24 @@ def _random_location_scale(s: Statement) -> list[str]:
     except (AttributeError, TypeError):
         return []
     nodes = [n for stand, n in zip(tensors, e.params, strict=True) if any(stand is p for p in pair)]
-    return [f.name for f in _unique(s.scope.sources(nodes)) if f != s.name]
+    return [x.name for x in ordered(s.scope.sources(nodes)) if x.kind == "site" and not x.previous]
 
 
 class _Stand:
     """Stands for a tensor where only identity matters."""
 
 
-def _unique(sources: frozenset) -> list:
-    from ppl.language.structure import ordered
-
-    return [x for x in ordered(sources) if x.kind == "site" and not x.previous]
-
-
 def _all_proper(spec: object) -> bool:
-    return not isinstance(spec, Record) or (family_of(spec.cls).proper and all(_all_proper(v) for _, v in spec.fields))
+    return not isinstance(spec, Record) or (
+        family_of(spec.cls).proper and all(_all_proper(v) for _, v in spec.fields)
+    )
 
 
 def _normalised(spec: object) -> bool:
     """False where some `Restricted` inside leaves its constant out."""
-    return not isinstance(spec, Record) or (dict(spec.fields).get("normalized", True) is not False and all(_normalised(v) for _, v in spec.fields))
+    return not isinstance(spec, Record) or (
+        dict(spec.fields).get("normalized", True) is not False and all(_normalised(v) for _, v in spec.fields)
+    )
 
 
 def _unrecorded(bound: Bound, error: PplError) -> Explanation:
@@ -284,23 +312,35 @@ def _unrecorded(bound: Bound, error: PplError) -> Explanation:
         sites = tuple(
             SiteInfo(
                 name,
-                site.kind if site.kind != "sample" else "observed" if all(not bool(e.random.any()) for e in site.elements.values()) else "latent",
+                site.kind
+                if site.kind != "sample"
+                else "observed"
+                if all(not bool(e.random.any()) for e in site.elements.values())
+                else "latent",
                 "seen in one run",
                 dims=tuple(site.loops),
                 place=str(site.mark.locate()) if site.mark is not None else "",
             )
             for name, site in trace.sites.items()
         )
-    except Exception:  # the user's function runs here, on values that may not suit it; the reason below is what matters
+    except (
+        Exception
+    ):  # the user's function runs here, on values that may not suit it; the reason below is what matters
         sites = ()
-    return Explanation(bound.name, bound.program.kind, sites, handlers=tuple(map(str, bound.handlers)), not_compiled=str(error))
+    return Explanation(
+        bound.name,
+        bound.program.kind,
+        sites,
+        handlers=tuple(map(str, bound.handlers)),
+        not_compiled=str(error),
+    )
 
 
 # ---------------------------------------------------------------- loops and cost
 
 
 def _loops(statements: Sequence[Statement]) -> tuple[LoopInfo, ...]:
-    found: dict[tuple, LoopInfo] = {}
+    found: dict[tuple[Any, ...], LoopInfo] = {}
     for s in statements:
         for depth, box in enumerate(s.boxes):
             path = tuple(b.name for b in s.boxes[:depth])
@@ -317,7 +357,16 @@ def _cost(c: Compiled) -> tuple[Cost | None, str]:
     except PplError as error:
         return None, str(error)
     dtype = str(c.recorded.dtype).removeprefix("torch.")
-    return Cost(len(density), len(gradient), tuple(_regions(gradient)), c.engine.name, c.engine_reason, c.passes, c.device, dtype), ""
+    return Cost(
+        len(density),
+        len(gradient),
+        tuple(_regions(gradient)),
+        c.engine.name,
+        c.engine_reason,
+        c.passes,
+        c.device,
+        dtype,
+    ), ""
 
 
 def _regions(graph: Graph, indent: str = "") -> list[str]:
@@ -326,7 +375,9 @@ def _regions(graph: Graph, indent: str = "") -> list[str]:
         inner = bodies(node)
         if node.op == "scan":
             back = ", backwards" if node.attr("reverse") else ""
-            rows.append(f"{indent}scan {node.attr('name')}: {_count(node.attr('length'), 'step')} of {_count(len(inner[0]), 'node')}{back}")
+            rows.append(
+                f"{indent}scan {node.attr('name')}: {_count(node.attr('length'), 'step')} of {_count(len(inner[0]), 'node')}{back}"
+            )
         elif node.op == "switch":
             rows.append(f"{indent}switch: branches of {', '.join(str(len(b)) for b in inner)} nodes")
         for body in inner:
@@ -343,7 +394,9 @@ def _count(n: int, what: str) -> str:
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-    return ["  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [
+        "  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 def _site_table(sites: Sequence[SiteInfo]) -> list[str]:
@@ -351,7 +404,17 @@ def _site_table(sites: Sequence[SiteInfo]) -> list[str]:
     for s in sites:
         sign = "~ " if s.kind not in ("deterministic", "fixed by do", "factor", "score factor") else "= "
         dims = ", ".join(f"{name} {size}" for name, size in s.dims)
-        rows.append([s.name, s.kind, sign + s.meaning, s.support, dims, str(s.coordinates or ""), ", ".join(s.strategies)])
+        rows.append(
+            [
+                s.name,
+                s.kind,
+                sign + s.meaning,
+                s.support,
+                dims,
+                str(s.coordinates or ""),
+                ", ".join(s.strategies),
+            ]
+        )
     return _table(rows)
 
 

@@ -20,7 +20,14 @@ from ppl.language.structure import Scope, Source, is_unnamed, ordered
 
 LONGEST = 44  # characters; a longer formula becomes f(its sources)
 _DEEPEST = 10
-_INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2), "matmul": ("@", 2), "pow": ("**", 4)}
+_INFIX = {
+    "add": ("+", 1),
+    "sub": ("-", 1),
+    "mul": ("*", 2),
+    "div": ("/", 2),
+    "matmul": ("@", 2),
+    "pow": ("**", 4),
+}
 _COMPARE = {"gt": ">", "lt": "<", "ge": ">=", "le": "<=", "eq": "==", "ne": "!="}
 _SILENT = {"to", "expand", "reshape", "detach", "plate_stack", "wrap_index", "clone"}
 _STEPS = ("t", "s", "r", "q")
@@ -177,7 +184,12 @@ def _values(tensor: torch.Tensor) -> str:
 # ---------------------------------------------------------------- distributions
 
 _STORED = {"d": "base_dist", "base_distribution": "base_dist", "support": "constraint"}
-_ALTERNATIVES = (("probs", "logits"), ("covariance_matrix", "precision_matrix", "scale_tril"), ("gate", "gate_logits"), ("scale", "scale_tril"))
+_ALTERNATIVES = (
+    ("probs", "logits"),
+    ("covariance_matrix", "precision_matrix", "scale_tril"),
+    ("gate", "gate_logits"),
+    ("scale", "scale_tril"),
+)
 
 
 def distribution_text(e: Effect, scope: Scope) -> str:
@@ -223,7 +235,11 @@ def _hold(value: torch.Tensor, held: list[torch.Tensor]) -> str:
 def _distribution(d: Any, held: list[torch.Tensor]) -> str:
     arguments: list[str] = []
     by_name = False
-    parameters = [p for p in inspect.signature(type(d).__init__).parameters.values() if p.name not in ("self", "validate_args")]
+    parameters = [
+        p
+        for p in inspect.signature(type(d).__init__).parameters.values()
+        if p.name not in ("self", "validate_args")
+    ]
     chosen = _chosen(d, [p.name for p in parameters])
     for parameter in parameters:
         name = parameter.name

@@ -22,21 +22,23 @@ ROW_GAP = 34.0
 
 @dataclass(eq=False)
 class Item:
-    """A vertex, a bend of an edge (`bend`), or a box with its children. `x` is the centre, relative to the box around it."""
+    """A vertex, a bend of an edge (`bend`), or a box with its children. `x` is its centre; `rows` its first and last row."""
 
     key: Key
     width: float
     rows: tuple[int, int] = (0, 0)
     bend: bool = False
-    parent: Item | None = None
     children: list[Item] = field(default_factory=list)
     x: float = 0.0
 
-    def leaves(self) -> Iterator[Item]:
-        if not self.children:
-            yield self
+    def everything(self) -> Iterator[Item]:
+        """Itself and all inside it."""
+        yield self
         for child in self.children:
-            yield from child.leaves()
+            yield from child.everything()
+
+    def leaves(self) -> Iterator[Item]:
+        return (item for item in self.everything() if not item.children)
 
     def groups(self) -> Iterator[Item]:
         """The boxes in it and itself, inner ones first."""
@@ -46,9 +48,11 @@ class Item:
         if self.children:
             yield self
 
-    @property
-    def absolute(self) -> float:
-        return self.x + (self.parent.absolute if self.parent is not None else 0.0)
+    def move_to(self, x: float) -> None:
+        shift = x - self.x
+        if shift:
+            for item in self.everything():
+                item.x += shift
 
 
 @dataclass(frozen=True)
@@ -118,10 +122,10 @@ def _tree(
         for depth in range(1, len(path) + 1):
             if path[:depth] not in boxes:
                 outer = boxes[path[: depth - 1]]
-                boxes[path[:depth]] = box = Item(path[:depth], 0.0, parent=outer)
+                boxes[path[:depth]] = box = Item(path[:depth], 0.0)
                 outer.children.append(box)
         outer = boxes[path]
-        outer.children.append(Item(v, sizes[v][0], (rows[v], rows[v]), parent=outer))
+        outer.children.append(Item(v, sizes[v][0], (rows[v], rows[v])))
     for group in root.groups():
         spans = [child.rows for child in group.children]
         group.rows = min(a for a, _ in spans), max(b for _, b in spans)
@@ -145,7 +149,7 @@ def _bend(
             home = next((g for g in homes if g.rows[0] <= row <= g.rows[1]), boxes[()])
             bend = bends.get((a, row, home))  # edges from one vertex share their way
             if bend is None:
-                bend = bends[a, row, home] = Item((a, row), 8.0, (row, row), True, home)
+                bend = bends[a, row, home] = Item((a, row), 8.0, (row, row), True)
                 home.children.append(bend)
             chain.append(bend)
         chains.append([*chain, leaf[b]])
@@ -179,10 +183,15 @@ def _arrange(root: Item, links: Sequence[tuple[Item, Item]], widths: Mapping[int
 
 
 def _exchange(
-    root: Item, groups: Sequence[Item], links: Sequence[tuple[Item, Item]], pulls: Pulls, widths: Mapping[int, float], cost: float
+    root: Item,
+    groups: Sequence[Item],
+    links: Sequence[tuple[Item, Item]],
+    pulls: Pulls,
+    widths: Mapping[int, float],
+    cost: float,
 ) -> None:
     """Move single items to other places in their group while the cost falls."""
-    tries = 700
+    tries = 250
     improved = True
     while improved and tries > 0:
         improved = False
@@ -193,7 +202,7 @@ def _exchange(
                 tries -= 1
                 kept = list(group.children)
                 group.children.insert(i, group.children.pop(j))
-                _place(groups, pulls, widths, rounds=6)
+                _place(groups, pulls, widths, rounds=8)
                 new = _cost(root, links)
                 if new < cost - 1e-6:
                     cost, improved = new, True
@@ -205,12 +214,25 @@ Pulls = Mapping[int, Sequence[tuple[Item, Item, int]]]
 
 
 def _place(groups: Sequence[Item], pulls: Pulls, widths: Mapping[int, float], rounds: int = 12) -> None:
-    """Positions for the present order: everything packed to the left, then drawn towards its neighbours."""
+    """Positions for the present order: everything packed, then drawn towards its neighbours."""
     for group in groups:
-        _spread(group, None, widths)
+        _spread(group, [0.0] * len(group.children), widths)
     for _ in range(rounds):
         for group in groups:
-            _spread(group, [_wish(c, pulls) for c in group.children], widths)
+            _spread(
+                group,
+                [
+                    _within(group, c, _wish(c, pulls)) if group is not groups[-1] else _wish(c, pulls)
+                    for c in group.children
+                ],
+                widths,
+            )
+
+
+def _within(group: Item, child: Item, x: float) -> float:
+    """`x` kept where the child stays in its box as it is: boxes grow by gaps only, and are drawn as a whole by the box around them."""
+    room = max((group.width - child.width) / 2 - SIDE, 0.0)
+    return min(max(x, group.x - room), group.x + room)
 
 
 def _pulls(item: Item, links: Sequence[tuple[Item, Item]]) -> list[tuple[Item, Item, int]]:
@@ -220,26 +242,30 @@ def _pulls(item: Item, links: Sequence[tuple[Item, Item]]) -> list[tuple[Item, I
     for a, b in links:
         if (id(a) in inside) != (id(b) in inside):
             mine, other = (a, b) if id(a) in inside else (b, a)
-            found.append((mine, other, 3 if mine.bend and other.bend else 1))  # long edges had better be straight
+            found.append(
+                (mine, other, 3 if mine.bend and other.bend else 1)
+            )  # long edges had better be straight
     return found
 
 
 def _wish(item: Item, pulls: Pulls) -> float:
-    """Where an item would like its centre, relative to its group: the mean of where its edges want it."""
+    """Where an item would like its centre: the mean of where its edges want it."""
     shift, count = 0.0, 0
     for mine, other, weight in pulls[id(item)]:
-        shift += weight * (other.absolute - mine.absolute)
+        shift += weight * (other.x - mine.x)
         count += weight
     return item.x + (shift / count if count else 0.0)
 
 
-def _spread(group: Item, wishes: Sequence[float] | None, widths: Mapping[int, float]) -> None:
-    """Place the children in their order as near to the wishes as the gaps allow, and centre the group on itself."""
+def _spread(group: Item, wishes: Sequence[float], widths: Mapping[int, float]) -> None:
+    """Place the children in their order as near to the wishes as the gaps allow; the box follows them."""
     items = group.children
-    if wishes is None:
-        wishes = [0.0] * len(items)
     apart = [
-        [(i, (items[i].width + items[j].width) / 2 + _gap(items[i], items[j])) for i in range(j) if _share_rows(items[i], items[j])]
+        [
+            (i, (items[i].width + items[j].width) / 2 + _gap(items[i], items[j]))
+            for i in range(j)
+            if _share_rows(items[i], items[j])
+        ]
         for j in range(len(items))
     ]
     # The mean of a placement from the left and one from the right keeps every gap that both keep.
@@ -250,11 +276,11 @@ def _spread(group: Item, wishes: Sequence[float] | None, widths: Mapping[int, fl
     for j in reversed(range(len(items))):
         for i, d in apart[j]:
             right[i] = min(right[i], right[j] - d)
-    middle = [(a + b) / 2 for a, b in zip(left, right, strict=True)]
-    low = min(x - c.width / 2 for x, c in zip(middle, items, strict=True))
-    high = max(x + c.width / 2 for x, c in zip(middle, items, strict=True))
-    for x, child in zip(middle, items, strict=True):
-        child.x = x - (low + high) / 2
+    for x, y, child in zip(left, right, items, strict=True):
+        child.move_to((x + y) / 2)
+    low = min(c.x - c.width / 2 for c in items)
+    high = max(c.x + c.width / 2 for c in items)
+    group.x = (low + high) / 2
     group.width = max(high - low + 2 * SIDE, widths.get(id(group), 0.0))
 
 
@@ -268,7 +294,7 @@ def _share_rows(a: Item, b: Item) -> bool:
 
 def _cost(root: Item, links: Sequence[tuple[Item, Item]]) -> float:
     """Crossings count most, then the sideways length of edges, then the width of it all."""
-    ends = [(a.absolute, b.absolute, a.rows[0], b.rows[0], a, b) for a, b in links]
+    ends = [(a.x, b.x, a.rows[0], b.rows[0], a, b) for a, b in links]
     crossings = 0
     for i, (a0, b0, top, bottom, a, b) in enumerate(ends):
         for a1, b1, top1, bottom1, c, d in ends[:i]:
@@ -282,7 +308,10 @@ def _cost(root: Item, links: Sequence[tuple[Item, Item]]) -> float:
 
 
 def _heights(
-    root: Item, boxes: Mapping[tuple[Key, ...], Item], sizes: Mapping[Key, tuple[float, float]], leaf: Mapping[Key, Item]
+    root: Item,
+    boxes: Mapping[tuple[Key, ...], Item],
+    sizes: Mapping[Key, tuple[float, float]],
+    leaf: Mapping[Key, Item],
 ) -> tuple[list[float], dict[int, tuple[float, float]]]:
     """The y of every row's centre; and how far every box reaches over its first and below its last row's vertices."""
     last = root.rows[1]
@@ -292,8 +321,14 @@ def _heights(
     reach: dict[int, tuple[float, float]] = {}
     above, below = [0.0] * (last + 1), [0.0] * (last + 1)
     for group in root.groups():
-        up = TOP + max([reach[id(c)][0] for c in group.children if c.children and c.rows[0] == group.rows[0]], default=0.0)
-        down = BOTTOM + max([reach[id(c)][1] for c in group.children if c.children and c.rows[1] == group.rows[1]], default=0.0)
+        up = TOP + max(
+            [reach[id(c)][0] for c in group.children if c.children and c.rows[0] == group.rows[0]],
+            default=0.0,
+        )
+        down = BOTTOM + max(
+            [reach[id(c)][1] for c in group.children if c.children and c.rows[1] == group.rows[1]],
+            default=0.0,
+        )
         reach[id(group)] = (up, down)
         if group is not root:
             above[group.rows[0]] = max(above[group.rows[0]], up)
@@ -301,7 +336,13 @@ def _heights(
     y = [above[0] + half[0]]
     for r in range(1, last + 1):
         y.append(y[-1] + half[r - 1] + below[r - 1] + ROW_GAP + above[r] + half[r])
-    return y, {id(g): (y[g.rows[0]] - half[g.rows[0]] - reach[id(g)][0], y[g.rows[1]] + half[g.rows[1]] + reach[id(g)][1]) for g in boxes.values()}
+    return y, {
+        id(g): (
+            y[g.rows[0]] - half[g.rows[0]] - reach[id(g)][0],
+            y[g.rows[1]] + half[g.rows[1]] + reach[id(g)][1],
+        )
+        for g in boxes.values()
+    }
 
 
 def _collect(
@@ -313,17 +354,24 @@ def _collect(
     tops: Mapping[int, tuple[float, float]],
     sizes: Mapping[Key, tuple[float, float]],
 ) -> Placed:
-    things = [*leaf.values(), *(g for p, g in boxes.items() if p), *(item for chain in chains for item in chain)]
-    shift = -min(i.absolute - i.width / 2 for i in things)
-    width = max(i.absolute + i.width / 2 for i in things) + shift
-    centres = {key: (item.absolute + shift, y[item.rows[0]]) for key, item in leaf.items()}
+    things = [
+        *leaf.values(),
+        *(g for p, g in boxes.items() if p),
+        *(item for chain in chains for item in chain),
+    ]
+    shift = -min(i.x - i.width / 2 for i in things)
+    width = max(i.x + i.width / 2 for i in things) + shift
+    centres = {key: (item.x + shift, y[item.rows[0]]) for key, item in leaf.items()}
     rectangles = {}
     for path, group in boxes.items():
         if path:
             top, bottom = tops[id(group)]
-            rectangles[path] = (group.absolute - group.width / 2 + shift, top, group.width, bottom - top)
-    bends = {i: [(b.absolute + shift, y[b.rows[0]]) for b in chain[1:-1]] for i, chain in enumerate(chains)}
-    height = max([y[r] + sizes[k][1] / 2 for k, i in leaf.items() for r in i.rows] + [t + h for _, t, _, h in rectangles.values()])
+            rectangles[path] = (group.x - group.width / 2 + shift, top, group.width, bottom - top)
+    bends = {i: [(b.x + shift, y[b.rows[0]]) for b in chain[1:-1]] for i, chain in enumerate(chains)}
+    height = max(
+        [y[r] + sizes[k][1] / 2 for k, i in leaf.items() for r in i.rows]
+        + [t + h for _, t, _, h in rectangles.values()]
+    )
     return Placed(centres, rectangles, bends, (width, height))
 
 

@@ -6,11 +6,14 @@ Data stay real while the function runs, so whatever is computed from data alone 
 
 from __future__ import annotations
 
+import contextlib
+import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
@@ -21,9 +24,10 @@ from ppl.compiler.specs import take_apart
 from ppl.compiler.tracer import GuardMode
 from ppl.distributions import family_of
 from ppl.distributions.constraints import constraint_from
-from ppl.errors import Mark, PplError, RecordingError, StructureError, user_mark
+from ppl.errors import DataError, Location, Mark, PplError, RecordingError, StructureError, user_mark
 from ppl.language import checks, record_regions
 from ppl.language.handlers import Message
+from ppl.language.known import known
 from ppl.language.program import Bound
 from ppl.language.runtime import Runtime, activated
 from ppl.language.scopes import Loop, ScopedTracer
@@ -110,7 +114,7 @@ class _Recorder(Runtime):
         prepared = Bound(bound.program, arguments, bound.handlers)
         with warnings.catch_warnings(), activated(self, self.dtype), torch.no_grad():
             warnings.simplefilter("ignore", UserWarning)
-            with self.tracer, GuardMode(self.tracer):
+            with self.tracer, GuardMode(self.tracer), _watched_randomness(bound):
                 value = self.run(prepared)
                 if self.tracer.here.loops:
                     self._left_open(self.tracer.here.loops[-1])
@@ -136,9 +140,13 @@ class _Recorder(Runtime):
         """Arguments: arrays become tensors of the working dtype, declared as data under the argument's name."""
 
         def convert(path: Any, leaf: Any) -> Any:
-            tensor = checks.as_tensor(leaf, self.dtype) if checks.is_array(leaf) else None
-            if tensor is None:
+            if not checks.is_array(leaf):
                 return leaf
+            try:
+                tensor = checks.as_tensor(leaf, self.dtype)
+            except DataError as error:
+                error.headline = f"argument '{name}': {error.headline}"
+                raise
             return self.tracer.declare(tensor, name + pytree.keystr(path).replace("'", ""))
 
         return pytree.tree_map_with_path(convert, value)
@@ -171,7 +179,18 @@ class _Recorder(Runtime):
         return mask, (self._node(scale) if isinstance(scale, torch.Tensor) else scale)
 
     def _node(self, value: Any) -> Node:
-        return self.tracer.node(value if isinstance(value, torch.Tensor) else torch.tensor(value))
+        if isinstance(value, torch.Tensor):
+            return self.tracer.node(value)
+        try:
+            return self.tracer.node(torch.tensor(value))
+        except (TypeError, ValueError, RuntimeError):
+            raise DataError(
+                "this value is not a number",
+                where=user_mark(2),
+                expected="a number or a tensor",
+                found=f"{type(value).__name__}: {value!r}"[:80],
+                edit="give a number or a tensor; lists of tensors go through torch.stack",
+            ) from None
 
     def _factor(self, message: Message) -> Node:
         weight = self._node(message.log_weight)
@@ -204,16 +223,16 @@ class _Recorder(Runtime):
         if self.tracer.is_traced(value):
             return value
         loops = self.tracer.here.loops
+        sizes = [(loop.name, loop.size) for loop in loops]
         if role in ("mask", "scale"):
-            weight = checks.as_tensor(value, torch.bool if role == "mask" else self.dtype)
+            weight = checks.weights(value, role, message, sizes, self.dtype)
             self.tracer.declare(weight, f"{message.name} {role}")
-            if weight.dim() < len(loops):
-                return weight
-            return self.tracer.lift(self.tracer.element(self.tracer.real(weight)))
+            return self.tracer.lift(self.tracer.element(self.tracer.real(weight))) if weight.dim() else weight
         d = message.distribution
-        tensor = checks.full_value(value, message, [(loop.name, loop.size) for loop in loops], self.dtype)
+        tensor = checks.full_value(value, message, sizes, self.dtype)
         holes = checks.holes(tensor, message)
-        checks.check_support(d, tensor, holes, message, self.tracer)
+        traced = self.tracer.lift(self.tracer.element(self.tracer.real(tensor))) if loops and holes is None else None
+        checks.check_support(d, tensor, holes, message, self.tracer, traced)
         if holes is not None:
             tensor = torch.where(torch.isnan(tensor), checks.filler(d, self.tracer), tensor)
         self.tracer.declare(tensor, message.name)
@@ -225,14 +244,24 @@ class _Recorder(Runtime):
         return self.tracer.lift(self.tracer.element(full))
 
     def observed_value(self, value: Any, message: Message) -> Any:
-        """A value computed from data in the program: real values are checked now, traced ones belong to one element."""
-        if isinstance(value, torch.Tensor) and self.tracer.is_traced(value):
-            return value
-        if not self.tracer.here.loops:
-            return self.element(value, message)
-        tensor = checks.as_tensor(value, self.dtype)
-        checks.check_support(message.distribution, tensor, None, message, self.tracer)
-        return tensor
+        """A value given in the program belongs to one element. Where data alone decide it, it is checked and kept like data."""
+        loops = self.tracer.here.loops
+        each = ", the shape of one element" if loops else ""
+        traced = isinstance(value, torch.Tensor) and self.tracer.is_traced(value)
+        if traced:
+            checks.check_shape(value.shape, message, (), each)
+            full = known(value, self.tracer)
+            if full is None or any(loop.rescale != 1.0 for loop in loops):
+                return value
+            varying = [loop for loop in loops if loop.name in self.tracer.varies(value)]
+        else:
+            full, varying = checks.as_values(value, message, self.dtype), []
+            checks.check_shape(full.shape, message, (), each)
+        for axis, loop in enumerate(loops):
+            if loop not in varying:
+                full = full.unsqueeze(axis)
+        own = full.shape[len(loops) :]
+        return self.element(full.expand((*(loop.size for loop in loops), *own)), message)
 
     def deterministic_at(self, name: str, value: Any, dims: Sequence[str], mark: Mark | None) -> Any:
         node = self._node(value)
@@ -303,8 +332,29 @@ class _Recorder(Runtime):
     def _left_open(self, loop: Loop) -> None:
         raise StructureError(
             f"plate '{loop.name}' was left by break or return",
+            where=self.plates[loop.name][1],
             expected="the body runs for every element, independently",
+            found="a body that ends the loop itself",
             edit="let the loop end; use .mask(…) to leave elements out",
+        )
+
+
+@contextlib.contextmanager
+def _watched_randomness(bound: Bound) -> Iterator[None]:
+    """Draws from Python's or NumPy's global generators would be frozen into the graph without a trace."""
+    python, numpy = random.getstate(), np.random.get_state(legacy=False)["state"]
+    yield
+    after = np.random.get_state(legacy=False)["state"]
+    moved = "np.random" if after["pos"] != numpy["pos"] or (after["key"] != numpy["key"]).any() else ""
+    moved = "random" if random.getstate() != python else moved
+    if moved:
+        code = getattr(bound.program.function, "__code__", None)
+        raise RecordingError(
+            f"unnamed randomness: {bound.name} draws from {moved} values that the program doesn't name",
+            where=Location(code.co_filename, code.co_firstlineno) if code is not None else None,
+            expected="every random choice is a site",
+            found=f"{moved} was used while the program ran",
+            edit='x = ppl.sample("x", Normal(0.0, 1.0)), or draw before and pass the values as an argument',
         )
 
 
@@ -318,7 +368,13 @@ class PlateLoop:
         if known[0] != size:
             checks.two_sizes(name, known, (size, mark))
         if any(loop.name == name for loop in recorder.tracer.here.loops):
-            raise StructureError(f"plate '{name}' is opened inside itself", where=mark, edit="give the inner plate a name of its own")
+            raise StructureError(
+                f"plate '{name}' is opened inside itself",
+                where=mark,
+                expected="another plate inside",
+                found=f"plate '{name}' in its own body",
+                edit=f"give the inner plate a name of its own, for instance '{name}_2'",
+            )
         depth = sum(1 for loop in recorder.tracer.here.loops if loop.plate is not None)
         self.plate = Plate(depth, name, self.drawn)
         self.loop: Loop | None = None
@@ -344,14 +400,34 @@ class PlateLoop:
     def __len__(self) -> int:
         return self.size
 
+    def __enter__(self) -> None:
+        raise StructureError(
+            f"plate '{self.name}' is a loop, not a context",
+            where=user_mark(2),
+            expected=f'for i in ppl.plate("{self.name}", …):',
+            found="with",
+            edit=f'for i in ppl.plate("{self.name}", {self.size}):',
+        )
+
+    def __exit__(self, *_: object) -> None: ...
+
     def gather(self, value: Any) -> Any:
         """The whole vector of a value made in the body, elements along the first axis."""
         tracer = self.recorder.tracer
-        if self.loop is None or self.loop in tracer.here.loops:
+        if self.loop is None:
+            raise StructureError(
+                f"{self.name}.gather(…) stands before the loop over plate '{self.name}'",
+                where=user_mark(2),
+                expected="gather after the loop has ended",
+                found="a plate that has not been iterated",
+                edit=f"for j in {self.name}: …, and then {self.name}.gather(x)",
+            )
+        if self.loop in tracer.here.loops:
             raise StructureError(
                 f"{self.name}.gather(…) stands inside the plate",
                 where=user_mark(2),
                 expected="gather after the loop has ended",
+                found="a call in the body, where there is one element",
                 edit="move the call behind the loop",
             )
 
@@ -363,7 +439,13 @@ class PlateLoop:
                 return x.expand(self.drawn, *x.shape)
             made = tracer.made_in.get(id(x), ())
             if self.plate in entry.node.plates and self.loop not in made:
-                raise PplError(f"the value was not made in this loop over plate '{self.name}'", where=user_mark(4))
+                raise StructureError(
+                    f"the value was not made in this loop over plate '{self.name}'",
+                    where=user_mark(4),
+                    expected="a value that this loop's body made",
+                    found=f"a value of another loop over '{self.name}'",
+                    edit="gather it with the plate object of its own loop",
+                )
             return tracer.lift(plate_stack(tracer.capture(entry.node, entry.scope), self.plate))
 
         return pytree.tree_map(stack, value)

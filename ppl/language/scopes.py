@@ -15,7 +15,7 @@ from ppl.compiler.ops import make, make_input, plate_index, plate_slice
 from ppl.compiler.ops.batching import move_axis
 from ppl.compiler.tracer import Entry, Tracer
 from ppl.errors import DataError, StructureError, user_mark
-from ppl.language.known import known
+from ppl.language.known import at_main, known
 
 
 @dataclass(eq=False)
@@ -158,6 +158,11 @@ class ScopedTracer(Tracer):
                 found="a value that belongs to one element",
                 edit=f'{plate.name} = ppl.plate("{plate.name}", …); for j in {plate.name}: …; then {plate.name}.gather(x) after the loop',
             )
+
+    def varies(self, value: torch.Tensor) -> set[str]:
+        """The names of the open loops over which a value that data alone decide differs."""
+        node = at_main(self.table[id(value)].node, self)
+        return {p.name for p in node.plates} if node is not None else set()
 
     # ------------------------------------------------------------ indexing by a plate
 

@@ -70,8 +70,9 @@ class Statement:
             roots.append(e.value)
         found = self.scope.sources(roots)
         if e.value is not None and e.node.op in ("deterministic", "observe"):
-            mine = {Source("site", self.name, self.boxes), Source("data", self.name)}
-            found |= {s for s in self.scope.sources_behind(e.value) if replace(s, along=()) not in mine}
+            behind = self.scope.sources_behind(e.value)
+            given = e.node.op == "observe" or e.site.fixed  # then data are the value, not what it depends on
+            found |= {s for s in behind if not (given and s.kind == "data")}
         return ordered(found)
 
     @functools.cached_property
@@ -116,7 +117,8 @@ class Scope:
             else:
                 boxes = [Box("branch", node.attr("name"), k, len(graphs), key) for k in range(len(graphs))]
             self.inner[node] = [
-                Scope(g, (*here, b), plates, self.recorded, self, node) for g, b in zip(graphs, boxes, strict=True)
+                Scope(g, (*here, b), plates, self.recorded, self, node)
+                for g, b in zip(graphs, boxes, strict=True)
             ]
         return self.inner[node]
 
@@ -135,7 +137,11 @@ class Scope:
             boxes = (*self.boxes, *(self._plate(p) for p in e.context if p not in self.plates))
             source = Source("site", e.name, boxes)
             named = node if node.op == "sample" else e.value
-            if node.op in ("sample", "observe", "deterministic") and named is not None and _nameable(named, node):
+            if (
+                node.op in ("sample", "observe", "deterministic")
+                and named is not None
+                and _nameable(named, node)
+            ):
                 self.names.setdefault(named, source)
             yield Statement(e, self, boxes)
 
@@ -162,7 +168,9 @@ class Scope:
 
     def sources_behind(self, node: Node) -> Sources:
         """The same, but of what a named value was computed from."""
-        return self._settled(self._of(node, frozenset().union(*(self._raw(a) for a in node.nodes))) - {self.names.get(node)})
+        return self._settled(
+            self._of(node, frozenset().union(*(self._raw(a) for a in node.nodes))) - {self.names.get(node)}
+        )
 
     def _settled(self, found: Sources) -> Sources:
         scope: Scope | None = self
@@ -248,7 +256,9 @@ class Scope:
                 inside = body._without_carries(body._raw(outputs[index]))
             else:  # the carries that entered each step
                 inside = body._without_carries(body._raw(body.graph.inputs[index - len(outputs)]))
-            found |= {replace(s, previous=False) if s.boxes[: len(body.boxes)] == body.boxes else s for s in inside}
+            found |= {
+                replace(s, previous=False) if s.boxes[: len(body.boxes)] == body.boxes else s for s in inside
+            }
         return frozenset(found)
 
 

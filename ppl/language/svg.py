@@ -19,7 +19,7 @@ _FILLS = {"latent": "#ffffff", "observed": "#c9d1dc", "partly observed": "url(#h
 _STYLE = """
 text { font-family: Helvetica, Arial, sans-serif; font-size: 13px; fill: #1d232b; text-anchor: middle; }
 .small { font-size: 10px; fill: #5a6472; }
-.label { font-size: 11px; fill: #4a5361; text-anchor: end; }
+.label { font-size: 11px; fill: #4a5361; text-anchor: end; paint-order: stroke; stroke: #fafafa; stroke-width: 4px; }
 .shape { stroke: #2f3a48; stroke-width: 1.3; }
 .box { fill: #000000; fill-opacity: 0.025; stroke: #8892a0; stroke-width: 1; }
 .branch { stroke-dasharray: 5 4; }
@@ -31,7 +31,9 @@ text { font-family: Helvetica, Arial, sans-serif; font-size: 13px; fill: #1d232b
 
 def text_width(text: str, size: float = 13.0) -> float:
     """About how wide a text is in the diagram's font."""
-    units = sum(0.32 if ch in _NARROW else 0.88 if ch in _WIDE else 0.70 if ch.isupper() else 0.565 for ch in text)
+    units = sum(
+        0.32 if ch in _NARROW else 0.88 if ch in _WIDE else 0.70 if ch.isupper() else 0.565 for ch in text
+    )
     return units * size
 
 
@@ -58,11 +60,13 @@ def render(drawing: Drawing) -> str:
             labels[v.boxes[:depth]] = text_width(drawing.labels[v.boxes[depth - 1]], 11.0) + 24
     if not drawing.vertices:
         return _document([], (60.0, 40.0), drawing.name)
-    placed = layout({v.key: v.boxes for v in drawing.vertices}, sizes, [(e.source, e.target) for e in forward], labels)
+    placed = layout(
+        {v.key: v.boxes for v in drawing.vertices}, sizes, [(e.source, e.target) for e in forward], labels
+    )
     shapes = {v.key: v for v in drawing.vertices}
     rows = []
     for path in sorted(placed.boxes, key=len):
-        rows.append(_box(placed.boxes[path], drawing.labels[path[-1]], path[-1].kind == "branch"))
+        rows.append(_box(placed.boxes[path], path[-1].kind == "branch"))
     widest = placed.size[0]
     for i, e in enumerate(forward):
         points = [placed.centres[e.source], *placed.bends[i], placed.centres[e.target]]
@@ -71,6 +75,7 @@ def render(drawing: Drawing) -> str:
         text, reach = _back(e, placed, shapes, sizes)
         widest = max(widest, reach)
         rows.append(text)
+    rows.extend(_label(placed.boxes[path], drawing.labels[path[-1]]) for path in placed.boxes)
     rows.extend(_vertex(v, placed.centres[v.key], sizes[v.key]) for v in drawing.vertices)
     return _document(rows, (widest, placed.size[1]), drawing.name)
 
@@ -96,13 +101,15 @@ def _n(x: float) -> str:
     return f"{x:.1f}"
 
 
-def _box(rectangle: tuple[float, float, float, float], label: str, dashed: bool) -> str:
+def _box(rectangle: tuple[float, float, float, float], dashed: bool) -> str:
     x, y, w, h = rectangle
     kind = "box branch" if dashed else "box"
-    return (
-        f'<rect class="{kind}" x="{_n(x)}" y="{_n(y)}" width="{_n(w)}" height="{_n(h)}" rx="8"/>'
-        f'<text class="label" x="{_n(x + w - 9)}" y="{_n(y + h - 8)}">{escape(label)}</text>'
-    )
+    return f'<rect class="{kind}" x="{_n(x)}" y="{_n(y)}" width="{_n(w)}" height="{_n(h)}" rx="8"/>'
+
+
+def _label(rectangle: tuple[float, float, float, float], label: str) -> str:
+    x, y, w, h = rectangle
+    return f'<text class="label" x="{_n(x + w - 9)}" y="{_n(y + h - 8)}">{escape(label)}</text>'
 
 
 def _vertex(v: Vertex, centre: Point, size: tuple[float, float]) -> str:
@@ -132,7 +139,9 @@ def _vertex(v: Vertex, centre: Point, size: tuple[float, float]) -> str:
 # ---------------------------------------------------------------- arrows
 
 
-def _edge(points: list[Point], e: Edge, shapes: dict[VertexKey, Vertex], sizes: dict[VertexKey, tuple[float, float]]) -> str:
+def _edge(
+    points: list[Point], e: Edge, shapes: dict[VertexKey, Vertex], sizes: dict[VertexKey, tuple[float, float]]
+) -> str:
     start = _border(points[0], points[1], shapes[e.source], sizes[e.source])
     end = _border(points[-1], points[-2], shapes[e.target], sizes[e.target])
     return _path(_curve([start, *points[1:-1], end]), e, shapes)
@@ -171,7 +180,9 @@ def _border(centre: Point, towards: Point, v: Vertex, size: tuple[float, float])
     return centre[0] + dx * scale, centre[1] + dy * scale
 
 
-def _back(e: Edge, placed: Placed, shapes: dict[VertexKey, Vertex], sizes: dict[VertexKey, tuple[float, float]]) -> tuple[str, float]:
+def _back(
+    e: Edge, placed: Placed, shapes: dict[VertexKey, Vertex], sizes: dict[VertexKey, tuple[float, float]]
+) -> tuple[str, float]:
     """An arrow that doesn't point to a later row: a loop at the vertex's side, or an arc beside both ends."""
     (x, y), (w, _) = placed.centres[e.source], sizes[e.source]
     if e.source == e.target:

@@ -40,7 +40,11 @@ def compile_inductor(graph: Graph, device: torch.device | str = "cpu") -> Progra
     hindrance = next((n for n in graph.nodes() if n.op in NOT_FUSED), None)
     if hindrance is not None:
         named = hindrance.attr("name") or getattr(hindrance.attr("site"), "name", None)
-        _notice(f"the graph holds {hindrance.op!r}" + (f" ({named})" if named else "") + ", which is not straight-line code")
+        _notice(
+            f"the graph holds {hindrance.op!r}"
+            + (f" ({named})" if named else "")
+            + ", which is not straight-line code"
+        )
         return plain
     return Program(graph, plain.source, _fused(plain.function))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ppl.errors import MethodError, closest
 from ppl.inference.mcmc.estimators import ESTIMATORS
+from ppl.inference.options import named_options
 
 
 def _check(method: str, name: str, value: Any, good: bool, expected: str, edit: str) -> None:
@@ -58,6 +59,7 @@ def _check_common(method: str, options: NUTS | HMC) -> None:
         )
 
 
+@named_options
 @dataclass(frozen=True, slots=True)
 class NUTS:
     """Options of the No-U-Turn sampler.
@@ -102,6 +104,7 @@ class NUTS:
         )
 
 
+@named_options
 @dataclass(frozen=True, slots=True)
 class HMC:
     """Options of static Hamiltonian Monte Carlo.
