@@ -40,6 +40,7 @@ def main(draws: int = 1000, warmup: int = 1000, chains: int = 4, seed: int = 0) 
         eight_schools(SIGMA).reparam(theta=ppl.NonCentered()),
         data={"y": Y},
         method="nuts",
+        target_accept=0.9,
         draws=draws,
         warmup=warmup,
         chains=chains,
