@@ -46,7 +46,7 @@ def load() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, list
     return *parts, [str(name) for name in data.feature_names]
 
 
-def main(draws: int = 300, warmup: int = 300, chains: int = 4, seed: int = 0) -> tuple[ppl.Posterior, float]:
+def main(draws: int = 200, warmup: int = 200, chains: int = 4, seed: int = 0) -> tuple[ppl.Posterior, float]:
     x, y, x_test, y_test, names = load()
     posterior = ppl.infer(
         logistic_regression(x),
@@ -67,12 +67,14 @@ def main(draws: int = 300, warmup: int = 300, chains: int = 4, seed: int = 0) ->
     # Does the model make data like those it learnt from? Tumours by fitted probability, against replications of them.
     fitted, replicated = posterior.mean("p"), posterior.predict(seed=seed)["y"].reshape(-1, len(y))
     print("\nPosterior predictive check: malignant tumours by fitted probability")
-    print("  probability   tumours   malignant   replicated (90%)")
+    print("  probability   tumours   malignant   in replications (90%)")
     for low, high in [(0.0, 0.05), (0.05, 0.5), (0.5, 0.95), (0.95, 1.0)]:
         here = (fitted >= low) & (fitted <= high)
         counts = replicated[:, here].sum(1)
         a, b = np.quantile(counts, [0.05, 0.95])
-        print(f"  {low:.2f} – {high:.2f}   {here.sum():7d}   {int(y.numpy()[here].sum()):9d}   {a:.0f} to {b:.0f}")
+        print(
+            f"  {low:.2f} – {high:.2f}   {here.sum():7d}   {int(y.numpy()[here].sum()):9d}   {a:.0f} to {b:.0f}"
+        )
 
     p = posterior.predict(logistic_regression(x_test), seed=seed)["p"].mean((0, 1))
     truth = y_test.numpy()

@@ -96,7 +96,7 @@ _TABLE: weakref.WeakValueDictionary[Any, Node] = weakref.WeakValueDictionary()
 def _key_of(value: Any) -> Any:
     """Python equates 1, 1.0, True and 0.0, -0.0; the graph must not."""
     if isinstance(value, float):
-        return (float, value, math.copysign(1.0, value))
+        return (float, value, math.copysign(1.0, value)) if value == value else (float, "nan")
     if isinstance(value, bool | int):
         return (type(value), value)
     if isinstance(value, tuple):

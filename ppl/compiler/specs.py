@@ -154,7 +154,7 @@ def put_together(spec: Any, tensors: Sequence[Any], lead: tuple[int, ...] = (), 
             tensor = tensor.reshape(lead + (1,) * (rank - len(own)) + own)
         return tensor
     if isinstance(spec, Record):
-        obj = spec.cls.__new__(spec.cls)
+        obj: Any = object.__new__(spec.cls)
         inner = _inner_rank(spec, lead, rank)
         for k, v in spec.fields:
             value = put_together(v, tensors, lead, inner)

@@ -1,6 +1,8 @@
-"""Graphs as text: one node a line, numbered in a deterministic order, so that equal graphs print (and hash) alike.
+"""Graphs as text: one node a line, numbered in a deterministic order, so that equal graphs print (and hash)
+alike.
 
-What a node is stands in its line in full: two graphs that differ in anything but source marks differ in their text.
+What a node is stands in its line in full: two graphs that differ in anything but source marks differ in their
+text.
 """
 
 from __future__ import annotations
@@ -93,7 +95,8 @@ def _bodies(node: Node) -> list[tuple[str, Graph]]:
 
 
 def _effect(node: Node, args: Sequence[str]) -> str:
-    """`sample "theta" Normal(loc=%2, scale=%3) over school`: operands stand where they belong in the distribution."""
+    """`sample "theta" Normal(loc=%2, scale=%3) over school`: operands stand where they belong in the
+    distribution."""
     e = Effect.of(node)
     rest = list(args)
     scale = rest.pop() if e.site.has_scale else None

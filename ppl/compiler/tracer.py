@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ppl.compiler.aten import ATEN
+from ppl.compiler.aten.substitutes import SUBSTITUTES, refuse_custom_function
 from ppl.compiler.graph import Graph, Node, intern_node, topological
 from ppl.compiler.ops import constant, full, item, make, make_input, make_opaque
 from ppl.compiler.ops.effects import EFFECTS
@@ -136,11 +137,12 @@ class Tracer(TorchDispatchMode):
         kwargs = kwargs or {}
         if self.making:
             return func(*args, **kwargs)
-        if not self._touches(args) and not (kwargs and self._touches(tuple(kwargs.values()))):
+        if not self.touches(args) and not (kwargs and self.touches(tuple(kwargs.values()))):
             if torch.Tag.nondeterministic_seeded in func.tags and not self.allow_random:
                 self.refuse_random(func)
             if kwargs.get("device") is not None and torch.device(kwargs["device"]).type == "meta":
-                kwargs = {**kwargs, "device": torch.device("cpu")}
+                # torch's own code makes a constant beside a traced value: it must look like one
+                return self.lift(self.node(func(*args, **{**kwargs, "device": torch.device("cpu")})))
             return func(*args, **kwargs)
         name = func._schema.name.partition("::")[2]
         if torch.Tag.nondeterministic_seeded in func.tags:
@@ -162,13 +164,13 @@ class Tracer(TorchDispatchMode):
         out = self.apply(func, f"{name}.{func._overloadname}", nodes, keywords)
         return self._wrap(out, args, func)
 
-    def _touches(self, args: Sequence[Any]) -> bool:
+    def touches(self, args: Sequence[Any]) -> bool:
         table = self.table
         for a in args:
             if isinstance(a, torch.Tensor):
                 if id(a) in table:
                     return True
-            elif isinstance(a, list | tuple) and self._touches(a):
+            elif isinstance(a, list | tuple) and self.touches(a):
                 return True
         return False
 
@@ -187,6 +189,8 @@ class Tracer(TorchDispatchMode):
     def _wrap(self, out: Any, args: Sequence[Any], func: Any) -> Any:
         if isinstance(out, list | tuple):
             return type(out)(self._wrap(o, args, func) for o in out) if isinstance(out, tuple) else [self._wrap(o, args, func) for o in out]
+        if out is None:
+            return None
         if not isinstance(out, Node):
             out = full(out, (), torch.get_default_dtype())
         tensor = self.lift(out)
@@ -288,6 +292,11 @@ class GuardMode(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if name in _READ_OUTS and args and self.tracer.is_traced(args[0]) and not (name == "__format__" and not args[1]):
             self._refuse(name, args[0])
+        if self.tracer.touches(args):
+            refuse_custom_function()
+            substitute = SUBSTITUTES.get(func)
+            if substitute is not None:
+                return substitute(*args, **kwargs)
         if name == "new_tensor" and self.tracer.is_traced(args[0]):
             return torch.tensor(*args[1:], **{"dtype": args[0].dtype, **kwargs})
         if kwargs.get("device") is not None and torch.device(kwargs["device"]).type == "meta":
@@ -329,11 +338,11 @@ _FOUND = {
 
 def getitem(tracer: Tracer, x: torch.Tensor, index: Any, default: Callable[..., Any]) -> Any:
     """`x[index]` where the index may hold traced integers, one axis at a time; other parts go to torch."""
-    parts = index if isinstance(index, tuple) else (index,)
+    parts = tuple(torch.tensor(p) if isinstance(p, list) else p for p in (index if isinstance(index, tuple) else (index,)))
     if not any(tracer.is_traced(p) for p in parts) and not tracer.is_traced(x):
         return default(x, index)
     if any(isinstance(p, torch.Tensor) and p.dtype in (torch.bool, torch.uint8) for p in parts):
-        masks = [p for p in parts if isinstance(p, torch.Tensor)]
+        masks = [p for p in parts if isinstance(p, torch.Tensor) and p.dtype in (torch.bool, torch.uint8)]
         if any(tracer.is_traced(m) for m in masks):
             raise RecordingError(
                 "indexing by a random boolean mask can't be recorded: the size of the result is not known",
@@ -346,7 +355,9 @@ def getitem(tracer: Tracer, x: torch.Tensor, index: Any, default: Callable[..., 
     scalars = [isinstance(p, torch.Tensor) and p.dim() == 0 for p in parts]
     vectors = [isinstance(p, torch.Tensor) and p.dim() > 0 for p in parts]
     if not any(scalars) or any(vectors):
-        return default(x, tuple(parts) if len(parts) != 1 or isinstance(index, tuple) else parts[0])
+        # beside index vectors a single index broadcasts, but torch would read it out
+        parts = tuple(p.reshape(1) if s else p for s, p in zip(scalars, parts, strict=True))
+        return default(x, parts if len(parts) != 1 or isinstance(index, tuple) else parts[0])
     consumed = sum(1 for p in parts if p is not None and p is not Ellipsis)
     if Ellipsis in [p for p in parts if not isinstance(p, torch.Tensor)]:
         at = next(i for i, p in enumerate(parts) if p is Ellipsis)

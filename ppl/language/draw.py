@@ -22,7 +22,8 @@ VertexKey = tuple[str, str, Boxes]  # (kind of source, name, boxes)
 
 @dataclass(frozen=True)
 class Vertex:
-    """One thing in the diagram. `kind`: "latent", "observed", "partly observed", "deterministic", "fixed", "factor", "param", "data"."""
+    """One thing in the diagram. `kind`: "latent", "observed", "partly observed", "deterministic", "fixed",
+    "factor", "param", "data"."""
 
     key: VertexKey
     name: str
@@ -37,7 +38,8 @@ class Vertex:
 
 @dataclass(frozen=True)
 class Edge:
-    """`kind`: "direct", "previous" (on the step before, in a scan) or "control" (decides whether the other runs)."""
+    """`kind`: "direct", "previous" (on the step before, in a scan) or "control" (decides whether the other
+    runs)."""
 
     source: VertexKey
     target: VertexKey
@@ -82,8 +84,9 @@ class Drawing:
 def graph(b: Bound | Compiled, path: str | os.PathLike[str] | None = None, *, data: bool = True) -> Drawing:
     """Draw a program as a plate diagram.
 
-    Ellipses are random choices, shaded where observed (half where partly); dashed rounded boxes are deterministics, squares params,
-    small grey rectangles data. An arrow says that a distribution depends on a value directly. Boxes are plates, scans (t = 1…T;
+    Ellipses are random choices, shaded where observed (half where partly); dashed rounded boxes are
+    deterministics, squares params, small grey rectangles data. An arrow says that a distribution depends on a
+    value directly. Boxes are plates, scans (t = 1…T;
     an arrow to itself: on the step before) and, dashed, the branches of cond and switch.
 
     Args:
@@ -127,7 +130,7 @@ def diagram(recorded: Recorded, data: bool = True) -> Drawing:
                 leaves.setdefault(
                     key, Vertex(key, source.name, source.kind, "", f"{source.kind} {source.name}")
                 )
-    own = {}
+    own: dict[VertexKey, Vertex] = {}
     for s in statements:
         vertex = _vertex(s, recorded)
         own.setdefault(vertex.key, vertex)

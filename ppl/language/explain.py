@@ -25,10 +25,12 @@ from ppl.language.structure import Statement, ordered, structure
 
 @dataclass(frozen=True)
 class SiteInfo:
-    """One statement. `kind`: "latent", "observed", "partly observed", "fixed by do", "blocked", "deterministic", "factor".
+    """One statement. `kind`: "latent", "observed", "partly observed", "fixed by do", "blocked",
+    "deterministic", "factor".
 
-    `meaning` is the distribution or formula in the program's names; `dims` are (name, size), plates and scans first;
-    `coordinates` counts the unconstrained numbers that inference moves; `notes` are remarks and advice.
+    `meaning` is the distribution or formula in the program's names; `dims` are (name, size), plates and scans
+    first; `coordinates` counts the unconstrained numbers that inference moves; `notes` are remarks and
+    advice.
     """
 
     name: str
@@ -44,7 +46,7 @@ class SiteInfo:
 
 @dataclass(frozen=True)
 class LoopInfo:
-    """A plate, scan or branching: `sites` counts the statements inside; `inside` names the loops around it."""
+    """A plate, scan or branching: `sites` counts the statements in it; `inside` names the loops around."""
 
     kind: str
     name: str
@@ -56,7 +58,8 @@ class LoopInfo:
 
 @dataclass(frozen=True)
 class Cost:
-    """What will run: sizes of the density and gradient graphs in nodes (regions' bodies included), regions and engine."""
+    """What will run: sizes of the density and gradient graphs in nodes (regions' bodies included), regions
+    and engine."""
 
     density_nodes: int
     gradient_nodes: int
@@ -83,7 +86,8 @@ class Explanation:
     not_compiled: str = ""
 
     def __str__(self) -> str:
-        title = f"{self.kind} {self.program}: {_count(len(self.sites), 'statement')}, {_count(self.coordinates, 'unconstrained coordinate')}"
+        sizes = _count(len(self.sites), "statement"), _count(self.coordinates, "unconstrained coordinate")
+        title = f"{self.kind} {self.program}: {', '.join(sizes)}"
         parts = [title]
         if self.handlers:
             parts.append("handlers: " + ", ".join(self.handlers))
@@ -117,8 +121,8 @@ def explain(b: Bound | Compiled) -> Explanation:
         b: a bound program (`model(x)`, with its data conditioned on), or a compiled one.
 
     Returns:
-        an `Explanation`: sites, loops, handlers, params and the cost; `print` it for a report. A program that can't be
-        recorded or compiled is explained as far as possible, with the reason.
+        an `Explanation`: sites, loops, handlers, params and the cost; `print` it for a report. A program that
+        can't be recorded or compiled is explained as far as possible, with the reason.
 
     >>> import ppl
     >>> from ppl.distributions import HalfNormal, Normal
@@ -240,7 +244,8 @@ def _notes(s: Statement, kind: str) -> list[str]:
             else f'{{"{e.name}": ppl.NonCentered()}}'
         )
         notes.append(
-            f"location or scale is random ({', '.join(random)}): with few data, .reparam({named}) samples better"
+            f"location or scale is random ({', '.join(random)}): "
+            f"with few data, .reparam({named}) samples better"
         )
     if latent and (family.discrete or not e.node.is_float):
         notes.append("discrete: no gradient; gradient methods need it observed or summed out")
@@ -250,7 +255,8 @@ def _notes(s: Statement, kind: str) -> list[str]:
         notes.append("improper: its density doesn't integrate to 1, so it can't be drawn from")
     if not _normalised(e.site.spec):
         notes.append(
-            "unnormalised: the constant of the restriction is left out, so densities compare only while its parameters are constants"
+            "unnormalised: the constant of the restriction is left out, "
+            "so densities compare only while its parameters are constants"
         )
     if any(b.kind == "branch" for b in s.boxes):
         notes.append(
@@ -267,9 +273,8 @@ def _weights(s: Statement) -> list[str]:
         notes.append("masked: some elements are left out of the density")
     if s.effect.scale is not None:
         scale = s.effect.scale
-        notes.append(
-            f"its log density is multiplied by {formula(scale, s.scope) if isinstance(scale, Node) else f'{scale:g}'}"
-        )
+        factor = formula(scale, s.scope) if isinstance(scale, Node) else f"{scale:g}"
+        notes.append(f"its log density is multiplied by {factor}")
     return notes
 
 
@@ -375,9 +380,8 @@ def _regions(graph: Graph, indent: str = "") -> list[str]:
         inner = bodies(node)
         if node.op == "scan":
             back = ", backwards" if node.attr("reverse") else ""
-            rows.append(
-                f"{indent}scan {node.attr('name')}: {_count(node.attr('length'), 'step')} of {_count(len(inner[0]), 'node')}{back}"
-            )
+            steps, size = _count(node.attr("length"), "step"), _count(len(inner[0]), "node")
+            rows.append(f"{indent}scan {node.attr('name')}: {steps} of {size}{back}")
         elif node.op == "switch":
             rows.append(f"{indent}switch: branches of {', '.join(str(len(b)) for b in inner)} nodes")
         for body in inner:

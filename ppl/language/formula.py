@@ -1,4 +1,5 @@
-"""Values, distributions and supports of a recorded program as short formulas in the user's own names: `Normal(mu, tau)`."""
+"""Values, distributions and supports of a recorded program as short formulas in the user's own names:
+`Normal(mu, tau)`."""
 
 from __future__ import annotations
 
@@ -203,7 +204,8 @@ def support_text(e: Effect, scope: Scope) -> str:
 
 
 def _described(e: Effect, scope: Scope) -> tuple[str, str]:
-    """The constructor's arguments are read off the object while it is traced, so that computed ones are formulas too."""
+    """The constructor's arguments are read off the object while it is traced, so that computed ones are
+    formulas too."""
     inputs = [make_input(f"p{i}", p.shape, p.dtype) for i, p in enumerate(e.params)]
     texts: list[Any] = []
 

@@ -1,19 +1,21 @@
 """A layered layout for diagrams with nested boxes.
 
-Vertices get a row by the longest path to them; within a row, and within every box, items are ordered by barycentre and moved as near
-to their neighbours as the gaps allow. A box is a rectangle over its own rows that nothing foreign enters: two items of a group keep a
-horizontal gap whenever their rows overlap. Edges over several rows bend at dummy vertices.
+Vertices get a row by the longest path to them; within a row, and within every box, items are ordered by
+barycentre and moved as near to their neighbours as the gaps allow. A box is a rectangle over its own rows
+that nothing foreign enters: two items of a group keep a horizontal gap whenever their rows overlap. Edges
+over several rows bend at dummy vertices.
 
 Source: Sugiyama, Tagawa & Toda, "Methods for Visual Understanding of Hierarchical System Structures" (1981).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
-Key = Hashable
+Key = Any
 GAP = 26.0
 SIDE = 16.0  # from the members of a box to its left and right edges
 TOP, BOTTOM = 14.0, 26.0  # to its upper and lower edges; the label stands below
@@ -22,7 +24,8 @@ ROW_GAP = 34.0
 
 @dataclass(eq=False)
 class Item:
-    """A vertex, a bend of an edge (`bend`), or a box with its children. `x` is its centre; `rows` its first and last row."""
+    """A vertex, a bend of an edge (`bend`), or a box with its children. `x` is its centre; `rows` its first
+    and last row."""
 
     key: Key
     width: float
@@ -57,7 +60,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Placed:
-    """Centres of vertices, rectangles (x, y, width, height) of boxes, and the bends of edges by their number."""
+    """Centres of vertices, rectangles (x, y, width, height) of boxes, and bends of edges by number."""
 
     centres: dict[Key, tuple[float, float]]
     boxes: dict[tuple[Key, ...], tuple[float, float, float, float]]
@@ -93,7 +96,8 @@ def layout(
     """Place vertices and boxes.
 
     Args:
-        paths: for every vertex, in an order in which edges point forward, the boxes it stands in, outermost first.
+        paths: for every vertex, in an order in which edges point forward, the boxes it stands in, outermost
+        first.
         sizes: width and height of every vertex.
         edges: (from, to), each pointing forward.
         labels: the least width of every box, by its path.
@@ -139,7 +143,8 @@ def _bend(
     boxes: Mapping[tuple[Key, ...], Item],
     paths: Mapping[Key, tuple[Key, ...]],
 ) -> list[list[Item]]:
-    """Every edge as a chain of leaves, one a row; the bends stand in the innermost box of either end that covers their row."""
+    """Every edge as a chain of leaves, one a row; the bends stand in the innermost box of either end that
+    covers their row."""
     chains = []
     bends: dict[tuple[Key, int, Item], Item] = {}
     for a, b in edges:
@@ -160,7 +165,8 @@ def _bend(
 
 
 def _arrange(root: Item, links: Sequence[tuple[Item, Item]], widths: Mapping[int, float]) -> None:
-    """Order and place everything, keeping the best of several starts; then exchange neighbours while that helps."""
+    """Order and place everything, keeping the best of several starts; then exchange neighbours while that
+    helps."""
     links = list(dict.fromkeys(links))
     groups = list(root.groups())
     pulls = {id(c): _pulls(c, links) for g in groups for c in g.children}
@@ -230,7 +236,8 @@ def _place(groups: Sequence[Item], pulls: Pulls, widths: Mapping[int, float], ro
 
 
 def _within(group: Item, child: Item, x: float) -> float:
-    """`x` kept where the child stays in its box as it is: boxes grow by gaps only, and are drawn as a whole by the box around them."""
+    """`x` kept where the child stays in its box as it is: boxes grow by gaps only, and are drawn as a whole
+    by the box around them."""
     room = max((group.width - child.width) / 2 - SIDE, 0.0)
     return min(max(x, group.x - room), group.x + room)
 
@@ -313,7 +320,8 @@ def _heights(
     sizes: Mapping[Key, tuple[float, float]],
     leaf: Mapping[Key, Item],
 ) -> tuple[list[float], dict[int, tuple[float, float]]]:
-    """The y of every row's centre; and how far every box reaches over its first and below its last row's vertices."""
+    """The y of every row's centre; and how far every box reaches over its first and below its last row's
+    vertices."""
     last = root.rows[1]
     half = [0.0] * (last + 1)
     for key, item in leaf.items():

@@ -52,8 +52,8 @@ def standardise(d: Distribution) -> tuple[Distribution, Callable[[Any], Any]] | 
         return Normal(torch.zeros(d.batch_shape), torch.ones(d.batch_shape)), lambda eps: torch.exp(loc + scale * eps)
     if isinstance(d, MultivariateNormal):
         zeros = torch.zeros(d.batch_shape + d.event_shape)
-        base = Independent(Normal(zeros, torch.ones(d.batch_shape + d.event_shape)), 1, validate_args=False)
-        return base, lambda eps: d.loc + (d.scale_tril @ eps.unsqueeze(-1)).squeeze(-1)
+        standard = Independent(Normal(zeros, torch.ones(d.batch_shape + d.event_shape)), 1, validate_args=False)
+        return standard, lambda eps: d.loc + (d.scale_tril @ eps.unsqueeze(-1)).squeeze(-1)
     pair = family_of(d).location_scale
     if pair is not None:
         loc, scale = getattr(d, pair[0]), getattr(d, pair[1])

@@ -1,7 +1,9 @@
-"""The structure of a recorded program: its statements, the boxes (plates, scans, branches) they stand in, what depends on what.
+"""The structure of a recorded program: its statements, the boxes (plates, scans, branches) they stand in,
+what depends on what.
 
-`explain` and `graph` are two readings of this one. Dependence is *direct*: it passes through computed values up to the nearest
-named thing (a site, a deterministic, a param, data), and through the carry of a scan, which makes it one on the step before.
+`explain` and `graph` are two readings of this one. Dependence is *direct*: it passes through computed values
+up to the nearest named thing (a site, a deterministic, a param, data), and through the carry of a scan, which
+makes it one on the step before.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from ppl.language.record import Recorded
 
 @dataclass(frozen=True)
 class Box:
-    """Where statements stand: `kind` is "plate", "scan" or "branch". `size` counts elements, steps, or says which branch;
-    `total` is the size of a subsampled plate, or the number of branches. `key` tells regions of one name apart."""
+    """Where statements stand: `kind` is "plate", "scan" or "branch". `size` counts elements, steps, or says
+    which branch; `total` is the size of a subsampled plate, or the number of branches. `key` tells regions of
+    one name
+    apart."""
 
     kind: str
     name: str
@@ -34,7 +38,8 @@ Boxes = tuple[Box, ...]
 
 @dataclass(frozen=True)
 class Source:
-    """What a value depends on: `kind` is "site", "param" or "data" ("carry" while dependence is being worked out).
+    """What a value depends on: `kind` is "site", "param" or "data" ("carry" while dependence is being worked
+    out).
 
     `previous`: on its value in the step before. `along`: the boxes along which data are taken apart.
     """
@@ -52,7 +57,8 @@ NOTHING: Sources = frozenset()
 
 @dataclass(frozen=True, eq=False)
 class Statement:
-    """A site, factor or deterministic. `control`: what decides whether it runs at all (conditions of branches around it)."""
+    """A site, factor or deterministic. `control`: what decides whether it runs at all (conditions of branches
+    around it)."""
 
     effect: Effect
     scope: Scope
@@ -92,7 +98,8 @@ def ordered(sources: Iterable[Source]) -> list[Source]:
 
 @dataclass(eq=False)
 class Scope:
-    """The main program or one body of a region: the names of its nodes, and what its inputs stand for outside."""
+    """The main program or one body of a region: the names of its nodes, and what its inputs stand for
+    outside."""
 
     graph: Graph
     boxes: Boxes
@@ -229,7 +236,7 @@ class Scope:
         return _along(outer, self.region.attr("name")) if kind == "element" else outer
 
     def _without_carries(self, found: Sources) -> Sources:
-        """Carries of this scope replaced by what they start from, and by what the step before made them of."""
+        """This scope's carries replaced by what they start from and by what the step before made of them."""
         waiting = [s for s in found if s.kind == "carry" and s.boxes == self.boxes]
         if not waiting:
             return found

@@ -19,7 +19,8 @@ _FILLS = {"latent": "#ffffff", "observed": "#c9d1dc", "partly observed": "url(#h
 _STYLE = """
 text { font-family: Helvetica, Arial, sans-serif; font-size: 13px; fill: #1d232b; text-anchor: middle; }
 .small { font-size: 10px; fill: #5a6472; }
-.label { font-size: 11px; fill: #4a5361; text-anchor: end; paint-order: stroke; stroke: #fafafa; stroke-width: 4px; }
+.label { font-size: 11px; fill: #4a5361; text-anchor: end; }
+.label { paint-order: stroke; stroke: #fafafa; stroke-width: 4px; }
 .shape { stroke: #2f3a48; stroke-width: 1.3; }
 .box { fill: #000000; fill-opacity: 0.025; stroke: #8892a0; stroke-width: 1; }
 .branch { stroke-dasharray: 5 4; }
@@ -84,13 +85,15 @@ def _document(rows: Sequence[str], size: tuple[float, float], name: str) -> str:
     width, height = (math.ceil(s + 2 * MARGIN) for s in size)
     defs = (
         '<defs><marker id="arrow" viewBox="0 0 10 8" refX="9.5" refY="4" markerWidth="9" markerHeight="7.2" '
-        'markerUnits="userSpaceOnUse" orient="auto"><path d="M0,0 L10,4 L0,8 z" fill="context-stroke"/></marker>'
+        'markerUnits="userSpaceOnUse" orient="auto">'
+        '<path d="M0,0 L10,4 L0,8 z" fill="context-stroke"/></marker>'
         '<linearGradient id="half" x1="0" x2="1" y1="0" y2="0"><stop offset="0.5" stop-color="#c9d1dc"/>'
         '<stop offset="0.5" stop-color="#ffffff"/></linearGradient></defs>'
     )
     body = "\n".join(rows)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}">\n'
         f"<title>{escape(name)}</title>\n<style>{_STYLE}</style>\n{defs}\n"
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>\n'
         f'<g transform="translate({MARGIN:g},{MARGIN:g})">\n{body}\n</g>\n</svg>\n'
@@ -128,7 +131,8 @@ def _vertex(v: Vertex, centre: Point, size: tuple[float, float]) -> str:
         text = f'<text x="{_n(x)}" y="{_n(middle)}">{escape(v.name)}</text>'
     else:
         fill = _FILLS.get(v.kind, "#ffffff")
-        shape = f'<ellipse class="shape" cx="{_n(x)}" cy="{_n(y)}" rx="{_n(w / 2)}" ry="{_n(h / 2)}" fill="{fill}"/>'
+        ellipse = f'cx="{_n(x)}" cy="{_n(y)}" rx="{_n(w / 2)}" ry="{_n(h / 2)}"'
+        shape = f'<ellipse class="shape" {ellipse} fill="{fill}"/>'
         text = (
             f'<text x="{_n(x)}" y="{_n(y + 1)}">{escape(v.name)}</text>'
             f'<text class="small" x="{_n(x)}" y="{_n(y + 13)}">{escape(v.family)}</text>'
@@ -186,13 +190,15 @@ def _back(
     """An arrow that doesn't point to a later row: a loop at the vertex's side, or an arc beside both ends."""
     (x, y), (w, _) = placed.centres[e.source], sizes[e.source]
     if e.source == e.target:
-        right = x + w / 2
-        d = f"M{_n(right - 4)},{_n(y - 9)} C{_n(right + 15)},{_n(y - 20)} {_n(right + 15)},{_n(y + 20)} {_n(right - 4)},{_n(y + 9)}"
+        right, bulge = x + w / 2, x + w / 2 + 15
+        bend = f"C{_n(bulge)},{_n(y - 20)} {_n(bulge)},{_n(y + 20)} {_n(right - 4)},{_n(y + 9)}"
+        d = f"M{_n(right - 4)},{_n(y - 9)} {bend}"
         return _path(d, e, shapes), right + 14
     p, q = placed.centres[e.source], placed.centres[e.target]
     bow = 0.35 * math.dist(p, q)
     dx, dy = q[0] - p[0], q[1] - p[1]
     control = ((p[0] + q[0]) / 2 - dy * bow / math.dist(p, q), (p[1] + q[1]) / 2 + dx * bow / math.dist(p, q))
+    control = (max(control[0], 0.0), control[1])
     start = _border(p, control, shapes[e.source], sizes[e.source])
     end = _border(q, control, shapes[e.target], sizes[e.target])
     d = f"M{_n(start[0])},{_n(start[1])} Q{_n(control[0])},{_n(control[1])} {_n(end[0])},{_n(end[1])}"

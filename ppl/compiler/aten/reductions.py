@@ -70,6 +70,8 @@ def _amin(x: Node, dims: Any = None, keepdim: bool = False) -> Node:
 
 def _extremum(arg: str, value: str) -> Callable[..., tuple[Node, Node]]:
     def both(x: Node, dim: int, keepdim: bool = False) -> tuple[Node, Node]:
+        if not x.shape:
+            return x, full(0, (), torch.int64)
         d = negative(dim, len(x.shape))
         index = make(arg, x, dim=d, keepdim=True)
         picked = make("gather", x, index, dim=d)
@@ -82,11 +84,29 @@ ATEN["max.dim"] = _extremum("argmax", "amax")
 ATEN["min.dim"] = _extremum("argmin", "amin")
 
 
-@aten("argmax")
-def _argmax(x: Node, dim: int | None = None, keepdim: bool = False) -> Node:
-    if dim is None:
-        return make("argmax", view(x, [-1]), dim=-1, keepdim=False)
-    return make("argmax", x, dim=negative(dim, len(x.shape)), keepdim=keepdim)
+def _arg(op: str) -> Callable[..., Node]:
+    def index(x: Node, dim: int | None = None, keepdim: bool = False) -> Node:
+        if not x.shape:
+            return full(0, (), torch.int64)
+        if dim is None:
+            return view(make(op, view(x, [-1]), dim=-1, keepdim=False), (1,) * len(x.shape) if keepdim else ())
+        return make(op, x, dim=negative(dim, len(x.shape)), keepdim=keepdim)
+
+    return index
+
+
+ATEN["argmax.default"] = _arg("argmax")
+ATEN["argmin.default"] = _arg("argmin")
+
+
+@aten("trace")
+def _trace(x: Node) -> Node:
+    return make("sum", make("diagonal", x, offset=0, dim1=-2, dim2=-1), dims=(-1,), keepdim=False)
+
+
+@aten("_linalg_check_errors", "_assert_async")
+def _unchecked(*_: Any, **__: Any) -> None:
+    """A singular matrix gives nan or infinity here, not an error: the sampler rejects such a point."""
 
 
 @aten("sort", "sort.stable")
@@ -94,6 +114,8 @@ def _sort(x: Node, *args: Any, stable: bool | None = None, dim: int = -1, descen
     if args:
         dim = args[0]
         descending = args[1] if len(args) > 1 else descending
+    if not x.shape:
+        return x, full(0, (), torch.int64)
     d = negative(dim, len(x.shape))
     order = make("argsort", x, dim=d, descending=bool(descending))
     return make("gather", x, order, dim=d), order
@@ -117,7 +139,14 @@ def _logsumexp(x: Node, dims: Any, keepdim: bool = False) -> Node:
 for _cum in ("cumsum", "cumprod", "logcumsumexp"):
     ATEN[f"{_cum}.default"] = lambda x, dim, dtype=None, _op=_cum: make(_op, x, dim=negative(dim, len(x.shape))) if x.shape else x
 for _soft in ("softmax", "log_softmax"):
-    ATEN[f"_{_soft}.default"] = lambda x, dim, half=False, _op=_soft: make(_op, x, dim=negative(dim, len(x.shape)))
+    ATEN[f"_{_soft}.default"] = lambda x, dim, half=False, _op=_soft: _softmax(_op, x, dim)
+
+
+def _softmax(op: str, x: Node, dim: int) -> Node:
+    if not x.shape:
+        return full(1.0 if op == "softmax" else 0.0, (), x.dtype)
+    return make(op, x, dim=negative(dim, len(x.shape)))
+
 
 # ---------------------------------------------------------------- contractions
 

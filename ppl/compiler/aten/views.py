@@ -160,6 +160,16 @@ def _index_select(x: Node, dim: int, index: Node) -> Node:
     return make("index", x, index, positions=(dim % len(x.shape),))
 
 
+@aten("index_fill.int_Tensor", "index_fill.int_Scalar")
+def _index_fill(x: Node, dim: int, index: Node, value: Any) -> Node:
+    """By a mask: torch's vmap of index_fill is wrong where only the value is batched (2.13)."""
+    d = negative(dim, len(x.shape))
+    places = make("wrap_index", view(index, [-1]), size=x.shape[d])
+    hits = make("index_add", full(1.0, places.shape, torch.float64), places, dim=-1, size=x.shape[d])
+    mask = view(make("gt", hits, 0), (x.shape[d], *(1,) * (-1 - d)))
+    return make("where", mask, make("to", value, dtype=x.dtype) if isinstance(value, Node) else value, x)
+
+
 @aten("embedding")
 def _embedding(weight: Node, index: Node, *_: Any) -> Node:
     return make("index", weight, index, positions=(0,))

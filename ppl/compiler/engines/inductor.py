@@ -1,6 +1,7 @@
 """The inductor engine: torch.compile of the straight-line function that the torch engine generates.
 
-It fuses elementwise work into few loops, which pays for big tensors and on GPUs after 10–20 s of compilation. Graphs with regions or
+It fuses elementwise work into few loops, which pays for big tensors and on GPUs after 10–20 s of compilation.
+Graphs with regions or
 draws, and whatever torch.compile refuses, run on the torch engine, with one notice that says why.
 """
 
@@ -31,10 +32,12 @@ def compile_inductor(graph: Graph, device: torch.device | str = "cpu") -> Progra
         device: where it runs; on a CPU inductor needs a C++ compiler.
 
     Returns:
-        a `Program` that computes what the torch engine's does, up to rounding. Compilation happens at the first call.
+        a `Program` that computes what the torch engine's does, up to rounding. Compilation happens at the
+        first call.
 
     Warns:
-        EngineNotice: the graph holds a scan, a switch or a draw, or torch.compile refuses it; the torch engine runs it.
+        EngineNotice: the graph holds a scan, a switch or a draw, or torch.compile refuses it; the torch
+        engine runs it.
     """
     plain = compile_torch(graph, device)
     hindrance = next((n for n in graph.nodes() if n.op in NOT_FUSED), None)

@@ -41,7 +41,8 @@ def plate_sum(x: Operand, plate: Plate) -> Operand:
             return mul(x, float(plate.size))
         return make("mul", x, plate.size)
     if x.op == "scatter_sum":
-        return scatter_sum(*x.nodes, x.attr("dim"), x.attr("size"), tuple(sorted((*x.attr("plates"), plate))))
+        g, index = x.nodes
+        return scatter_sum(g, index, x.attr("dim"), x.attr("size"), tuple(sorted((*x.attr("plates"), plate))))
     rest = tuple(p for p in x.plates if p != plate)
     return intern_node("plate_sum", (x,), (("plate", plate),), x.type, rest)
 

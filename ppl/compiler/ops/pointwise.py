@@ -60,7 +60,7 @@ def neg(a: Operand) -> Operand:
     return make("neg", a) if isinstance(a, Node) else -a
 
 
-def un(op: str, a: Node) -> Node:
+def un(op: str, a: Operand) -> Node:
     return make(op, a)
 
 

@@ -26,6 +26,7 @@ def scan_vjp(node: Node, gs: dict[int, Operand], active: set[Node]) -> list[Oper
     moving_xs = [i for i, x in enumerate(s.xs) if x.is_float and x in active]
     moving_consts = [i for i, c in enumerate(s.consts) if c.is_float and c in active]
     used_ys = [i for i in range(n_ys) if k + i in gs and ys[i].is_float]
+    used_entered = [i for i in carries if k + n_ys + i in gs]  # asked for by the derivative of a reverse sweep
 
     # the step: (adjoint of carry, running sums for the constants); (carry, x, adjoint of y); constants. All inputs vary over all
     # plates, so that sums over plates are left to the consumer of the result.
@@ -36,18 +37,24 @@ def scan_vjp(node: Node, gs: dict[int, Operand], active: set[Node]) -> list[Oper
     gc_in = [make_input(f"gc{i}", s.init[i].shape, s.init[i].dtype, every, "rev") for i in carries]
     acc_in = [make_input(f"acc{i}", s.consts[i].shape, s.consts[i].dtype, every, "rev") for i in moving_consts]
     gy_in = [make_input(f"gy{i}", ys[i].shape[1:], ys[i].dtype, every, "rev") for i in used_ys]
+    ge_in = {i: make_input(f"ge{i}", s.init[i].shape, s.init[i].dtype, every, "rev") for i in used_entered}
     results = inline(s.body, [*c_in, *x_in, *k_in])
     wrt = [*(c_in[i] for i in carries), *(x_in[i] for i in moving_xs), *(k_in[i] for i in moving_consts)]
     grads = vjp([*(results[i] for i in carries), *(results[k + i] for i in used_ys)], [*gc_in, *gy_in], wrt)
     a, b = len(carries), len(carries) + len(moving_xs)
-    new_gc = [materialise(g, n) for g, n in zip(grads[:a], wrt[:a], strict=True)]
+    new_gc = [materialise(add(g, ge_in[i]) if i in ge_in else g, c_in[i]) for g, i in zip(grads[:a], carries, strict=True)]
     gx = [materialise(g, n) for g, n in zip(grads[a:b], wrt[a:b], strict=True)]
     new_acc = [materialise(add(acc, g), acc) for acc, g in zip(acc_in, grads[b:], strict=True)]
-    body = Graph((*gc_in, *acc_in, *c_in, *x_in, *gy_in, *k_in), (*new_gc, *new_acc, *gx))
+    body = Graph((*gc_in, *acc_in, *c_in, *x_in, *gy_in, *ge_in.values(), *k_in), (*new_gc, *new_acc, *gx))
     backward = scan(
         body,
         [*(_typed(gs.get(i), finals[i]) for i in carries), *(full(0.0, s.consts[i].shape, s.consts[i].dtype) for i in moving_consts)],
-        [*entered, *s.xs, *(_typed(gs[k + i], ys[i]) for i in used_ys)],
+        [
+            *entered,
+            *s.xs,
+            *(_typed(gs[k + i], ys[i]) for i in used_ys),
+            *(_typed(gs[k + n_ys + i], entered[i]) for i in used_entered),
+        ],
         s.consts,
         s.length,
         not s.reverse,

@@ -1,0 +1,93 @@
+"""The examples run, and say what is known of their data."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def example(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def error(posterior: Any, name: str) -> float:
+    """Four Monte Carlo errors of a scalar site's mean, with the chains as the (few) independent estimates."""
+    means = posterior.draws[name].mean(1)
+    return float(4 * means.std(ddof=1) / np.sqrt(len(means)) + 0.05 * posterior.sd(name))
+
+
+def test_every_example_is_tested() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {
+        "eight_schools",
+        "varying_intercepts",
+        "linear_regression",
+        "logistic_regression",
+        "bayesian_neural_network",
+    }
+
+
+def test_eight_schools(capsys: pytest.CaptureFixture[str]) -> None:
+    posterior = example("eight_schools").main(draws=250, warmup=250)
+    # posteriordb's reference draws: E μ = 4.4, E τ = 3.6, E θ_A = 6.2.
+    assert abs(posterior.mean("mu") - 4.4) < error(posterior, "mu") + 0.1
+    assert abs(posterior.mean("tau") - 3.6) < error(posterior, "tau") + 0.1
+    printed = capsys.readouterr().out
+    assert "ess_bulk" in printed and "theta[A]" in printed and "gradients" in printed
+
+
+def test_varying_intercepts_agree_with_maximum_likelihood(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plot = tmp_path / "alpha.png"
+    posterior = example("varying_intercepts").main(draws=150, warmup=200, plot=str(plot))
+    # Restricted maximum likelihood, with its standard errors of μ (9.7) and β (0.80): the priors are wide beside them.
+    assert abs(posterior.mean("mu") - 251.4) < 2.5 + error(posterior, "mu")
+    assert abs(posterior.mean("beta") - 10.467) < 0.1 + error(posterior, "beta")
+    assert abs(posterior.mean("sigma") - 30.99) < 1.0
+    assert posterior.sd("beta") == pytest.approx(0.80, rel=0.15)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert "Someone new" in capsys.readouterr().out
+
+
+def test_linear_regression_agrees_with_the_exact_posterior(capsys: pytest.CaptureFixture[str]) -> None:
+    module = example("linear_regression")
+    posterior = module.main(draws=150, warmup=200)
+    x, y = module.load()
+    # Given σ² = s² the coefficients are normal with precision xᵀx / s² + 1.
+    variance = float((posterior.draws["sigma"] ** 2).mean())
+    precision = x.T @ x / variance + torch.eye(x.shape[1])
+    mean = torch.linalg.solve(precision, x.T @ y / variance).numpy()
+    sd = torch.linalg.inv(precision).diagonal().sqrt().numpy()
+    # 600 draws: a mean is off by sd / √600 per standard error; half that efficiency, four errors, ten coefficients.
+    assert np.abs((posterior.mean("beta") - mean) / sd).max() < 4 / np.sqrt(300)
+    assert posterior.sd("beta") == pytest.approx(sd, rel=0.2)
+    assert "ten measurements" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_logistic_regression_tells_tumours_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    posterior, accuracy = example("logistic_regression").main(draws=100, warmup=150)
+    assert accuracy > 0.94
+    worst_texture = posterior.draws["beta"][..., 21]
+    assert (worst_texture > 0).mean() > 0.9
+    assert "replications" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_averaged_networks_beat_maximum_likelihood(capsys: pytest.CaptureFixture[str]) -> None:
+    single, _, averaged = example("bayesian_neural_network").main(draws=50, warmup=100).values()
+    assert averaged["accuracy"] > 0.93
+    assert averaged["accuracy"] > single["accuracy"]
+    assert averaged["log loss"] < 0.7 * single["log loss"]
+    assert averaged["sure but wrong"] < 0.3 * single["sure but wrong"]
+    assert "sure" in capsys.readouterr().out
