@@ -6,8 +6,9 @@ The model, for images i reduced to 16 principal components x_i, with one hidden 
     h_i = tanh(0.4 x_i W₁ + b₁)
     y_i ~ Categorical(softmax(8 (h_i W₂ + b₂)))     the digit
 
-Hamiltonian Monte Carlo draws whole networks, and their probabilities are averaged. Two single networks stand beside
-them: the mode of the same posterior (training with weight decay), and maximum likelihood (training without).
+Hamiltonian Monte Carlo draws whole networks, and their probabilities are averaged. Two single networks stand
+beside them: the mode of the same posterior (training with weight decay), and maximum likelihood (training
+without).
 
 Data: Alpaydin and Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository.
 scikit-learn ships it (`load_digits`; pip install scikit-learn).
@@ -70,7 +71,7 @@ def one_network(bound: ppl.Bound, x_test: torch.Tensor, steps: int = 500) -> np.
 
 
 def judge(p: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Accuracy, log loss, the mean confidence in the digit chosen, and errors made with confidence above 0.9."""
+    """How good probabilities are; "sure but wrong" counts errors made with confidence above 0.9."""
     right, sure = p.argmax(1) == y, p.max(1)
     return {
         "accuracy": float(right.mean()),

@@ -52,9 +52,10 @@ def main(draws: int = 1000, warmup: int = 1000, chains: int = 4, seed: int = 0) 
     print(posterior.diagnose())
     print()
     better = float((posterior.draws["theta"][..., 0] > posterior.draws["theta"][..., 2]).mean())
+    a, sd = posterior.mean("theta")[0], posterior.sd("theta")[0]
     print(
-        f"School A measured {Y[0]:.0f} ± {SIGMA[0]:.0f} and is estimated at {posterior.mean('theta')[0]:.1f} ± "
-        f"{posterior.sd('theta')[0]:.1f}: a school on its own says little, so it is drawn towards the mean of all.\n"
+        f"School A measured {Y[0]:.0f} ± {SIGMA[0]:.0f} and is estimated at {a:.1f} ± {sd:.1f}: "
+        "a school on its own says little, so it is drawn towards the mean of all.\n"
         f"That coaching does more in A (measured 28) than in C (measured −3) has probability {better:.2f}."
     )
     print()

@@ -7,11 +7,12 @@ The model, for patients i = 1 … 442 with standardised measurements x_i and sta
     σ   ~ HalfNormal(1)
     y_i ~ Normal(α + x_i · β, σ)
 
-Two models, one with all ten measurements and one with three, are compared by the expected log density of patients
-left out, estimated without refitting (Pareto-smoothed importance sampling; Vehtari, Gelman, Gabry 2017).
+Two models, one with all ten measurements and one with three, are compared by the expected log density of
+patients left out, estimated without refitting (Pareto-smoothed importance sampling; Vehtari, Gelman, Gabry
+2017).
 
-Data: progression of diabetes after one year; Efron, Hastie, Johnstone, Tibshirani (2004), Least angle regression,
-Annals of Statistics 32(2). scikit-learn ships it (`load_diabetes`; pip install scikit-learn).
+Data: progression of diabetes after one year; Efron, Hastie, Johnstone, Tibshirani (2004), Least angle
+regression, Annals of Statistics 32(2). scikit-learn ships it (`load_diabetes`; pip install scikit-learn).
 
     python examples/linear_regression.py
 """
@@ -92,8 +93,8 @@ def main(draws: int = 400, warmup: int = 300, chains: int = 4, seed: int = 0) ->
     print(table[["rank", "elpd_loo", "p_loo", "elpd_diff", "dse"]].round(1))
     worse = table.iloc[1]
     print(
-        f"\nLeft out, a patient is foretold better with the {table.index[0].split()[0]}: by {worse['elpd_diff']:.1f} ± "
-        f"{worse['dse']:.1f} in log density over {len(y)} patients."
+        f"\nLeft out, a patient is foretold better with the {table.index[0].split()[0]}: "
+        f"by {worse['elpd_diff']:.1f} ± {worse['dse']:.1f} in log density over {len(y)} patients."
     )
     return full
 

@@ -6,8 +6,8 @@ The model, for tumours i with standardised measurements x_i (30 of them):
     β_k ~ Normal(0, 1)
     y_i ~ Bernoulli(logit⁻¹(α + x_i · β))         1: malignant
 
-A tumour the model has not seen is malignant with the posterior mean of logit⁻¹(α + x · β): the mean over what the
-data leave open about α and β, not the value at their best guess.
+A tumour the model has not seen is malignant with the posterior mean of logit⁻¹(α + x · β): the mean over what
+the data leave open about α and β, not the value at their best guess.
 
 Data: Breast Cancer Wisconsin (Diagnostic), Wolberg, Mangasarian, Street, Street (1995), UCI Machine Learning
 Repository. scikit-learn ships it (`load_breast_cancer`; pip install scikit-learn).
@@ -64,7 +64,7 @@ def main(draws: int = 200, warmup: int = 200, chains: int = 4, seed: int = 0) ->
         b = beta[..., k]
         print(f"  {names[k]:<24} {b.mean():6.2f} ± {b.std():.2f}   P(> 0) = {(b > 0).mean():.2f}")
 
-    # Does the model make data like those it learnt from? Tumours by fitted probability, against replications of them.
+    # Does the model make data like those it learnt from?
     fitted, replicated = posterior.mean("p"), posterior.predict(seed=seed)["y"].reshape(-1, len(y))
     print("\nPosterior predictive check: malignant tumours by fitted probability")
     print("  probability   tumours   malignant   in replications (90%)")
@@ -72,9 +72,8 @@ def main(draws: int = 200, warmup: int = 200, chains: int = 4, seed: int = 0) ->
         here = (fitted >= low) & (fitted <= high)
         counts = replicated[:, here].sum(1)
         a, b = np.quantile(counts, [0.05, 0.95])
-        print(
-            f"  {low:.2f} – {high:.2f}   {here.sum():7d}   {int(y.numpy()[here].sum()):9d}   {a:.0f} to {b:.0f}"
-        )
+        malignant = int(y.numpy()[here].sum())
+        print(f"  {low:.2f} – {high:.2f}   {here.sum():7d}   {malignant:9d}   {a:.0f} to {b:.0f}")
 
     p = posterior.predict(logistic_regression(x_test), seed=seed)["p"].mean((0, 1))
     truth = y_test.numpy()
@@ -82,7 +81,8 @@ def main(draws: int = 200, warmup: int = 200, chains: int = 4, seed: int = 0) ->
     accuracy, sure = float(right.mean()), np.abs(p - 0.5) > 0.45
     log_loss = -np.mean(truth * np.log(p) + (1 - truth) * np.log(1 - p))
     print(
-        f"\nOf {len(p)} tumours held out {right.sum()} are told right ({accuracy:.1%}; log loss {log_loss:.3f}).\n"
+        f"\nOf {len(p)} tumours held out {right.sum()} are told right "
+        f"({accuracy:.1%}; log loss {log_loss:.3f}).\n"
         f"Where the model is surer than 95% ({sure.sum()} of them) {(~right & sure).sum()} are wrong; "
         f"of the other {(~sure).sum()}, {(~right & ~sure).sum()} are."
     )

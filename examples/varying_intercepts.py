@@ -11,10 +11,10 @@ The model, for subjects i = 1 … 18 on days d = 0 … 9 (milliseconds):
 
 Partial pooling: with n days each, α_i is drawn from the subject's own mean towards μ by about σ²/(σ² + n τ²).
 
-Data: average reaction times on ten days, sleep restricted to three hours a night; Belenky et al. (2003), Patterns
-of performance degradation and restoration during sleep restriction and subsequent recovery, Journal of Sleep
-Research 12(1). Known as `sleepstudy` in the R package lme4, whose restricted maximum likelihood for this model is
-μ = 251.4, β = 10.47, τ = 37.1, σ = 31.0.
+Data: average reaction times on ten days, sleep restricted to three hours a night; Belenky et al. (2003),
+Patterns of performance degradation and restoration during sleep restriction and subsequent recovery, Journal
+of Sleep Research 12(1). Known as `sleepstudy` in the R package lme4. Restricted maximum likelihood for this
+model is μ = 251.4, β = 10.47, τ = 37.1, σ = 31.0.
 
     python examples/varying_intercepts.py [--plot intercepts.png]
 """
@@ -93,11 +93,12 @@ def main(
     between = tau**2 / (tau**2 + sigma**2)
     # Another number of subjects: their intercepts are drawn from the population, so this is someone new.
     someone = posterior.predict(varying_intercepts(1, DAYS), seed=seed)["y"][:, :, 0, 9]
+    fast, slow = np.quantile(someone, [0.05, 0.95])
     low, high = posterior.quantile("beta", [0.05, 0.95])
     print(
-        f"\nA day costs {posterior.mean('beta'):.1f} ms (90% interval {low:.1f} to {high:.1f}). People, not days, make "
-        f"{between.mean():.0%} of the other variance.\nSomeone new on day 9: {np.quantile(someone, 0.05):.0f} to "
-        f"{np.quantile(someone, 0.95):.0f} ms with probability 0.9; "
+        f"\nA day costs {posterior.mean('beta'):.1f} ms (90% interval {low:.1f} to {high:.1f}). "
+        f"People, not days, make {between.mean():.0%} of the other variance.\n"
+        f"Someone new on day 9: {fast:.0f} to {slow:.0f} ms with probability 0.9; "
         f"the {len(SUBJECTS)} subjects took {Y[:, 9].min():.0f} to {Y[:, 9].max():.0f} ms."
     )
     if plot is not None and importlib.util.find_spec("matplotlib") is None:

@@ -193,10 +193,16 @@ def _plain(value: Any) -> tuple[int, ...]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _log_density_graph(spec: Any, types: tuple[Type, ...], value: Type) -> Graph:
+def _log_density_graph(spec: Any, types: tuple[Type, ...], value: Type, guarded: bool) -> Graph:
     inputs = [make_input(f"p{i}", t.shape, t.dtype) for i, t in enumerate(types)]
+
+    def density(*args: torch.Tensor) -> torch.Tensor:
+        d = put_together(spec, args[:-1])
+        inside = d.support.check(args[-1]) if guarded else None
+        return d.log_prob(args[-1]) if inside is None else torch.where(inside, d.log_prob(args[-1]), -torch.inf)
+
     with working_dtype(_float(types, value)):
-        return trace(lambda *a: put_together(spec, a[:-1]).log_prob(a[-1]), [*inputs, make_input("value", value.shape, value.dtype)])
+        return trace(density, [*inputs, make_input("value", value.shape, value.dtype)])
 
 
 def _float(types: Sequence[Type], value: Type) -> torch.dtype:
@@ -204,9 +210,9 @@ def _float(types: Sequence[Type], value: Type) -> torch.dtype:
     return next((t.dtype for t in (value, *types) if t.dtype.is_floating_point), torch.float64)
 
 
-def log_density(spec: Any, params: Sequence[Node], value: Node) -> Node:
-    """log p(value; params), with the batch shape of the distribution."""
-    return inline(_log_density_graph(spec, tuple(p.type for p in params), value.type), [*params, value])[0]
+def log_density(spec: Any, params: Sequence[Node], value: Node, guarded: bool = False) -> Node:
+    """log p(value; params), with the batch shape of the distribution. `guarded`: −∞ outside the support, whatever the formula says."""
+    return inline(_log_density_graph(spec, tuple(p.type for p in params), value.type, guarded), [*params, value])[0]
 
 
 @dataclass(frozen=True)

@@ -178,13 +178,28 @@ class Tracer(TorchDispatchMode):
         """The node (or nodes) of one ATen call."""
         handler = ATEN.get(name)
         kwargs = {k: v for k, v in kwargs.items() if k not in ("device", "layout", "pin_memory", "non_blocking", "memory_format")}
-        out = handler(*args, **kwargs) if handler is not None else make_opaque(func, args, kwargs)
+        out = handler(*args, **kwargs) if handler is not None else self._opaque(func, args, kwargs)
         if isinstance(out, Node) and out.outs is not None:
             out = tuple(item(out, i) for i in range(len(out.outs)))
         for node in out if isinstance(out, list | tuple) else (out,):
             if isinstance(node, Node) and node.mark is None:
                 node.mark = user_mark(3)
         return out
+
+    def _opaque(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Node:
+        try:
+            return make_opaque(func, args, kwargs)
+        except (NotImplementedError, RuntimeError) as error:
+            if "meta" not in str(error).lower():
+                raise
+            name = func._schema.name.partition("::")[2]
+            raise RecordingError(
+                f"'{name}' on a random value can't be recorded: its result's size or value is not known",
+                where=user_mark(),
+                expected="sizes that don't depend on values",
+                found=f"torch's {name}",
+                edit="a function whose result has one size, for instance torch.sort or F.one_hot(x, num_classes=K)",
+            ) from error
 
     def _wrap(self, out: Any, args: Sequence[Any], func: Any) -> Any:
         if isinstance(out, list | tuple):

@@ -46,7 +46,10 @@ def verify(graph: Graph) -> Graph:
     for node in topological(graph.roots):
         if node.op == "input" and node not in declared:
             raise _error(
-                node, f"the graph reads '{node.attr('name')}', which is not among its inputs", "a closed graph", _named(graph.inputs)
+                node,
+                f"the graph reads '{node.attr('name')}', which is not among its inputs",
+                "a closed graph",
+                _named(graph.inputs),
             )
         _verify_node(node)
     _verify_effects(graph)
@@ -62,7 +65,9 @@ def _verify_node(node: Node) -> None:
         raise _error(node, "an axis has a negative size", "sizes ≥ 0", str(node.type))
     if not node.args and node.op not in ("plate_index", "iota", "opaque", "scan"):
         if node.plates and node.op not in ("input", *EFFECTS):
-            raise _error(node, "a value without arguments varies over plates", "no plates", _plates(node.plates))
+            raise _error(
+                node, "a value without arguments varies over plates", "no plates", _plates(node.plates)
+            )
         return
     if node.op == "item":
         _verify_item(node)
@@ -72,7 +77,9 @@ def _verify_node(node: Node) -> None:
     if again.type != node.type or again.outs != node.outs:
         raise _error(node, "the type does not follow from the arguments", _type(again), _type(node))
     if again.plates != node.plates:
-        raise _error(node, "the plates do not follow from the arguments", _plates(again.plates), _plates(node.plates))
+        raise _error(
+            node, "the plates do not follow from the arguments", _plates(again.plates), _plates(node.plates)
+        )
     for body in bodies(node):
         try:
             verify(body)
@@ -98,7 +105,9 @@ def _rebuilt(node: Node) -> Node:
     except GraphError:
         raise
     except Exception as error:
-        raise _error(node, "the operator does not take these arguments", "arguments it can be made of", str(error)) from error
+        raise _error(
+            node, "the operator does not take these arguments", "arguments it can be made of", str(error)
+        ) from error
 
 
 def _with_plates(node: Node, plates: tuple[Plate, ...]) -> Node:
@@ -118,13 +127,23 @@ def _verify_item(node: Node) -> None:
     if not isinstance(source, Node) or source.outs is None:
         raise _error(node, "'item' reads a node that has one result", "a node with several", repr(source))
     if not 0 <= index < len(source.outs):
-        raise _error(node, "'item' reads a result that does not exist", f"an index below {len(source.outs)}", str(index))
+        raise _error(
+            node,
+            "'item' reads a result that does not exist",
+            f"an index below {len(source.outs)}",
+            str(index),
+        )
 
 
 def _verify_scan(node: Node) -> None:
     s = Scan.of(node)
     k = len(s.init)
-    _expect_types(node, "the body of the scan takes", s.body.inputs, [*s.init, *(_row(node, x, s.length) for x in s.xs), *s.consts])
+    _expect_types(
+        node,
+        "the body of the scan takes",
+        s.body.inputs,
+        [*s.init, *(_row(node, x, s.length) for x in s.xs), *s.consts],
+    )
     if len(s.body.outputs) < k:
         raise _error(node, "the body of the scan returns too few carries", str(k), str(len(s.body.outputs)))
     _expect_types(node, "the body of the scan carries", s.body.outputs[:k], list(s.init))
@@ -140,7 +159,12 @@ def _verify_switch(node: Node) -> None:
     index, operands = node.nodes[0], node.nodes[1:]
     branches = node.attr("branches")
     if index.shape != () or index.is_float:
-        raise _error(node, "the index of the switch is not one integer or boolean", "shape [], integer", str(index.type))
+        raise _error(
+            node,
+            "the index of the switch is not one integer or boolean",
+            "shape [], integer",
+            str(index.type),
+        )
     if not branches:
         raise _error(node, "the switch has no branches", "one or more")
     for branch in branches:
@@ -151,7 +175,9 @@ def _verify_switch(node: Node) -> None:
 def _expect_types(node: Node, what: str, found: tuple[Node, ...], expected: list[Any]) -> None:
     types = [e if isinstance(e, Type) else e.type for e in expected]
     if [f.type for f in found] != types:
-        raise _error(node, f"{what} something else", ", ".join(map(str, types)), ", ".join(str(f.type) for f in found))
+        raise _error(
+            node, f"{what} something else", ", ".join(map(str, types)), ", ".join(str(f.type) for f in found)
+        )
 
 
 def _verify_plate_slice(node: Node) -> None:
@@ -159,7 +185,9 @@ def _verify_plate_slice(node: Node) -> None:
     if not x.shape or x.shape[0] != plate.size:
         raise _error(node, "the first axis is not the plate's", f"size {plate.size}", str(x.type))
     if plate in x.plates:
-        raise _error(node, f"the value varies over '{plate.name}' already", "a value that does not", _plates(x.plates))
+        raise _error(
+            node, f"the value varies over '{plate.name}' already", "a value that does not", _plates(x.plates)
+        )
 
 
 _CHECKS: dict[str, Callable[[Node], None]] = {
@@ -175,10 +203,19 @@ def _verify_effects(graph: Graph) -> None:
         if node.op in EFFECTS:
             name = Effect.of(node).name
             if name in seen and node.op != "deterministic":
-                raise _error(node, f"two effects are named '{name}'", "one name, one effect", f"{seen[name]!r} and {node!r}")
+                raise _error(
+                    node,
+                    f"two effects are named '{name}'",
+                    "one name, one effect",
+                    f"{seen[name]!r} and {node!r}",
+                )
             seen[name] = node
         elif not any(b.effects for b in bodies(node)) and node.op != "draw":
-            raise _error(node, f"'{node.op}' stands among the effects but has none", "sample, observe, factor, deterministic")
+            raise _error(
+                node,
+                f"'{node.op}' stands among the effects but has none",
+                "sample, observe, factor, deterministic",
+            )
 
 
 # ---------------------------------------------------------------- texts

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,13 +16,11 @@ from ppl.errors import MethodError
 from ppl.inference.mcmc import LANES, ChainDraws, sample
 from ppl.inference.mcmc.initialise import find_initial_points
 from ppl.inference.posterior import assemble, check_report
+from ppl.inference.run import Run
 from ppl.language.compiled import Compiled
 from ppl.language.sampling import Sampler, improper
 from ppl.results.diagnostics import notices
 from ppl.results.progress import Progress
-
-if TYPE_CHECKING:
-    from ppl.inference.infer import Run
 
 
 class ModelTarget:

@@ -6,11 +6,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
 from ppl.errors import MethodError, closest, placed
 from ppl.inference.methods import METHODS
 from ppl.inference.options import COMMON, as_data, as_device, as_dtype, counts, unknown_option
+from ppl.inference.run import Run
 from ppl.language.program import Bound, as_bound
 
 _ALIASES = {
@@ -23,28 +22,6 @@ _ALIASES = {
     "random_seed": "seed",
 }
 _DEFAULTS = {"draws": 1000, "warmup": 1000, "chains": 4, "seed": 0}
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """Everything a method needs to know about one call of `infer`."""
-
-    bound: Bound
-    draws: int
-    warmup: int
-    chains: int
-    seed: int
-    device: str
-    engine: str
-    dtype: torch.dtype | None
-    coords: Mapping[str, Any]
-    keep: Sequence[str] | None
-    progress: bool
-    save_to: Any
-    resume: Any
-    chain_ids: Sequence[int] | None = None
-    keep_warmup: bool = False
-    thin: int = 1
 
 
 @placed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,14 +13,12 @@ from ppl.compiler.passes.sites import Layout, layouts
 from ppl.distributions import family_of
 from ppl.errors import DataError, closest
 from ppl.inference.mcmc import ChainDraws
+from ppl.inference.run import Run
 from ppl.language.compiled import Compiled
 from ppl.language.program import Bound, as_bound
 from ppl.language.record import record
 from ppl.language.sampling import Sampler
 from ppl.results import Posterior
-
-if TYPE_CHECKING:
-    from ppl.inference.infer import Run
 
 _CHUNK = 500
 

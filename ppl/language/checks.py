@@ -356,20 +356,22 @@ def _parts(support: Any) -> list[Any]:
 
 def check_support(
     d: Distribution, value: torch.Tensor, missing: torch.Tensor | None, message: Message, tracer: Any, element: torch.Tensor | None = None
-) -> None:
-    """Refuse observed values outside the support, wherever the support's bounds are known before inference.
+) -> bool:
+    """Refuse observed values outside the support, wherever the support's bounds are known before inference. Whether they were.
 
     `element` is the same value as the statement sees it, for supports with bounds that differ from element to element.
     """
     support = d.support
     if constraints.is_dependent(support):
-        return
+        return True
     traced = any(tracer.is_traced(v) for v in _tensors(support))
     tried = torch.where(torch.isnan(value), filler(d, tracer), value) if missing is not None else value
     if traced and element is not None:
         tried = element
+    decided = True
     for part in _parts(support) if traced else [support]:
         good = verdict(part, tried, tracer)
+        decided = decided and good is not None
         if good is None or bool(good.all()):
             continue
         index = tuple(int(i) for i in (~good).nonzero()[0]) if good.dim() and good.shape == value.shape[: good.dim()] else ()
@@ -384,6 +386,15 @@ def check_support(
             found=f"{short(value[index])}{place(index, name)}",
             edit="correct the data, or choose a family with that support",
         )
+    return decided or not guardable(d)
+
+
+def guardable(d: Distribution) -> bool:
+    """Whether the density can be set to zero outside the support: where the support is one of single numbers, not all of them."""
+    support = d.support
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    return not constraints.is_dependent(support) and support.event_dim == 0 and support is not constraints.real
 
 
 def _tensors(obj: Any) -> list[torch.Tensor]:

@@ -17,7 +17,7 @@ from ppl.compiler.passes.vectorise import add_plate, vectorise
 from ppl.compiler.tracer import working_dtype
 from ppl.errors import DataError, closest
 from ppl.language.program import Bound, as_bound
-from ppl.language.readings import Part, Readings
+from ppl.language.readings import Part, Readings, constant_input
 from ppl.language.record import Recorded, record
 
 
@@ -121,15 +121,6 @@ class Compiled(Readings):
         from ppl.language.explain import explain
 
         return explain(self)
-
-
-def constant_input(recorded: Recorded, node: Node, data: Mapping[Node, torch.Tensor], device: str) -> torch.Tensor:
-    """The tensor of an input that isn't a site: data, a param's starting value, the first elements of a subsample."""
-    if node in data:
-        return data[node]
-    if node.attr("role") == "param":
-        return recorded.params[node.attr("name")].init.to(device)
-    return torch.arange(node.shape[0], device=device)
 
 
 def compile(b: Bound, engine: str = "auto", *, device: str = "cpu", passes: Sequence[str] = PASSES, dtype: torch.dtype | None = None) -> Compiled:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -207,6 +207,15 @@ def _require_movable(layout: Layout) -> None:
         found=f"a latent {family.name}",
         edit="observe it, or sum it out by hand (torch.logsumexp over its values in a ppl.factor)",
     )
+
+
+def constant_input(recorded: Recorded, node: Node, data: Mapping[Node, torch.Tensor], device: str) -> torch.Tensor:
+    """The tensor of an input that isn't a site: data, a param's starting value, the first elements of a subsample."""
+    if node in data:
+        return data[node]
+    if node.attr("role") == "param":
+        return recorded.params[node.attr("name")].init.to(device)
+    return torch.arange(node.shape[0], device=device)
 
 
 class _Inverse(Lowering):

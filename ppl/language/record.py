@@ -18,17 +18,18 @@ import torch
 from torch.utils import _pytree as pytree
 
 from ppl.compiler.graph import Graph, Node, Plate, Type, topological
-from ppl.compiler.ops import make, make_input, plate_index, plate_slice, plate_stack
+from ppl.compiler.ops import make, make_input
 from ppl.compiler.ops.effects import Site, effect
 from ppl.compiler.specs import take_apart
 from ppl.compiler.tracer import GuardMode
 from ppl.distributions import family_of
 from ppl.distributions.constraints import constraint_from
-from ppl.errors import DataError, Location, Mark, PplError, RecordingError, StructureError, user_mark
+from ppl.errors import DataError, Location, Mark, RecordingError, StructureError, user_mark
 from ppl.language import checks, record_regions
 from ppl.language.handlers import Message
 from ppl.language.known import known
 from ppl.language.program import Bound
+from ppl.language.record_plates import PlateLoop
 from ppl.language.runtime import Runtime, activated
 from ppl.language.scopes import Loop, ScopedTracer
 
@@ -112,7 +113,7 @@ class _Recorder(Runtime):
     def record(self, bound: Bound) -> Recorded:
         arguments = {k: self.as_data(v, k) for k, v in bound.arguments.items()}
         prepared = Bound(bound.program, arguments, bound.handlers)
-        with warnings.catch_warnings(), activated(self, self.dtype), torch.no_grad():
+        with warnings.catch_warnings(), activated(self, self.dtype), torch.inference_mode(False), torch.no_grad():
             warnings.simplefilter("ignore", UserWarning)
             with self.tracer, GuardMode(self.tracer), _watched_randomness(bound):
                 value = self.run(prepared)
@@ -231,8 +232,11 @@ class _Recorder(Runtime):
         d = message.distribution
         tensor = checks.full_value(value, message, sizes, self.dtype)
         holes = checks.holes(tensor, message)
+        if holes is None:
+            self.tracer.declare(tensor, message.name)
         traced = self.tracer.lift(self.tracer.element(self.tracer.real(tensor))) if loops and holes is None else None
-        checks.check_support(d, tensor, holes, message, self.tracer, traced)
+        if not checks.check_support(d, tensor, holes, message, self.tracer, traced):
+            message.options["guarded"] = True
         if holes is not None:
             tensor = torch.where(torch.isnan(tensor), checks.filler(d, self.tracer), tensor)
         self.tracer.declare(tensor, message.name)
@@ -252,6 +256,8 @@ class _Recorder(Runtime):
             checks.check_shape(value.shape, message, (), each)
             full = known(value, self.tracer)
             if full is None or any(loop.rescale != 1.0 for loop in loops):
+                if checks.guardable(message.distribution):
+                    message.options["guarded"] = True
                 return value
             varying = [loop for loop in loops if loop.name in self.tracer.varies(value)]
         else:
@@ -356,99 +362,6 @@ def _watched_randomness(bound: Bound) -> Iterator[None]:
             found=f"{moved} was used while the program ran",
             edit='x = ppl.sample("x", Normal(0.0, 1.0)), or draw before and pass the values as an argument',
         )
-
-
-class PlateLoop:
-    """The recorder's plate: iterating it runs the body once, with the element's symbolic number."""
-
-    def __init__(self, recorder: _Recorder, name: str, size: int, subsample: int | None, mark: Mark | None) -> None:
-        self.recorder, self.name, self.size, self.mark = recorder, name, size, mark
-        self.drawn = checks.subsample_size(name, size, subsample, mark)
-        known = recorder.plates.setdefault(name, (size, mark))
-        if known[0] != size:
-            checks.two_sizes(name, known, (size, mark))
-        if any(loop.name == name for loop in recorder.tracer.here.loops):
-            raise StructureError(
-                f"plate '{name}' is opened inside itself",
-                where=mark,
-                expected="another plate inside",
-                found=f"plate '{name}' in its own body",
-                edit=f"give the inner plate a name of its own, for instance '{name}_2'",
-            )
-        depth = sum(1 for loop in recorder.tracer.here.loops if loop.plate is not None)
-        self.plate = Plate(depth, name, self.drawn)
-        self.loop: Loop | None = None
-
-    def __iter__(self) -> Iterator[Any]:
-        tracer = self.recorder.tracer
-        rescale = self.size / self.drawn if self.drawn != self.size else 1.0
-        self.loop = loop = Loop(self.name, self.drawn, self.plate, rescale=rescale)
-        tracer.here.loops.append(loop)
-        yield tracer.lift(self._index())
-        if tracer.here.loops[-1] is not loop:
-            self.recorder._left_open(tracer.here.loops[-1])
-        tracer.here.loops.pop()
-
-    def _index(self) -> Node:
-        if self.drawn == self.size:
-            return plate_index(self.plate)
-        tracer = self.recorder.tracer
-        node = make_input(self.name, (self.drawn,), torch.int64, (), "subsample")
-        self.recorder.subsamples[self.name] = (node, self.size)
-        return plate_slice(tracer.capture(node, tracer.main), self.plate)
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __enter__(self) -> None:
-        raise StructureError(
-            f"plate '{self.name}' is a loop, not a context",
-            where=user_mark(2),
-            expected=f'for i in ppl.plate("{self.name}", …):',
-            found="with",
-            edit=f'for i in ppl.plate("{self.name}", {self.size}):',
-        )
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def gather(self, value: Any) -> Any:
-        """The whole vector of a value made in the body, elements along the first axis."""
-        tracer = self.recorder.tracer
-        if self.loop is None:
-            raise StructureError(
-                f"{self.name}.gather(…) stands before the loop over plate '{self.name}'",
-                where=user_mark(2),
-                expected="gather after the loop has ended",
-                found="a plate that has not been iterated",
-                edit=f"for j in {self.name}: …, and then {self.name}.gather(x)",
-            )
-        if self.loop in tracer.here.loops:
-            raise StructureError(
-                f"{self.name}.gather(…) stands inside the plate",
-                where=user_mark(2),
-                expected="gather after the loop has ended",
-                found="a call in the body, where there is one element",
-                edit="move the call behind the loop",
-            )
-
-        def stack(x: Any) -> Any:
-            if not isinstance(x, torch.Tensor):
-                return x
-            entry = tracer.table.get(id(x))
-            if entry is None:
-                return x.expand(self.drawn, *x.shape)
-            made = tracer.made_in.get(id(x), ())
-            if self.plate in entry.node.plates and self.loop not in made:
-                raise StructureError(
-                    f"the value was not made in this loop over plate '{self.name}'",
-                    where=user_mark(4),
-                    expected="a value that this loop's body made",
-                    found=f"a value of another loop over '{self.name}'",
-                    edit="gather it with the plate object of its own loop",
-                )
-            return tracer.lift(plate_stack(tracer.capture(entry.node, entry.scope), self.plate))
-
-        return pytree.tree_map(stack, value)
 
 
 __all__ = ["Missing", "Param", "Recorded", "make", "record"]

@@ -12,7 +12,7 @@ from ppl.compiler.ops import make_input
 from ppl.compiler.passes.sites import Layout, Lowering, input_for, layouts
 from ppl.compiler.passes.vectorise import vectorise
 from ppl.distributions import family_of
-from ppl.language.compiled import constant_input
+from ppl.language.readings import constant_input
 from ppl.language.record import Recorded
 
 

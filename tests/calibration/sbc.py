@@ -1,11 +1,12 @@
 """Simulation-based calibration: parameters drawn from the prior, data from them, a posterior from the data.
 
-If simulator, density and sampler agree, the rank of the true value of any quantity among L independent posterior
-draws is uniform on 0 … L. A function of parameters *and* data, such as the log likelihood, is a quantity too, and
-finds errors that parameters alone don't.
+If simulator, density and sampler agree, the rank of the true value of any quantity among L independent
+posterior draws is uniform on 0 … L. A function of parameters *and* data, such as the log likelihood, is a
+quantity too, and finds errors that parameters alone don't.
 
-Sources: Talts, Betancourt, Simpson, Vehtari, Gelman (2018), arXiv:1804.06788; Modrák et al. (2023), Bayesian Analysis
-20(2), on quantities; Säilynoja, Bürkner, Vehtari (2022), Statistics and Computing 32, on the envelope.
+Sources: Talts, Betancourt, Simpson, Vehtari, Gelman (2018), arXiv:1804.06788; Modrák et al. (2023), Bayesian
+Analysis 20(2), on quantities; Säilynoja, Bürkner, Vehtari (2022), Statistics and Computing 32, on the
+envelope.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LIKELIHOOD = "log likelihood"
 
 @dataclass(frozen=True)
 class Ranks:
-    """Ranks of the truth among `draws` posterior draws, by quantity: arrays of shape (replication,) within 0 … draws."""
+    """Ranks (0 … draws) of the truth among `draws` posterior draws, by quantity: arrays [replication]."""
 
     values: dict[str, np.ndarray]
     draws: int
@@ -49,9 +50,9 @@ def calibrate(
 ) -> Ranks:
     """Ranks of `replications` runs of simulate–infer.
 
-    Arguments: `quantities`, label "site" or "site …" → index of the element, () for a scalar site; `simulator`, what
-    draws truth and data, the model itself when None; a chain gives `draws` draws, every `thin`-th of what it made.
-    One draw in all is dropped, so that the number of possible ranks is a round one.
+    Arguments: `quantities`, label "site" or "site …" → index of the element, () for a scalar site;
+    `simulator`, what draws truth and data, the model itself when None; a chain gives `draws` draws, every
+    `thin`-th of what it made. One draw in all is dropped: the number of possible ranks is then a round one.
     """
     simulator = model if simulator is None else simulator
     ranks: dict[str, list[int]] = {name: [] for name in [*quantities, LIKELIHOOD]}

@@ -44,13 +44,19 @@ def cotangents_of(graph: Graph, plates: tuple[Plate, ...] | None = None) -> list
     ]
 
 
-def pull(function: Callable[..., Any], values: Tensors, cotangents: Tensors) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def pull(
+    function: Callable[..., Any], values: Tensors, cotangents: Tensors
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """torch's own (outputs, gradients with respect to the float arguments)."""
     leaves = [v.detach().clone().requires_grad_(v.is_floating_point()) for v in values]
     with torch.enable_grad():
         outs = function(*leaves)
         outs = list(outs) if isinstance(outs, tuple | list) else [outs]
-        pairs = [(o, g) for o, g in zip([o for o in outs if o.is_floating_point()], cotangents, strict=True) if o.requires_grad]
+        pairs = [
+            (o, g)
+            for o, g in zip([o for o in outs if o.is_floating_point()], cotangents, strict=True)
+            if o.requires_grad
+        ]
         wrt = [v for v in leaves if v.requires_grad]
         grads: Sequence[Any] = [None] * len(wrt)
         if pairs and wrt:
@@ -61,13 +67,20 @@ def pull(function: Callable[..., Any], values: Tensors, cotangents: Tensors) -> 
 
 def same(found: torch.Tensor, expected: torch.Tensor, what: str, relative: float = 1e-9) -> None:
     """Equal shape, dtype and values, the tolerance relative to the largest value."""
-    assert found.shape == expected.shape, f"{what}: shape {list(found.shape)}, expected {list(expected.shape)}"
+    assert found.shape == expected.shape, (
+        f"{what}: shape {list(found.shape)}, expected {list(expected.shape)}"
+    )
     assert found.dtype == expected.dtype, f"{what}: {found.dtype}, expected {expected.dtype}"
     finite = expected[torch.isfinite(expected)] if expected.is_floating_point() else expected
     scale = float(finite.abs().max()) if finite.is_floating_point() and finite.numel() else 1.0
     epsilon = relative if expected.dtype != torch.float32 else 1e-5
     torch.testing.assert_close(
-        found, expected, rtol=epsilon, atol=epsilon * max(scale, 1e-3), equal_nan=True, msg=lambda m: f"{what}: {m}"
+        found,
+        expected,
+        rtol=epsilon,
+        atol=epsilon * max(scale, 1e-3),
+        equal_nan=True,
+        msg=lambda m: f"{what}: {m}",
     )
 
 
@@ -94,7 +107,8 @@ def at(value: torch.Tensor, plates: Sequence[Plate], element: dict[Plate, int]) 
 def plated(graph: Graph, plates: Sequence[tuple[Plate, ...]]) -> Graph:
     """`graph` as a function of inputs that vary over these plates."""
     inputs = tuple(
-        make_input(n.attr("name"), n.shape, n.dtype, p, n.attr("role")) for n, p in zip(graph.inputs, plates, strict=True)
+        make_input(n.attr("name"), n.shape, n.dtype, p, n.attr("role"))
+        for n, p in zip(graph.inputs, plates, strict=True)
     )
     return Graph(inputs, tuple(inline(graph, inputs)))
 
@@ -106,7 +120,13 @@ def assignments(count: int, plates: Sequence[Plate]) -> list[tuple[tuple[Plate, 
     return [a for a in every if {p for s in a for p in s} == set(plates)]
 
 
-def check_plated(graph: Graph, function: Callable[..., Any], values: Tensors, plates: Sequence[tuple[Plate, ...]], what: str) -> None:
+def check_plated(
+    graph: Graph,
+    function: Callable[..., Any],
+    values: Tensors,
+    plates: Sequence[tuple[Plate, ...]],
+    what: str,
+) -> None:
     """Values of `graph` over plates equal a loop; gradients sum over the plates that an operand does not vary over."""
     batched = plated(graph, plates)
     names = [".".join(p.name for p in s) for s in plates]
@@ -121,7 +141,9 @@ def check_plated(graph: Graph, function: Callable[..., Any], values: Tensors, pl
     for element in elements(every):
         own = [at(v, n.plates, element) for v, n in zip(values, batched.inputs, strict=True)]
         weights = [at(s, c.plates, element) for s, c in zip(seeds, cotangents, strict=True)]
-        outs, pulled = pull(function, own, [w * share(batched, c, every) for w, c in zip(weights, cotangents, strict=True)])
+        outs, pulled = pull(
+            function, own, [w * share(batched, c, every) for w, c in zip(weights, cotangents, strict=True)]
+        )
         rows.append(outs)
         for n, g in zip(wrt, pulled, strict=True):
             at(grads[n], n.plates, element).add_(g)

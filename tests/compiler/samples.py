@@ -66,7 +66,9 @@ class Draw:
         return tuple(self.int(smallest, largest) for _ in range(self.int(low, high)))
 
     def shapes(self, count: int) -> tuple[tuple[int, ...], ...]:
-        strategy = mutually_broadcastable_shapes(num_shapes=count, min_dims=0, max_dims=3, min_side=0, max_side=3)
+        strategy = mutually_broadcastable_shapes(
+            num_shapes=count, min_dims=0, max_dims=3, min_side=0, max_side=3
+        )
         return self.draw(strategy).input_shapes
 
     def dims(self, rank: int) -> tuple[int, ...]:
@@ -76,7 +78,9 @@ class Draw:
         return self.int(-rank, -1)
 
     def reals(self, shape: Sequence[int], low: float = -2.0, high: float = 2.0) -> Make:
-        return lambda: torch.rand(tuple(shape), generator=self.generator, dtype=torch.float64) * (high - low) + low
+        return lambda: (
+            torch.rand(tuple(shape), generator=self.generator, dtype=torch.float64) * (high - low) + low
+        )
 
     def ints(self, shape: Sequence[int], low: int, high: int) -> Make:
         """low ≤ value < high."""
@@ -108,7 +112,11 @@ def sample(*names: str) -> Callable[[Callable[[Draw, str], Sample]], Callable[[D
 
 
 def pointwise_reference(name: str) -> Callable[..., Any]:
-    found = getattr(torch, name, None) or getattr(torch.special, name, None) or getattr(torch.nn.functional, name, None)
+    found = (
+        getattr(torch, name, None)
+        or getattr(torch.special, name, None)
+        or getattr(torch.nn.functional, name, None)
+    )
     return {"log_sigmoid": torch.nn.functional.logsigmoid}.get(name, found)
 
 
@@ -116,12 +124,11 @@ def pointwise_reference(name: str) -> Callable[..., Any]:
 
 UNARY: dict[str, tuple[float, float]] = {
     **dict.fromkeys(
-        "neg exp exp2 expm1 sigmoid tanh sin cos atan sinh cosh asinh erf erfc erfcx ndtr log_ndtr i0 i0e i1 i1e abs relu "
-        "floor ceil round trunc sign detach isnan isinf isfinite logical_not log_sigmoid".split(),
+        ["neg", "exp", "exp2", "expm1", "sigmoid", "tanh", "sin", "cos", "atan", "sinh", "cosh", "asinh", "erf", "erfc", "erfcx", "ndtr", "log_ndtr", "i0", "i0e", "i1", "i1e", "abs", "relu", "floor", "ceil", "round", "trunc", "sign", "detach", "isnan", "isinf", "isfinite", "logical_not", "log_sigmoid"],
         (-4.0, 4.0),
     ),
-    **dict.fromkeys("sqrt rsqrt log log2 log10 reciprocal lgamma digamma".split(), (0.2, 5.0)),
-    **dict.fromkeys("asin acos atanh erfinv".split(), (-0.95, 0.95)),
+    **dict.fromkeys(["sqrt", "rsqrt", "log", "log2", "log10", "reciprocal", "lgamma", "digamma"], (0.2, 5.0)),
+    **dict.fromkeys(["asin", "acos", "atanh", "erfinv"], (-0.95, 0.95)),
     "tan": (-1.4, 1.4),
     "log1p": (-0.9, 4.0),
     "acosh": (1.1, 4.0),
@@ -142,13 +149,20 @@ def _softplus(d: Draw, name: str) -> Sample:
 
 @sample("polygamma")
 def _polygamma(d: Draw, name: str) -> Sample:
-    return Sample(name, (d.reals(d.shape(), 0.3, 5),), {"n": d.int(0, 3)}, reference=lambda x, n: torch.polygamma(n, x))
+    return Sample(
+        name, (d.reals(d.shape(), 0.3, 5),), {"n": d.int(0, 3)}, reference=lambda x, n: torch.polygamma(n, x)
+    )
 
 
 @sample("clamp")
 def _clamp(d: Draw, name: str) -> Sample:
     low, high = d.choose([(-1.0, None), (None, 1.0), (-1.0, 1.0)])
-    return Sample(name, (d.reals(d.shape()),), {"low": low, "high": high}, reference=lambda x, low, high: torch.clamp(x, low, high))
+    return Sample(
+        name,
+        (d.reals(d.shape()),),
+        {"low": low, "high": high},
+        reference=lambda x, low, high: torch.clamp(x, low, high),
+    )
 
 
 @sample("bitwise_not")
@@ -158,13 +172,22 @@ def _bitwise_not(d: Draw, name: str) -> Sample:
 
 
 BINARY: dict[str, tuple[float, float]] = {
-    **dict.fromkeys("add sub mul maximum minimum hypot logaddexp atan2".split(), (-3.0, 3.0)),
-    **dict.fromkeys("eq ne lt le gt ge logical_and logical_or logical_xor".split(), (-3.0, 3.0)),
-    **dict.fromkeys("div remainder fmod floor_divide".split(), (-3.0, 3.0)),
-    **dict.fromkeys("pow xlogy".split(), (0.2, 3.0)),
+    **dict.fromkeys(["add", "sub", "mul", "maximum", "minimum", "hypot", "logaddexp", "atan2"], (-3.0, 3.0)),
+    **dict.fromkeys(["eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor"], (-3.0, 3.0)),
+    **dict.fromkeys(["div", "remainder", "fmod", "floor_divide"], (-3.0, 3.0)),
+    **dict.fromkeys(["pow", "xlogy"], (0.2, 3.0)),
 }
 # floor_divide is tested where x / y is no integer: elsewhere it jumps
-TENSORS_ONLY = {"maximum", "minimum", "hypot", "logaddexp", "atan2", "logical_and", "logical_or", "logical_xor"}
+TENSORS_ONLY = {
+    "maximum",
+    "minimum",
+    "hypot",
+    "logaddexp",
+    "atan2",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
+}
 
 
 @sample(*BINARY)
@@ -202,7 +225,9 @@ def _where(d: Draw, name: str) -> Sample:
 @sample("bitwise_and", "bitwise_or", "bitwise_xor")
 def _bitwise(d: Draw, name: str) -> Sample:
     a, b = d.shapes(2)
-    kinds = d.choose([(d.bools(a), d.bools(b)), (d.ints(a, 0, 8), d.ints(b, 0, 8)), (d.ints(a, 0, 8), d.bools(b))])
+    kinds = d.choose(
+        [(d.bools(a), d.bools(b)), (d.ints(a, 0, 8), d.ints(b, 0, 8)), (d.ints(a, 0, 8), d.bools(b))]
+    )
     return Sample(name, kinds, reference=pointwise_reference(name))
 
 
@@ -378,7 +403,9 @@ def _index(d: Draw, name: str) -> Sample:
     shape = d.shape(1, smallest=1)
     count = d.int(1, min(2, len(shape)))
     positions = tuple(sorted(d.draw(st.permutations(range(len(shape))))[:count]))
-    shapes = d.draw(mutually_broadcastable_shapes(num_shapes=count, min_dims=1, max_dims=2, max_side=3)).input_shapes
+    shapes = d.draw(
+        mutually_broadcastable_shapes(num_shapes=count, min_dims=1, max_dims=2, max_side=3)
+    ).input_shapes
     indices = [d.ints(s, -shape[p], shape[p]) for s, p in zip(shapes, positions, strict=True)]
     return Sample(name, (d.reals(shape), *indices), {"positions": positions})
 
@@ -388,7 +415,9 @@ def _index_put_add(d: Draw, name: str) -> Sample:
     made = _index(d, "index")
     whole = made.operands[0]()
     values = OPERATORS["index"].run(whole, *[i() for i in made.operands[1:]], **made.attrs)
-    return Sample(name, (d.reals(values.shape), *made.operands[1:]), {**made.attrs, "shape": tuple(whole.shape)})
+    return Sample(
+        name, (d.reals(values.shape), *made.operands[1:]), {**made.attrs, "shape": tuple(whole.shape)}
+    )
 
 
 @sample("gather")
@@ -411,7 +440,9 @@ def _gather_add(d: Draw, name: str) -> Sample:
 
 
 def _batched(d: Draw, *cores: tuple[int, ...]) -> list[tuple[int, ...]]:
-    leads = d.draw(mutually_broadcastable_shapes(num_shapes=len(cores), min_dims=0, max_dims=2, min_side=0, max_side=2)).input_shapes
+    leads = d.draw(
+        mutually_broadcastable_shapes(num_shapes=len(cores), min_dims=0, max_dims=2, min_side=0, max_side=2)
+    ).input_shapes
     return [lead + core if len(core) == 2 else core for lead, core in zip(leads, cores, strict=True)]
 
 
@@ -453,8 +484,16 @@ def _opaque(d: Draw, name: str) -> Sample:
     from ppl.compiler.ops.opaque import Slot
 
     shape = d.shape(2, smallest=1, largest=2)[:-2]
-    func = d.choose([torch.ops.aten.linalg_matrix_exp.default, torch.ops.aten.special_entr.default, torch.ops.aten.atan.default])
-    return Sample(name, (d.reals((*shape, 2, 2), 0.1, 1.5),), {"func": func, "template": (Slot(0),), "keywords": ()})
+    func = d.choose(
+        [
+            torch.ops.aten.linalg_matrix_exp.default,
+            torch.ops.aten.special_entr.default,
+            torch.ops.aten.atan.default,
+        ]
+    )
+    return Sample(
+        name, (d.reals((*shape, 2, 2), 0.1, 1.5),), {"func": func, "template": (Slot(0),), "keywords": ()}
+    )
 
 
 @sample("vmapped")

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from compiler.checks import SCHOOL, all_same, check_plated, cotangents_of, differentiated, pull, run, stacked_values
+from compiler.checks import (
+    SCHOOL,
+    all_same,
+    check_plated,
+    cotangents_of,
+    differentiated,
+    pull,
+    run,
+    stacked_values,
+)
 from compiler.torch_calls import CALLS
 
 from ppl.compiler.ops import make_input
@@ -25,5 +34,9 @@ def test_call(name: str) -> None:
     all_same(run(both, [*values, *seeds]), [*outs, *grads], name)
     all_same(run(simplify(both), [*values, *seeds]), [*outs, *grads], f"{name}, simplified")
     every = [(SCHOOL,)] * len(makers)
-    for plates in (every, [*every[:1], *[()] * (len(makers) - 1)], [*[()] * (len(makers) - 1), *every[:1]])[: 1 if len(makers) == 1 else 3]:
-        check_plated(graph, function, [stacked_values(m, p) for m, p in zip(makers, plates, strict=True)], plates, name)
+    for plates in (every, [*every[:1], *[()] * (len(makers) - 1)], [*[()] * (len(makers) - 1), *every[:1]])[
+        : 1 if len(makers) == 1 else 3
+    ]:
+        check_plated(
+            graph, function, [stacked_values(m, p) for m, p in zip(makers, plates, strict=True)], plates, name
+        )

@@ -13,7 +13,19 @@ import pytest
 import torch
 
 from ppl.compiler.graph import Graph, Node, Plate, Type, inline, intern_node, substitute, topological
-from ppl.compiler.ops import constant, full, item, make, make_input, plate_index, plate_slice, plate_stack, plate_sum, scan, switch
+from ppl.compiler.ops import (
+    constant,
+    full,
+    item,
+    make,
+    make_input,
+    plate_index,
+    plate_slice,
+    plate_stack,
+    plate_sum,
+    scan,
+    switch,
+)
 from ppl.compiler.ops.effects import Site, effect
 from ppl.compiler.verify import GraphError, verify
 from ppl.errors import user_mark
@@ -79,7 +91,9 @@ def sample_graph() -> Graph:
     body_in = [make_input("c", (), F), make_input("e", (), F)]
     body = Graph(tuple(body_in), (make("mul", make("sin", body_in[0]), body_in[1]), body_in[0]))
     loop = scan(body, [x], [long], [], 50)
-    choice = switch([Graph((body_in[0],), (f,)) for f in (make("exp", body_in[0]), body_in[0])], make("gt", x, 0.1), [x])
+    choice = switch(
+        [Graph((body_in[0],), (f,)) for f in (make("exp", body_in[0]), body_in[0])], make("gt", x, 0.1), [x]
+    )
     opaque = torch_opaque(y)
     total = plate_sum(make("add", item(loop, 0), item(choice, 0)), PLATE)
     return Graph((x, y), (total, opaque, make("clamp", x, low=-0.0, high=float("inf"))), (), ("a", "b", "c"))
@@ -175,8 +189,18 @@ def test_plates_follow_substitution() -> None:
 
 def corrupt(node: Node, **fields: object) -> Node:
     """`node` as a broken pass would leave it."""
-    parts = {name: getattr(node, name) for name in ("op", "args", "attrs", "type", "plates", "outs", "mark")} | fields
-    return intern_node(parts["op"], parts["args"], parts["attrs"], parts["type"], parts["plates"], parts["outs"], parts["mark"])
+    parts = {
+        name: getattr(node, name) for name in ("op", "args", "attrs", "type", "plates", "outs", "mark")
+    } | fields
+    return intern_node(
+        parts["op"],
+        parts["args"],
+        parts["attrs"],
+        parts["type"],
+        parts["plates"],
+        parts["outs"],
+        parts["mark"],
+    )
 
 
 def loop() -> Node:
@@ -186,7 +210,11 @@ def loop() -> Node:
 
 def branch(index: Node | None = None) -> Node:
     a = make_input("a", (), F)
-    return switch([Graph((a,), (make("exp", a),)), Graph((a,), (a,))], index or make_input("i", (), torch.int64), [x_input()])
+    return switch(
+        [Graph((a,), (make("exp", a),)), Graph((a,), (a,))],
+        index or make_input("i", (), torch.int64),
+        [x_input()],
+    )
 
 
 def wrong_type() -> Graph:
@@ -324,5 +352,9 @@ def test_verify_names_the_node_and_its_line() -> None:
 
 
 def test_verify_passes_what_is_right() -> None:
-    for graph in (sample_graph(), Graph(loop().nodes, (item(loop(), 0),)), Graph(branch().nodes, (item(branch(), 0),))):
+    for graph in (
+        sample_graph(),
+        Graph(loop().nodes, (item(loop(), 0),)),
+        Graph(branch().nodes, (item(branch(), 0),)),
+    ):
         assert verify(graph) is graph

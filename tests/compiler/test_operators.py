@@ -12,17 +12,17 @@ from compiler.checks import (
     SCHOOL,
     all_same,
     assignments,
+    at,
     check_plated,
     cotangents_of,
     differentiated,
     elements,
-    at,
     pull,
     run,
     same,
     stacked_values,
 )
-from compiler.samples import SAMPLES, TENSORS_ONLY, UNARY, BINARY, Draw, Sample, pointwise_reference
+from compiler.samples import BINARY, SAMPLES, TENSORS_ONLY, UNARY, Draw, Sample, pointwise_reference
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -31,7 +31,9 @@ from ppl.compiler.graph import Graph
 from ppl.compiler.ops import OPERATORS, make, make_input
 from ppl.compiler.passes.vectorise import add_plate, vectorise
 
-NAMES = sorted(n for n, o in OPERATORS.items() if o.kind not in ("plate", "region", "effect", "item", "random"))
+NAMES = sorted(
+    n for n, o in OPERATORS.items() if o.kind not in ("plate", "region", "effect", "item", "random")
+)
 
 PHASES = (Phase.explicit, Phase.generate)  # shrinking takes longer than reading the sample that fails
 
@@ -148,7 +150,9 @@ def test_promotion_of_two_operands(name: str) -> None:
             inputs = [make_input(f"a{i}", v.shape, v.dtype) for i, v in enumerate(values)]
             supply = iter(inputs)
             node = make(name, *[next(supply) if isinstance(v, torch.Tensor) else v for v in (*mask, a, b)])
-            assert node.type.dtype == expected.dtype and node.shape == expected.shape, f"{name}({first}, {second}): {node}"
+            assert node.type.dtype == expected.dtype and node.shape == expected.shape, (
+                f"{name}({first}, {second}): {node}"
+            )
             found = compile_torch(Graph(tuple(inputs), (node,)))(*values)[0]
             same(found, expected, f"{name}({first}, {second})")
     assert compared >= 16
@@ -174,12 +178,24 @@ def test_folding_of_uniform_tensors(name: str) -> None:
 
     for first, a in kinds().items():
         for second, b in kinds().items():
-            if not isinstance(a, torch.Tensor) or a.numel() == 0 or (isinstance(b, torch.Tensor) and b.numel() == 0):
+            if (
+                not isinstance(a, torch.Tensor)
+                or a.numel() == 0
+                or (isinstance(b, torch.Tensor) and b.numel() == 0)
+            ):
                 continue
-            uniform = [torch.full_like(v, v.flatten()[0]) if isinstance(v, torch.Tensor) else v for v in (a, b)]
+            uniform = [
+                torch.full_like(v, v.flatten()[0]) if isinstance(v, torch.Tensor) else v for v in (a, b)
+            ]
             expected = applied(pointwise_reference(name), *uniform)
             if expected is None:
                 continue
-            node = make(name, *[full(v.flatten()[0].item(), v.shape, v.dtype) if isinstance(v, torch.Tensor) else v for v in uniform])
+            node = make(
+                name,
+                *[
+                    full(v.flatten()[0].item(), v.shape, v.dtype) if isinstance(v, torch.Tensor) else v
+                    for v in uniform
+                ],
+            )
             found = compile_torch(Graph((), (node,)))()[0]
             same(found, expected, f"{name}({first}, {second})")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from compiler.checks import PUPIL, SCHOOL, all_same, cotangents_of, differentiated, run, same, stacked_values
 from compiler.samples import SAMPLES, Draw
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-
-import pytest
 
 from ppl.compiler.engines.torch_engine import compile_torch
 from ppl.compiler.graph import Graph, Node, Plate
@@ -37,7 +36,11 @@ class Expressions:
         return self.pool[-1 - self.draw(st.integers(0, len(self.pool) - 1))]
 
     def step(self) -> None:
-        kind = self.draw(st.sampled_from(["unary", "binary", "binary", "number", "number", "view", "sum", "cast", "where", "table"]))
+        kind = self.draw(
+            st.sampled_from(
+                ["unary", "binary", "binary", "number", "number", "view", "sum", "cast", "where", "table"]
+            )
+        )
         self.pool.append(getattr(self, kind)(self.pick()))
 
     def unary(self, a: Node) -> Node:
@@ -59,6 +62,8 @@ class Expressions:
             value = 1
         if op == "pow":
             return make("pow", a, self.draw(st.sampled_from([1, 2, 1.0, 2.0, 3])))
+        if op == "sub" and value is True:  # not a number that torch subtracts
+            value = 3
         return make(op, a, value) if op == "div" or self.draw(st.booleans()) else make(op, value, a)
 
     def view(self, a: Node) -> Node:
@@ -96,7 +101,10 @@ def settle(values: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
 
 def random_graph(data: Any, plates: tuple[Plate, ...] = ()) -> Graph:
     subsets = [(), *[(p,) for p in plates], plates]
-    inputs = [make_input(f"x{i}", s, F, data.draw(st.sampled_from(subsets))) for i, s in enumerate([SHAPE, (3,), ()])]
+    inputs = [
+        make_input(f"x{i}", s, F, data.draw(st.sampled_from(subsets)))
+        for i, s in enumerate([SHAPE, (3,), ()])
+    ]
     expressions = Expressions(data.draw, inputs)
     for _ in range(data.draw(st.integers(3, 14))):
         expressions.step()
@@ -117,7 +125,12 @@ def test_simplify_on_and_off(data: Any) -> None:
     assert len(simpler) <= len(graph)
     physical = vectorise(graph)
     expected = compile_torch(physical)(*values)
-    all_same(settle(compile_torch(simplify(physical))(*values)), settle(expected), "simplified after vectorising", 1e-12)
+    all_same(
+        settle(compile_torch(simplify(physical))(*values)),
+        settle(expected),
+        "simplified after vectorising",
+        1e-12,
+    )
     for n, o, e in zip(simpler.outputs, settle(run(simpler, values)), settle(expected), strict=True):
         same(o.expand_as(e) if not n.plates else o, e, "simplified", 1e-12)
 
@@ -164,7 +177,22 @@ def test_fold_moves_data_out() -> None:
     same(found[0], ((value**2).sum(-1) * torch.arange(3)).sum() * 2.0, "total")
 
 
-@pytest.mark.parametrize("name", ["matmul", "cat", "gather", "take", "cholesky", "index", "scatter_sum", "where", "amax", "reshape", "permute"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "matmul",
+        "cat",
+        "gather",
+        "take",
+        "cholesky",
+        "index",
+        "scatter_sum",
+        "where",
+        "amax",
+        "reshape",
+        "permute",
+    ],
+)
 @settings(max_examples=4, phases=PHASES)
 @given(data=st.data())
 def test_simplify_operators_over_plates(name: str, data: Any) -> None:
@@ -172,7 +200,9 @@ def test_simplify_operators_over_plates(name: str, data: Any) -> None:
     graph = sample.graph()
     cotangents = cotangents_of(graph)
     both = vectorise(differentiated(graph, [n for n in graph.inputs if n.is_float], cotangents))
-    values = [stacked_values(m, ()) for m in sample.makers] + [torch.randn(c.shape, dtype=c.dtype) for c in cotangents]
+    values = [stacked_values(m, ()) for m in sample.makers] + [
+        torch.randn(c.shape, dtype=c.dtype) for c in cotangents
+    ]
     all_same(compile_torch(simplify(both))(*values), compile_torch(both)(*values), name, 1e-12)
 
 

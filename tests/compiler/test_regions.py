@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 import torch
-from compiler.checks import PUPIL, SCHOOL, all_same, assignments, check_plated, cotangents_of, differentiated, pull, run, stacked_values
+from compiler.checks import (
+    PUPIL,
+    SCHOOL,
+    all_same,
+    assignments,
+    check_plated,
+    cotangents_of,
+    differentiated,
+    pull,
+    run,
+    stacked_values,
+)
 
 from ppl.compiler.graph import Graph, Node
 from ppl.compiler.ops import item, make_input, scan, scan_outputs, switch
@@ -17,13 +28,17 @@ from ppl.compiler.tracer import trace
 Step = Callable[..., tuple[torch.Tensor, ...]]
 
 
-def oscillator(x: torch.Tensor, n: torch.Tensor, u: torch.Tensor, k: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def oscillator(
+    x: torch.Tensor, n: torch.Tensor, u: torch.Tensor, k: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
     """Carries x (2,) and an integer n; input u (); constant k (2, 2). Outputs x·u and the count."""
     new = torch.tanh(k @ x) + u * x.flip(0)
     return new, n + 1, x * u + n, n
 
 
-def unrolled(step: Step, carries: int, xs: int, length: int, reverse: bool) -> Callable[..., tuple[torch.Tensor, ...]]:
+def unrolled(
+    step: Step, carries: int, xs: int, length: int, reverse: bool
+) -> Callable[..., tuple[torch.Tensor, ...]]:
     """What a scan means."""
 
     def function(*args: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -60,7 +75,12 @@ def oscillator_inputs(length: int) -> list[Node]:
 
 
 def makers(length: int) -> list[Callable[[], torch.Tensor]]:
-    return [lambda: torch.randn(2), lambda: torch.randint(0, 3, ()), lambda: torch.randn(length), lambda: torch.randn(2, 2)]
+    return [
+        lambda: torch.randn(2),
+        lambda: torch.randint(0, 3, ()),
+        lambda: torch.randn(length),
+        lambda: torch.randn(2, 2),
+    ]
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -89,7 +109,9 @@ def test_scan_of_no_steps() -> None:
     assert torch.equal(gx, seeds[0]) and gu.shape == (0,) and torch.equal(gk, torch.zeros(2, 2))
 
 
-@pytest.mark.parametrize("plates", assignments(4, [SCHOOL]), ids=lambda a: "".join("s" if p else "-" for p in a))
+@pytest.mark.parametrize(
+    "plates", assignments(4, [SCHOOL]), ids=lambda a: "".join("s" if p else "-" for p in a)
+)
 def test_scan_over_a_plate(plates: tuple[Any, ...]) -> None:
     """The plate on constants only, on carries only, on xs only, and on every other subset."""
     for reverse in (False, True):
@@ -100,7 +122,11 @@ def test_scan_over_a_plate(plates: tuple[Any, ...]) -> None:
 
 def test_scan_over_two_plates() -> None:
     graph = scanned(oscillator, oscillator_inputs(3), 2, 1, 3, False)
-    for plates in [((SCHOOL,), (), (PUPIL,), ()), ((), (), (SCHOOL, PUPIL), (SCHOOL,)), ((PUPIL,), (SCHOOL,), (), (SCHOOL, PUPIL))]:
+    for plates in [
+        ((SCHOOL,), (), (PUPIL,), ()),
+        ((), (), (SCHOOL, PUPIL), (SCHOOL,)),
+        ((PUPIL,), (SCHOOL,), (), (SCHOOL, PUPIL)),
+    ]:
         values = [stacked_values(m, p) for m, p in zip(makers(3), plates, strict=True)]
         check_plated(graph, unrolled(oscillator, 2, 1, 3, False), values, plates, "scan")
 
@@ -125,7 +151,11 @@ def test_scan_in_a_scan() -> None:
     c, u, k = make_input("c", (), f), make_input("u", (3, 2), f), make_input("k", (), f)
     finals, ys, _ = scan_outputs(scan(body, [c], [u], [k], 3))
     graph = Graph((c, u, k), (*finals, *ys))
-    draws: list[Callable[[], torch.Tensor]] = [lambda: torch.randn(()), lambda: torch.randn(3, 2), lambda: torch.randn(())]
+    draws: list[Callable[[], torch.Tensor]] = [
+        lambda: torch.randn(()),
+        lambda: torch.randn(3, 2),
+        lambda: torch.randn(()),
+    ]
     for plates in [((), (), ()), ((SCHOOL,), (), ()), ((), (SCHOOL,), (PUPIL,)), ((), (), (SCHOOL,))]:
         values = [stacked_values(m, p) for m, p in zip(draws, plates, strict=True)]
         check_plated(graph, function, values, plates, "nested scan")
@@ -136,12 +166,16 @@ def test_second_derivative_of_a_scan() -> None:
     f = torch.float64
     inputs = [make_input("c", (), f), make_input("u", (3,), f), make_input("k", (), f)]
     graph = scanned(inner_step, inputs, 1, 1, 3, False)
-    first = differentiated(Graph(graph.inputs, graph.outputs[:1]), [inputs[0], inputs[2]], [make_input("g", (), f)])
+    first = differentiated(
+        Graph(graph.inputs, graph.outputs[:1]), [inputs[0], inputs[2]], [make_input("g", (), f)]
+    )
     second = differentiated(first, list(first.inputs[:3]), cotangents_of(first))
     values = [torch.tensor(0.3), torch.randn(3), torch.tensor(1.2), torch.tensor(1.0)]
     seeds = [torch.randn(()) for _ in range(3)]
 
-    def function(c: torch.Tensor, u: torch.Tensor, k: torch.Tensor, g: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def function(
+        c: torch.Tensor, u: torch.Tensor, k: torch.Tensor, g: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
         out = unrolled(inner_step, 1, 1, 3, False)(c, u, k)[0]
         return (out, *torch.autograd.grad(out, (c, k), g, create_graph=True))
 
@@ -153,7 +187,9 @@ def test_differentiation_does_not_see_the_number_of_steps() -> None:
     sizes = []
     for length in (4, 400):
         graph = scanned(oscillator, oscillator_inputs(length), 2, 1, length, False)
-        sizes.append(len(differentiated(graph, [n for n in graph.inputs if n.is_float], cotangents_of(graph))))
+        sizes.append(
+            len(differentiated(graph, [n for n in graph.inputs if n.is_float], cotangents_of(graph)))
+        )
     assert sizes[0] == sizes[1] < 200
 
 
@@ -187,17 +223,31 @@ POSITIVE: list[Callable[[], torch.Tensor]] = [
 ]
 
 
-@pytest.mark.parametrize("plates", [((), (), ()), *assignments(3, [SCHOOL])], ids=lambda a: "".join("s" if p else "-" for p in a))
+@pytest.mark.parametrize(
+    "plates", [((), (), ()), *assignments(3, [SCHOOL])], ids=lambda a: "".join("s" if p else "-" for p in a)
+)
 def test_switch(plates: tuple[Any, ...]) -> None:
     graph, function = switched()
     for _ in range(3):
-        check_plated(graph, function, [stacked_values(m, p) for m, p in zip(POSITIVE, plates, strict=True)], plates, "switch")
+        check_plated(
+            graph,
+            function,
+            [stacked_values(m, p) for m, p in zip(POSITIVE, plates, strict=True)],
+            plates,
+            "switch",
+        )
 
 
 def test_switch_over_two_plates() -> None:
     graph, function = switched()
     for plates in [((SCHOOL,), (PUPIL,), ()), ((SCHOOL, PUPIL), (), (SCHOOL,)), ((), (SCHOOL,), (PUPIL,))]:
-        check_plated(graph, function, [stacked_values(m, p) for m, p in zip(POSITIVE, plates, strict=True)], plates, "switch")
+        check_plated(
+            graph,
+            function,
+            [stacked_values(m, p) for m, p in zip(POSITIVE, plates, strict=True)],
+            plates,
+            "switch",
+        )
 
 
 @pytest.mark.parametrize("index", [-7, 0, 2, 99])
@@ -214,7 +264,13 @@ def test_a_boolean_index() -> None:
     draws = [lambda: torch.rand(()) < 0.5, *POSITIVE[1:]]
     for plates in [((), (), ()), ((SCHOOL,), (), ()), ((SCHOOL,), (SCHOOL,), ())]:
         for _ in range(3):
-            check_plated(graph, function, [stacked_values(m, p) for m, p in zip(draws, plates, strict=True)], plates, "switch")
+            check_plated(
+                graph,
+                function,
+                [stacked_values(m, p) for m, p in zip(draws, plates, strict=True)],
+                plates,
+                "switch",
+            )
 
 
 @pytest.mark.parametrize("batched", [False, True])

@@ -239,7 +239,10 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Make, ...]]] = {
     # losses
     "cross_entropy": (lambda x: F.cross_entropy(x, torch.tensor([0, 2])), (R(2, 3),)),
     "cross_entropy traced": (lambda x, y: F.cross_entropy(x, y, reduction="none"), (R(2, 3), Z(3, 2))),
-    "nll_loss": (lambda x: F.nll_loss(F.log_softmax(x, -1), torch.tensor([0, 2]), reduction="sum"), (R(2, 3),)),
+    "nll_loss": (
+        lambda x: F.nll_loss(F.log_softmax(x, -1), torch.tensor([0, 2]), reduction="sum"),
+        (R(2, 3),),
+    ),
     "bce logits": (lambda x: F.binary_cross_entropy_with_logits(x, torch.tensor([0.0, 1.0, 1.0])), (R(3),)),
     "bce": (lambda x: F.binary_cross_entropy(x, torch.tensor([0.0, 1.0, 1.0])), (U(3),)),
     "mse": (lambda x, y: F.mse_loss(x, y), (R(3), R(3))),
@@ -276,12 +279,15 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Make, ...]]] = {
     "take": (lambda x, i: torch.take(x, i), (R(2, 3), Z(6, 4))),
     "index_select": (lambda x, i: torch.index_select(x, 1, i), (R(2, 3), Z(3, 4))),
     "index_add": (lambda x, i: torch.zeros(4, 2).index_add(0, i, x), (R(3, 2), Z(4, 3))),
-    "index_fill": (lambda x, v: x.index_fill(1, torch.tensor([0, -1]), v), (R(2, 3), R())),
+    "index_fill": (lambda x, v: x.index_fill(1, torch.tensor([0, 2]), v), (R(2, 3), R())),
     "index_fill number": (lambda x: x.index_fill(0, torch.tensor([1]), 2.0), (R(2, 3),)),
     "index_put": (lambda x, v: x.index_put((torch.tensor([0, 2]),), v), (R(3, 2), R(2, 2))),
     "scatter": (lambda x, v: x.scatter(1, torch.tensor([[0], [2]]), v), (R(2, 3), R(2, 1))),
     "scatter_add": (lambda x, i: torch.zeros(2, 4).scatter_add(1, i, x), (R(2, 3), Z(4, 2, 3))),
-    "scatter_reduce": (lambda x: torch.zeros(2).scatter_reduce(0, torch.tensor([0, 1, 0]), x, "sum"), (R(3),)),
+    "scatter_reduce": (
+        lambda x: torch.zeros(2).scatter_reduce(0, torch.tensor([0, 1, 0]), x, "sum"),
+        (R(3),),
+    ),
     "select_scatter": (lambda x, v: x.select_scatter(v, 0, 1), (R(2, 3), R(3))),
     "slice_scatter": (lambda x, v: x.slice_scatter(v, 1, 1, 3), (R(2, 3), R(2, 2))),
     "diagonal_scatter": (lambda x, v: x.diagonal_scatter(v), (R(3, 3), R(3))),
@@ -356,7 +362,10 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Make, ...]]] = {
     # matrices
     "cholesky": (lambda x: torch.linalg.cholesky(symmetric(x)), (S(3),)),
     "cholesky upper": (lambda x: torch.linalg.cholesky(symmetric(x), upper=True), (S(2, 3),)),
-    "cholesky_solve": (lambda x, b: torch.cholesky_solve(b, torch.linalg.cholesky(symmetric(x))), (S(3), R(3, 2))),
+    "cholesky_solve": (
+        lambda x, b: torch.cholesky_solve(b, torch.linalg.cholesky(symmetric(x))),
+        (S(3), R(3, 2)),
+    ),
     "cholesky_inverse": (lambda x: torch.cholesky_inverse(torch.linalg.cholesky(symmetric(x))), (S(3),)),
     "solve": (torch.linalg.solve, (S(3), R(3))),
     "solve batch": (torch.linalg.solve, (S(2, 3), R(2, 3, 2))),
@@ -368,7 +377,10 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Make, ...]]] = {
     "eigh": (lambda x: torch.linalg.eigh(symmetric(x))[0], (S(3),)),
     "eigvalsh": (lambda x: torch.linalg.eigvalsh(symmetric(x)), (S(3),)),
     "svdvals": (lambda x: torch.linalg.svdvals(x), (R(2, 3),)),
-    "solve_triangular": (lambda x, b: torch.linalg.solve_triangular(x.tril(), b, upper=False), (S(3), R(3, 2))),
+    "solve_triangular": (
+        lambda x, b: torch.linalg.solve_triangular(x.tril(), b, upper=False),
+        (S(3), R(3, 2)),
+    ),
     "solve_triangular right": (
         lambda x, b: torch.linalg.solve_triangular(x.triu(), b, upper=True, left=False),
         (S(3), R(2, 3)),
@@ -387,6 +399,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Make, ...]]] = {
     "int power": (lambda i: i**2 + 0.5, (Z(4, 2),)),
     "bool sum": (lambda x: (x > 0) * 2.0 + (x > 1).sum(), (R(3),)),
     "0-d times 1-d": (lambda s, x: s * x + torch.tensor(2) * s, (R(), R(3))),
+    "minus a mask": (lambda x: x - torch.ones(3, dtype=torch.bool) + torch.tensor(True), (R(3),)),
     "to int": (lambda x: x.long() * x, (R(3),)),
     "type_as": (lambda i, x: i.type_as(x) * x, (Z(4, 2), R(2))),
     "bitwise": (lambda i: (i & 1) | (i ^ 3) | (i << 1), (Z(4, 3),)),

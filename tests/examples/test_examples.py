@@ -37,7 +37,7 @@ def test_every_example_is_tested() -> None:
 
 
 def test_eight_schools(capsys: pytest.CaptureFixture[str]) -> None:
-    posterior = example("eight_schools").main(draws=250, warmup=250)
+    posterior = example("eight_schools").main(draws=200, warmup=200)
     # posteriordb's reference draws: E μ = 4.4, E τ = 3.6, E θ_A = 6.2.
     assert abs(posterior.mean("mu") - 4.4) < error(posterior, "mu") + 0.1
     assert abs(posterior.mean("tau") - 3.6) < error(posterior, "tau") + 0.1
@@ -50,7 +50,7 @@ def test_varying_intercepts_agree_with_maximum_likelihood(
 ) -> None:
     plot = tmp_path / "alpha.png"
     posterior = example("varying_intercepts").main(draws=150, warmup=200, plot=str(plot))
-    # Restricted maximum likelihood, with its standard errors of μ (9.7) and β (0.80): the priors are wide beside them.
+    # Restricted maximum likelihood; its standard errors of μ (9.7) and β (0.80) are narrow beside the priors.
     assert abs(posterior.mean("mu") - 251.4) < 2.5 + error(posterior, "mu")
     assert abs(posterior.mean("beta") - 10.467) < 0.1 + error(posterior, "beta")
     assert abs(posterior.mean("sigma") - 30.99) < 1.0
@@ -68,7 +68,7 @@ def test_linear_regression_agrees_with_the_exact_posterior(capsys: pytest.Captur
     precision = x.T @ x / variance + torch.eye(x.shape[1])
     mean = torch.linalg.solve(precision, x.T @ y / variance).numpy()
     sd = torch.linalg.inv(precision).diagonal().sqrt().numpy()
-    # 600 draws: a mean is off by sd / √600 per standard error; half that efficiency, four errors, ten coefficients.
+    # 600 draws, taken for 300 independent ones: four standard errors, for ten coefficients.
     assert np.abs((posterior.mean("beta") - mean) / sd).max() < 4 / np.sqrt(300)
     assert posterior.sd("beta") == pytest.approx(sd, rel=0.2)
     assert "ten measurements" in capsys.readouterr().out

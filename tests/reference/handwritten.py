@@ -1,7 +1,7 @@
-"""Log densities of some reference models on unconstrained space, written out in torch: an oracle for the compiler.
+"""Log densities of some reference models on unconstrained space, written out in torch: the compiler's oracle.
 
-Each takes the data file's contents and the sites' unconstrained values u (by name, torch tensors) and returns the log density
-up to nothing: constants and log-Jacobians included.
+Each takes the data file's contents and the sites' unconstrained values u by name, and returns the log density
+with all its constants and log-Jacobians.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def radon(d: dict[str, Any], u: Unconstrained) -> Tensor:
     prior = normal(u["mu_a"], 0.0, 10.0) + half_normal(sigma_a, 1.0) + half_normal(sigma_y, 1.0) + j_a + j_y
     prior = prior + normal(u["alpha_base"]) + normal(u["beta"], 0.0, 10.0)
     alpha = u["mu_a"] + sigma_a * u["alpha_base"]
-    mean = alpha[index(d["county_idx"])] + u["beta"][0] * t(d["log_uppm"]) + u["beta"][1] * t(d["floor_measure"])
+    mean = (
+        alpha[index(d["county_idx"])] + u["beta"][0] * t(d["log_uppm"]) + u["beta"][1] * t(d["floor_measure"])
+    )
     return prior + normal(d["log_radon"], mean, sigma_y)
 
 
@@ -89,7 +91,9 @@ def irt_2pl(d: dict[str, Any], u: Unconstrained) -> Tensor:
 
 
 def wells(d: dict[str, Any], u: Unconstrained) -> Tensor:
-    return bernoulli(d["switched"], u["alpha"] + u["beta"][0] * t(d["dist"]) / 100 + u["beta"][1] * t(d["arsenic"]))
+    return bernoulli(
+        d["switched"], u["alpha"] + u["beta"][0] * t(d["dist"]) / 100 + u["beta"][1] * t(d["arsenic"])
+    )
 
 
 def election88(d: dict[str, Any], u: Unconstrained) -> Tensor:
@@ -98,7 +102,13 @@ def election88(d: dict[str, Any], u: Unconstrained) -> Tensor:
         sigma, jacobian = interval(u[f"sigma_{k}"], 0.0, 100.0)
         total = total + jacobian + normal(u[k], 0.0, sigma)
     beta, black, female = u["beta"], t(d["black"]), t(d["female"])
-    logits = beta[0] + beta[1] * black + beta[2] * female + beta[4] * female * black + beta[3] * t(d["v_prev_full"])
+    logits = (
+        beta[0]
+        + beta[1] * black
+        + beta[2] * female
+        + beta[4] * female * black
+        + beta[3] * t(d["v_prev_full"])
+    )
     for k, factor in zip("abcde", ("age", "edu", "age_edu", "state", "region_full"), strict=True):
         logits = logits + u[k][index(d[factor])]
     return total + bernoulli(d["y"], logits)
@@ -145,14 +155,24 @@ def nes1980(d: dict[str, Any], u: Unconstrained) -> Tensor:
 def gp_pois_regr(d: dict[str, Any], u: Unconstrained) -> Tensor:
     rho, j_rho = positive(u["rho"])
     alpha, j_alpha = positive(u["alpha"])
-    total = 25 * math.log(4.0) - math.lgamma(25) + 24 * torch.log(rho) - 4 * rho + half_normal(alpha, 2.0) + j_rho + j_alpha
+    total = (
+        25 * math.log(4.0)
+        - math.lgamma(25)
+        + 24 * torch.log(rho)
+        - 4 * rho
+        + half_normal(alpha, 2.0)
+        + j_rho
+        + j_alpha
+    )
     x, k = t(d["x"]), t(d["k"])
-    cov = alpha**2 * torch.exp(-0.5 * (x[:, None] - x) ** 2 / rho**2) + 1e-10 * torch.eye(len(x), dtype=x.dtype)
+    cov = alpha**2 * torch.exp(-0.5 * (x[:, None] - x) ** 2 / rho**2) + 1e-10 * torch.eye(
+        len(x), dtype=x.dtype
+    )
     f = torch.linalg.cholesky(cov) @ u["f_tilde"]
     return total + normal(u["f_tilde"]) + (k * f - torch.exp(f) - torch.lgamma(k + 1)).sum()
 
 
-# case of `models.CASES` → its density
+# case of `cases.CASES` → its density
 DENSITIES: dict[str, Callable[[dict[str, Any], Unconstrained], Tensor]] = {
     "eight_schools": eight_schools,
     "eight_schools_non_centred": eight_schools_non_centred,

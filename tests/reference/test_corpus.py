@@ -11,8 +11,8 @@ import torch
 import ppl
 from ppl.errors import MethodError
 
+from .cases import ABSENT, CASES, DISCRETE, FOLDER, case, read
 from .handwritten import DENSITIES
-from .models import ABSENT, CASES, DISCRETE, FOLDER, case, read
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=ABSENT)
 
@@ -37,7 +37,8 @@ def test_the_gradient_is_the_densitys(name: str) -> None:
     program = compiled(name)
     x = points(program.dim)
     value, grad = program.value_and_grad(x)
-    print(f"{name}: {program.dim} coordinates, {perf_counter() - start:.2f} s from recording to the first gradient")
+    seconds = perf_counter() - start
+    print(f"{name}: {program.dim} coordinates, {seconds:.2f} s to the first gradient")
     assert torch.isfinite(value).all()
     assert torch.isfinite(grad).all()
     torch.testing.assert_close(value, program.log_density(x), rtol=1e-12, atol=1e-10)
@@ -57,7 +58,9 @@ def test_the_density_is_the_one_written_by_hand(name: str) -> None:
     value, grad = program.value_and_grad(x)
     for i in range(POINTS):
         leaf = x[i].clone().requires_grad_()
-        expected = DENSITIES[name](data, {p.name: leaf[p.start : p.stop].reshape(p.shape) for p in program.parts})
+        expected = DENSITIES[name](
+            data, {p.name: leaf[p.start : p.stop].reshape(p.shape) for p in program.parts}
+        )
         (slope,) = torch.autograd.grad(expected, leaf)
         torch.testing.assert_close(value[i], expected.detach(), rtol=1e-11, atol=1e-9)
         torch.testing.assert_close(grad[i], slope, rtol=1e-8, atol=1e-8 * float(slope.abs().max()))

@@ -1,4 +1,4 @@
-"""NUTS against the reference posteriors: means within their Monte Carlo error, standard deviations within 10%."""
+"""NUTS against the reference posteriors: means within their Monte Carlo error, deviations within 10%."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 
 import ppl
 
-from .models import ABSENT, FOLDER, Case, case
+from .cases import ABSENT, FOLDER, Case, case
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=ABSENT)
 
 LOWRANK: dict[str, Any] = {"metric": "lowrank", "warmup": 500}
-"""Regressions on raw scales have coefficients correlated at 0.99 and more: a diagonal metric would need long trees."""
+"""Raw scales correlate coefficients at 0.99 and more: a diagonal metric would need long trees."""
 
 FAST: list[tuple[str, dict[str, Any]]] = [
     ("eight_schools_non_centred", {"warmup": 500}),
@@ -38,8 +38,8 @@ SLOW: list[tuple[str, dict[str, Any]]] = [
 def disagreements(posterior: Any, known: Case, least_ess: float) -> list[str]:
     """The parameters that differ from the reference by more than the Monte Carlo error of both admits.
 
-    A chain that is stuck has a large standard error and would agree with anything, hence the bound on the effective
-    sample size: with n of it the error of a standard deviation is near 1/√(2n), 3.5% for n = 400.
+    A chain that is stuck has a large standard error and agrees with anything, hence the bound on
+    the effective sample size: at n of it a standard deviation's error is near 1/√(2n), 3.5% for n = 400.
     """
     assert known.reference is not None
     assert set(known.places) == set(known.reference)
@@ -51,13 +51,17 @@ def disagreements(posterior: Any, known: Case, least_ess: float) -> list[str]:
         z = (x.mean() - expected["mean"]) / error
         ratio, ess = x.std() / expected["sd"], az.ess(x).item()
         if abs(z) >= 4.0 or abs(ratio - 1.0) >= 0.1 or ess < least_ess:
-            lines.append(f"{name}: mean {x.mean():.4g} for {expected['mean']:.4g} ({z:+.1f} errors), sd ratio {ratio:.3f}, ess {ess:.0f}")
+            means = f"mean {x.mean():.4g} for {expected['mean']:.4g} ({z:+.1f} errors)"
+            lines.append(f"{name}: {means}, sd ratio {ratio:.3f}, ess {ess:.0f}")
     return lines
 
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [*(pytest.param(*p, id=p[0]) for p in FAST), *(pytest.param(*p, id=p[0], marks=pytest.mark.slow) for p in SLOW)],
+    [
+        *(pytest.param(*p, id=p[0]) for p in FAST),
+        *(pytest.param(*p, id=p[0], marks=pytest.mark.slow) for p in SLOW),
+    ],
 )
 def test_nuts_agrees_with_the_reference(name: str, options: dict[str, Any]) -> None:
     known = case(name)

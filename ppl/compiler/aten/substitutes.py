@@ -29,12 +29,19 @@ def substitute_for(*functions: Callable[..., Any]) -> Callable[[Callable[..., An
 
 @substitute_for(F.gaussian_nll_loss)
 def _gaussian_nll(
-    input: torch.Tensor, target: torch.Tensor, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+    input: torch.Tensor,
+    target: torch.Tensor,
+    var: Any,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
 ) -> torch.Tensor:
     var = torch.as_tensor(var)
     if var.shape != input.shape and input.shape[:-1] == var.shape:
         var = var.unsqueeze(-1)
-    safe = var + (var.clamp(min=eps) - var).detach()  # clamped without a kink in the gradient, as torch has it
+    safe = (
+        var + (var.clamp(min=eps) - var).detach()
+    )  # clamped without a kink in the gradient, as torch has it
     loss = 0.5 * (safe.log() + (input - target) ** 2 / safe)
     if full:
         loss = loss + 0.5 * math.log(2 * math.pi)
@@ -54,7 +61,14 @@ def _one_hot(tensor: torch.Tensor, num_classes: int = -1) -> torch.Tensor:
     return (tensor.unsqueeze(-1) == torch.arange(num_classes)).to(torch.int64)
 
 
-@substitute_for(torch.equal, torch.Tensor.equal, torch.allclose, torch.Tensor.allclose, torch.is_nonzero, torch.Tensor.is_nonzero)
+@substitute_for(
+    torch.equal,
+    torch.Tensor.equal,
+    torch.allclose,
+    torch.Tensor.allclose,
+    torch.is_nonzero,
+    torch.Tensor.is_nonzero,
+)
 def _compare(*_: Any, **__: Any) -> bool:
     raise RecordingError(
         "a branch on a random value can't be recorded",

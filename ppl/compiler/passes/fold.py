@@ -19,11 +19,14 @@ def fold(graph: Graph, data: dict[Node, torch.Tensor]) -> tuple[Graph, dict[Node
     """(graph, data) with data-only computations done. The main program's nodes only; bodies of regions are left alone."""
     order = graph.nodes()
     constant = {n for n in data}
+    static: set[Node] = set()  # depends on no input at all
     for node in order:
         if node.op in EFFECTS or node.op in ("draw", "scan", "switch") or bodies(node):
             continue
-        if node.args and all(a in constant or a.op in ("full", "constant", "plate_index") for a in node.nodes) and _has_data(node, constant):
-            constant.add(node)
+        if node.op in ("full", "constant", "plate_index", "iota"):
+            static.add(node)
+        elif node.args and all(a in constant or a in static for a in node.nodes):
+            (constant if _has_data(node, constant) else static).add(node)
     wanted: dict[Node, None] = {}
     for node in order:
         for a in node.nodes:

@@ -216,7 +216,7 @@ class Lowering:
     def _score(self, e: Effect, x: Node, inner: tuple[Plate, ...], reading: Reading) -> None:
         if not self.total and not self.keep & {"log_density", "site"}:
             return
-        lp = specs.log_density(e.site.spec, e.params, x)
+        lp = specs.log_density(e.site.spec, e.params, x, bool(dict(e.site.options).get("guarded")))
         if e.mask is not None:
             lp = where(e.mask, lp, 0.0)
         if e.node.op == "observe":
