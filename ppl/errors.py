@@ -13,7 +13,8 @@ from types import CodeType, FrameType
 from typing import Any
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_LIBRARY_PARTS = (os.sep + "torch" + os.sep, os.sep + "contextlib.py", "<string>", "<frozen", os.sep + "functools.py")
+_STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+_LIBRARY_PARTS = ("<string>", "<frozen", *(f"{os.sep}site-packages{os.sep}{p}{os.sep}" for p in ("torch", "numpy", "pandas", "scipy")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,14 @@ class Mark:
 def _is_library(filename: str, cache: dict[str, bool] = {}) -> bool:  # noqa: B006 (a memo, filled once per file)
     known = cache.get(filename)
     if known is None:
-        known = filename.startswith(_HERE) or any(part in filename for part in _LIBRARY_PARTS)
+        standard = filename.startswith(_STANDARD) and "site-packages" not in filename
+        known = standard or filename.startswith(_HERE) or any(part in filename for part in _LIBRARY_PARTS)
         cache[filename] = known
     return known
 
 
 def user_mark(depth: int = 1) -> Mark | None:
-    """The innermost frame that belongs to the user: neither ppl's nor torch's."""
+    """The innermost frame that belongs to the user: not ppl's, torch's, NumPy's or Python's own."""
     frame: FrameType | None = sys._getframe(depth)
     while frame is not None:
         if not _is_library(frame.f_code.co_filename):

@@ -19,9 +19,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ppl.compiler.aten import ATEN
 from ppl.compiler.aten.substitutes import SUBSTITUTES, refuse_custom_function
-from ppl.compiler.graph import Graph, Node, intern_node, topological
+from ppl.compiler.graph import Graph, Node, intern_node
 from ppl.compiler.ops import constant, full, item, make, make_input, make_opaque
-from ppl.compiler.ops.effects import EFFECTS
+from ppl.compiler.read_outs import READ_OUTS, refuse_read_out
 from ppl.errors import Mark, RecordingError, user_mark
 
 _SMALL = 4096
@@ -87,6 +87,9 @@ class Tracer(TorchDispatchMode):
         """The node of a traced tensor as seen from the current scope."""
         return entry.node
 
+    def check_index(self, index: torch.Tensor, shape: Sequence[int], axis: int) -> None:
+        """Refuse an index out of bounds; subclasses that know data override this."""
+
     def is_traced(self, value: Any) -> bool:
         return isinstance(value, torch.Tensor) and id(value) in self.table
 
@@ -147,6 +150,14 @@ class Tracer(TorchDispatchMode):
         name = func._schema.name.partition("::")[2]
         if torch.Tag.nondeterministic_seeded in func.tags:
             self.refuse_random(func)
+        if name == "_local_scalar_dense":
+            raise RecordingError(
+                "this call reads a random value out as a Python number, which can't be recorded",
+                where=user_mark(),
+                expected="the program does the same whatever values are drawn",
+                found="a size, bound or fill value that is drawn, or one that belongs to one element",
+                edit="x.expand(n) for torch.full((n,), x), torch.stack([a, b]) for torch.tensor([a, b])",
+            )
         if name in _UNSOUND:
             raise RecordingError(
                 f"'{name}' on a random value can't be recorded: its result's size or value is not known",
@@ -250,51 +261,6 @@ class Tracer(TorchDispatchMode):
         )
 
 
-_READ_OUTS = {
-    "__bool__": "a branch on {what} can't be recorded",
-    "item": "reading {what} out as a Python number can't be recorded",
-    "__float__": "reading {what} out as a Python float can't be recorded",
-    "__int__": "reading {what} out as a Python int can't be recorded",
-    "__index__": "using {what} as a Python index can't be recorded",
-    "__complex__": "reading {what} out as a Python number can't be recorded",
-    "__format__": "writing {what} into a text can't be recorded",
-    "numpy": "passing {what} to NumPy can't be recorded",
-    "__array__": "passing {what} to NumPy can't be recorded",
-    "tolist": "turning {what} into a list can't be recorded",
-    "__contains__": "a membership test on {what} can't be recorded",
-}
-_BRANCH = "ppl.cond(x > 0, f, g), ppl.switch(i, fs), torch.where(x > 0, a, b), or @ppl.model(dynamic=True)"
-_TORCH = "the torch function of the same name, for instance torch.exp(x)"
-_INDEX = "index a tensor, for instance torch.tensor(values)[i], made outside the program"
-_EDITS = {
-    "__bool__": _BRANCH,
-    "__contains__": _BRANCH,
-    "numpy": _TORCH,
-    "__array__": _TORCH,
-    "__float__": "torch.exp(x) instead of math.exp(x); a value stays a tensor",
-    "__index__": _INDEX,
-    "__format__": 'ppl.deterministic("name", x) reports a value',
-}
-_EDITS_IN_LOOPS = {"__bool__": "torch.where(i > 0, a, b), ppl.cond(i > 0, f, g), or a mask", "__array__": _INDEX, "numpy": _INDEX}
-
-
-def _subject(node: Node) -> tuple[str, str, bool]:
-    """(what a value is, why it can't be read out, whether it is one because of a loop)."""
-    once = "the program does the same whatever values are drawn"
-    nodes = topological([node])
-    roles = {str(n.attr("role", "")).partition(" ")[0] for n in nodes if n.op == "input"}
-    random = any(n.op in EFFECTS for n in nodes) or roles & {"carry", "capture", "subsample"}
-    plates = [n.attr("plate") for n in nodes if n.op in ("plate_index", "plate_slice")]
-    steps = [str(n.attr("role")).partition(" ")[2] for n in nodes if n.op == "input" and str(n.attr("role")).startswith("element")]
-    if "param" in roles and not random:
-        return "a parameter", "the program does the same whatever the parameters are", False
-    if plates and not random:
-        return f"a value that differs between elements of plate '{plates[0].name}'", "the body runs once, for all elements together", True
-    if steps and not random:
-        return f"a value that differs between steps of scan '{steps[0]}'", "the step runs once, for all steps together", True
-    return "a random value", once, False
-
-
 class GuardMode(TorchFunctionMode):
     """Refuses the Python read-outs that would freeze a traced value, and hands dynamic indexing to the tracer."""
 
@@ -305,8 +271,8 @@ class GuardMode(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
-        if name in _READ_OUTS and args and self.tracer.is_traced(args[0]) and not (name == "__format__" and not args[1]):
-            self._refuse(name, args[0])
+        if name in READ_OUTS and args and self.tracer.is_traced(args[0]) and not (name == "__format__" and not args[1]):
+            refuse_read_out(name, self.tracer.table[id(args[0])].node)
         if self.tracer.touches(args):
             refuse_custom_function()
             substitute = SUBSTITUTES.get(func)
@@ -318,7 +284,15 @@ class GuardMode(TorchFunctionMode):
             kwargs = {**kwargs, "device": torch.device("cpu")}  # torch.tensor(1.0, device="meta") would lose its value
         if name == "__getitem__":
             return getitem(self.tracer, args[0], args[1], func)
-        if name == "__setitem__" and any(self.tracer.is_traced(v) for v in pytree.tree_leaves(args)):
+        if name in ("tensor", "as_tensor", "asarray") and isinstance(args[0], list | tuple) and self._holds(args[0]):
+            raise RecordingError(
+                f"torch.{name} of a list of random values can't be recorded: it would copy their numbers",
+                where=user_mark(),
+                expected="a tensor built of tensors",
+                found="a list with values of the program",
+                edit="torch.stack([a, b]), with torch.tensor(1.0) for plain numbers",
+            )
+        if name == "__setitem__" and self._holds(args):
             raise RecordingError(
                 "writing into a tensor can't be recorded",
                 where=user_mark(),
@@ -328,27 +302,8 @@ class GuardMode(TorchFunctionMode):
             )
         return func(*args, **kwargs)
 
-    def _refuse(self, name: str, value: torch.Tensor) -> None:
-        what, why, loop = _subject(self.tracer.table[id(value)].node)
-        edit = _EDITS.get(name, "keep the value a tensor, or mark the program @ppl.model(dynamic=True)")
-        if loop:
-            edit = _EDITS_IN_LOOPS.get(name, edit)
-        raise RecordingError(_READ_OUTS[name].format(what=what), where=user_mark(), expected=why, found=_FOUND[name], edit=edit)
-
-
-_FOUND = {
-    "__bool__": "its truth value is asked for (if, while, and, or, not, min, max)",
-    "item": "x.item()",
-    "__float__": "float(x), or a function of Python's math",
-    "__int__": "int(x)",
-    "__index__": "a list, range or NumPy array indexed by it",
-    "__complex__": "complex(x)",
-    "__format__": "a format such as {x:.2f}",
-    "numpy": "x.numpy()",
-    "__array__": "a NumPy function or array that takes it",
-    "tolist": "x.tolist()",
-    "__contains__": "a in x",
-}
+    def _holds(self, values: Any) -> bool:
+        return any(self.tracer.is_traced(v) for v in pytree.tree_leaves(values))
 
 
 def getitem(tracer: Tracer, x: torch.Tensor, index: Any, default: Callable[..., Any]) -> Any:
@@ -367,6 +322,7 @@ def getitem(tracer: Tracer, x: torch.Tensor, index: Any, default: Callable[..., 
                 edit="torch.where(mask, x, 0.0)",
             )
         parts = tuple(q for p in parts for q in (p.nonzero(as_tuple=True) if isinstance(p, torch.Tensor) and p.dtype is torch.bool else (p,)))
+    _check_indices(tracer, x, parts)
     scalars = [isinstance(p, torch.Tensor) and p.dim() == 0 for p in parts]
     vectors = [isinstance(p, torch.Tensor) and p.dim() > 0 for p in parts]
     if not any(scalars) or any(vectors):
@@ -392,6 +348,26 @@ def getitem(tracer: Tracer, x: torch.Tensor, index: Any, default: Callable[..., 
             x = torch.ops.aten.slice.Tensor(x, axis, p.start, p.stop, p.step or 1)
             axis += 1
     return x
+
+
+def _check_indices(tracer: Tracer, x: torch.Tensor, parts: Sequence[Any]) -> None:
+    """Refuse index tensors that are not whole numbers, or whose known numbers are out of bounds."""
+    axis = 0
+    for i, p in enumerate(parts):
+        if p is Ellipsis:
+            axis = x.dim() - sum(1 for q in parts[i + 1 :] if q is not None)
+            continue
+        if isinstance(p, torch.Tensor) and p.is_floating_point():
+            raise RecordingError(
+                "an index must be a whole number",
+                where=user_mark(),
+                expected="an integer tensor",
+                found=f"dtype {str(p.dtype).removeprefix('torch.')}",
+                edit="index.long(), or data of whole numbers",
+            )
+        if isinstance(p, torch.Tensor) and p.dim() and p.dtype is not torch.bool and axis < x.dim():
+            tracer.check_index(p, x.shape, axis)
+        axis += p is not None
 
 
 def tracer_take(tracer: Tracer, x: torch.Tensor, axis: int, index: torch.Tensor) -> Node:

@@ -1,4 +1,4 @@
-"""What holds of every graph: types and plates follow from the arguments, bodies are closed, effects have names of their own.
+"""What holds of every graph: types and plates follow from the arguments, bodies are closed, names unique.
 
 A pass that breaks one of these breaks silently and far from its cause, so tests verify after every pass.
 """
@@ -27,7 +27,7 @@ def verify(graph: Graph) -> Graph:
         graph: any graph, with plates or vectorised.
 
     Raises:
-        GraphError: names the first node (arguments first) at fault, its source line where it has one, and the rule it breaks.
+        GraphError: names the first node (arguments first) at fault, the rule it breaks and its source line.
 
     >>> import torch
     >>> from ppl.compiler.graph import Graph

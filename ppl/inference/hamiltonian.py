@@ -14,7 +14,7 @@ import torch
 from ppl.compiler.engines.torch_engine import key
 from ppl.errors import MethodError
 from ppl.inference.mcmc import LANES, ChainDraws, sample
-from ppl.inference.mcmc.initialise import find_initial_points
+from ppl.inference.mcmc.initialise import LARGEST_LOGP, find_initial_points
 from ppl.inference.posterior import assemble, check_report
 from ppl.inference.run import Run
 from ppl.language.compiled import Compiled
@@ -141,23 +141,35 @@ def _explainer(compiled: Compiled) -> Any:
         values = compiled.constrain(x)
         densities = dict(zip(compiled.sites_graph.names, compiled._call("sites_graph", x), strict=True))
         table = []
+        nans = _nan_arguments(compiled)
         for name, density in densities.items():
             value = values.get(name, compiled.recorded.observed.get(name))
-            table.append((name, _short(value), f"{float(density.sum()):.4g}", _cause(name, density, value)))
+            table.append((name, _short(value), f"{float(density.sum()):.4g}", _cause(name, density, value, nans)))
         return table
 
     return rows
 
 
-def _cause(name: str, density: torch.Tensor, value: torch.Tensor | None) -> str:
+def _nan_arguments(compiled: Compiled) -> str:
+    """The data inputs that hold nan, in words: "x has nan at [1]"."""
+    found = []
+    for node, data in compiled.recorded.data.items():
+        if data.is_floating_point() and bool(torch.isnan(data).any()):
+            found.append(f"{node.attr('name')} has nan at {torch.isnan(data).nonzero()[0].tolist()}")
+    return ", ".join(found)
+
+
+def _cause(name: str, density: torch.Tensor, value: torch.Tensor | None, nans: str) -> str:
     total = float(density.sum())
     if np.isfinite(total):
-        return "ok"
+        return "ok" if abs(total) < LARGEST_LOGP else "too far from zero to be told apart from its neighbours"
     bad = torch.nonzero(~torch.isfinite(density.reshape(-1)))[:3].reshape(-1).tolist()
     place = f" (elements {bad})" if density.numel() > 1 else ""
     if value is not None and not bool(torch.isfinite(value).all()):
         return "value is not finite" + place
-    return ("density is nan: a parameter is nan or outside its domain" if np.isnan(total) else "value has probability zero here") + place
+    if not np.isnan(total):
+        return "value has probability zero here" + place
+    return f"density is nan: {nans or 'a parameter is nan or outside its domain'}" + place
 
 
 def _short(value: torch.Tensor | None) -> str:

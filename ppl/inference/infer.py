@@ -86,7 +86,7 @@ def infer(
                     edit=f"{name}={settings[name]!r}",
                 )
             settings[name] = value
-    settings = counts(settings)
+    numbers = counts(settings)
     extras = {k: options.pop(k) for k in ("chain_ids", "keep_warmup", "thin") if k in options}
     bound = as_bound(b, "a program with its arguments")
     if bound.program.kind == "objective":
@@ -109,7 +109,7 @@ def infer(
         progress=progress,
         save_to=save_to,
         resume=resume,
-        **settings,
+        **numbers,  # type: ignore[arg-type]
         **extras,
     )
     return runner(run, chosen)
@@ -131,7 +131,8 @@ def _method(method: Any, options: dict[str, Any]) -> tuple[Any, Any]:
         return entry.options(**options), entry.run
     for entry in METHODS.values():
         if isinstance(method, entry.options):
-            return (dataclasses.replace(method, **options) if options else method), entry.run
+            changed: Any = dataclasses.replace(method, **options) if options else method  # type: ignore[type-var]
+            return changed, entry.run
     known_class = next((e.options for e in METHODS.values() if method is e.options), None)
     raise MethodError(
         "method must be a name or a method object",

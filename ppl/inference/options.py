@@ -13,7 +13,20 @@ import torch
 from ppl.errors import DataError, MethodError, closest, user_mark
 from ppl.inference.random import check_seed
 
-COMMON = ("draws", "warmup", "chains", "seed", "device", "engine", "dtype", "coords", "keep", "progress", "save_to", "resume")
+COMMON = (
+    "draws",
+    "warmup",
+    "chains",
+    "seed",
+    "device",
+    "engine",
+    "dtype",
+    "coords",
+    "keep",
+    "progress",
+    "save_to",
+    "resume",
+)
 
 
 def named_options(cls: Any) -> Any:
@@ -43,7 +56,9 @@ def named_options(cls: Any) -> Any:
     return cls
 
 
-def unknown_option(name: str, value: Any, method: str, known: Collection[str], common: Collection[str] = ()) -> MethodError:
+def unknown_option(
+    name: str, value: Any, method: str, known: Collection[str], common: Collection[str] = ()
+) -> MethodError:
     near = closest(name, [*known, *common])
     return MethodError(
         f"'{name}' is not an option of {method}" + (" or of infer" if common else ""),

@@ -13,6 +13,8 @@ from torch.distributions.constraints import Constraint
 from ppl.distributions import family_of
 from ppl.distributions.bijectors import biject_to
 from ppl.errors import DataError, Mark, ParameterError, PplError, StructureError
+from ppl.language.arrays import as_tensor as as_tensor
+from ppl.language.arrays import is_array as is_array
 from ppl.language.handlers import Message
 from ppl.language.known import known
 from ppl.language.wording import describe, place, short
@@ -21,43 +23,6 @@ if TYPE_CHECKING:
     from ppl.language.scopes import ScopedTracer
 
 Loops = Sequence[tuple[str, int]]
-
-
-def is_array(value: Any) -> bool:
-    """Tensors, NumPy arrays and what carries one (pandas Series); not numbers, lists or modules."""
-    return isinstance(value, torch.Tensor | np.ndarray | np.generic) or (hasattr(value, "to_numpy") and hasattr(value, "dtype"))
-
-
-def as_tensor(value: Any, dtype: torch.dtype) -> torch.Tensor:
-    """`value` as a tensor: real numbers as `dtype`, whole ones as int64; a bool `dtype` forces bool."""
-    tensor = value if isinstance(value, torch.Tensor) else _from_array(value)
-    if tensor.is_complex():
-        raise DataError("complex numbers are not data", found=f"dtype {str(tensor.dtype)[6:]}", edit="give the real and the imaginary parts")
-    if dtype is torch.bool:
-        return tensor.to(torch.bool)
-    if tensor.is_floating_point():
-        return tensor.to(dtype)
-    return tensor if tensor.dtype is torch.bool else tensor.to(torch.int64)
-
-
-def _from_array(value: Any) -> torch.Tensor:
-    if isinstance(value, np.ma.MaskedArray):  # its masked entries are missing values
-        value = value.astype(np.float64).filled(np.nan)
-    try:
-        array = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
-    except ValueError:
-        raise DataError("the rows have different lengths", expected="an array", edit="pad the rows with nan, or give each its own site") from None
-    if array.dtype.kind not in "biufc":
-        found = "None" if value is None else f"text, {value!r}"[:60] if array.dtype.kind in "US" else f"dtype {array.dtype}, {value!r}"[:80]
-        edit = "leave the name out: a site without data is latent" if value is None else "encode it as numbers"
-        raise DataError("this is not numeric data", expected="numbers: a tensor, an array, a list or a number", found=found, edit=edit)
-    if array.dtype.kind == "u" and array.size and int(array.max()) > _LARGEST:
-        raise DataError("a whole number is too large", expected="numbers below 2**63", found=str(array.max()), edit="give it as a float")
-    tensor = torch.from_numpy(np.ascontiguousarray(array).copy()) if array.ndim else torch.tensor(array.item())
-    return tensor
-
-
-_LARGEST = (1 << 63) - 1
 
 
 def located(error: PplError, message: Message) -> PplError:
@@ -71,13 +36,17 @@ def located(error: PplError, message: Message) -> PplError:
 
 
 def duplicate(name: str, mark: Mark | None, first: Mark | None) -> NoReturn:
+    again = first is not None and mark is not None and first.code is mark.code and first.line == mark.line
+    short_name = name.rpartition("/")[2]
     raise StructureError(
         f"duplicate site name '{name}'",
         site=name,
         where=mark,
         expected="every site has a name of its own",
-        found=f"'{name}' is also the name of the site at {first.locate() if first else 'an earlier line'}",
-        edit=f"rename one of them, for instance '{name.rpartition('/')[2]}_2'; for repeated sites use ppl.plate",
+        found="the same statement, run twice" if again else f"'{name}' is also the name of the site at {first.locate() if first else 'an earlier line'}",
+        edit=f'for i in ppl.plate("i", n): …, or a name of its own each time: f"{short_name}_{{i}}"'
+        if again
+        else f"rename one of them, for instance '{short_name}_2'; for repeated sites use ppl.plate",
     )
 
 
@@ -97,7 +66,7 @@ def plate_size(name: str, size: Any) -> int:
         raise StructureError(
             f"the size of plate '{name}' is a random value", expected="a size known from the data", found="a value drawn in the program", edit=edit
         )
-    array = hasattr(size, "__len__") or getattr(size, "ndim", 0)
+    array = hasattr(size, "__len__") or bool(getattr(size, "ndim", 0))
     try:
         count = None if array or isinstance(size, bool) else int(size)
     except (TypeError, ValueError):
@@ -105,7 +74,8 @@ def plate_size(name: str, size: Any) -> int:
     if count is None or count != size or count < 0:
         if array:
             edit = f'ppl.plate("{name}", {len(size)}), and index the elements in the body: x[i]'
-        found = f"{type(size).__name__} {short(size) if isinstance(size, torch.Tensor) else size!r}"[:80]
+        shown = f"of shape {list(size.shape)}" if isinstance(size, torch.Tensor) else repr(size)
+        found = f"{type(size).__name__} {shown}"[:80]
         raise StructureError(f"the size of plate '{name}' must be a whole number", expected="an int ≥ 0", found=found, edit=edit)
     return count
 
@@ -156,11 +126,12 @@ def check_parameter(
     limit = describe(constraint)
     if other is not None:
         limit = f"{limit.partition(' ')[0]} {other}"
+    comparison = limit.startswith(("<", ">", "≤", "≥", "in "))
     raise ParameterError(
         f"{name} of {type(d).__name__} is outside its domain",
         site=message.name,
         where=message.mark,
-        expected=f"{name} {limit}",
+        expected=f"{name} {limit}" if comparison else f"{name}: {limit}",
         found=f"{short(bad)}{place(index)}",
         edit=_edit_for(constraint, name, type(d).__name__, limit, bool(torch.isnan(bad).any())),
     )
@@ -180,7 +151,8 @@ def _edit_for(constraint: Constraint, name: str, family: str, limit: str, missin
         return f"find the nan in what gives {name} its value"
     if getattr(constraint, "lower_bound", None) == 0 and getattr(constraint, "upper_bound", None) is None:
         return f"pass a positive {name}; torch.exp(x) or torch.nn.functional.softplus(x) makes one"
-    return f"pass a {name} to {family} that is {limit}"
+    comparison = limit.startswith(("<", ">", "≤", "≥", "in "))
+    return f"give {family} {name} {limit}" if comparison else f"give {family} as its {name} {limit}"
 
 
 # ---------------------------------------------------------------- values
@@ -311,6 +283,19 @@ def weights(value: Any, role: str, message: Message, loops: Loops, dtype: torch.
     return tensor.expand(*sizes, *rest) if tensor.dim() else tensor
 
 
+def check_weight(weight: torch.Tensor | None, message: Message) -> None:
+    """Refuse a factor whose log weight is known to be nan or +∞."""
+    if weight is not None and bool((torch.isnan(weight) | (weight == torch.inf)).any()):
+        raise ParameterError(
+            f"the log weight of factor '{message.name}' is not a number below infinity",
+            site=message.name,
+            where=message.mark,
+            expected="a finite log weight, or -inf to rule the point out",
+            found=short(weight),
+            edit="find the nan or the division by zero in what gives the weight",
+        )
+
+
 def holes(tensor: torch.Tensor, message: Message) -> torch.Tensor | None:
     """The flat places of missing (nan) elements, or None."""
     if not tensor.is_floating_point():
@@ -319,7 +304,7 @@ def holes(tensor: torch.Tensor, message: Message) -> torch.Tensor | None:
     if not bool(mask.any()):
         return None
     d = message.distribution
-    support = d.support
+    support: Any = d.support
     while isinstance(support, constraints.independent):
         support = support.base_constraint
     if family_of(d).discrete or support.event_dim > 0:
@@ -328,7 +313,7 @@ def holes(tensor: torch.Tensor, message: Message) -> torch.Tensor | None:
             site=message.name,
             where=message.mark,
             expected="nan only where each element is a continuous value by itself",
-            found=f"{int(mask.sum())} nan in a site whose support is {describe(support)}",
+            found=f"{int(mask.sum())} nan; the support of one element is: {describe(support)}",
             edit="leave the incomplete elements out, or put any possible value there and .mask(…) it",
         )
     return mask.reshape(-1).nonzero().reshape(-1)
@@ -361,7 +346,7 @@ def check_support(
 
     `element` is the same value as the statement sees it, for supports with bounds that differ from element to element.
     """
-    support = d.support
+    support: Any = d.support
     if constraints.is_dependent(support):
         return True
     traced = any(tracer.is_traced(v) for v in _tensors(support))
@@ -377,12 +362,12 @@ def check_support(
         index = tuple(int(i) for i in (~good).nonzero()[0]) if good.dim() and good.shape == value.shape[: good.dim()] else ()
         if missing is not None and traced and bool(torch.isnan(value[index]).any()):
             continue
-        name = message.name.rpartition("/")[2]
+        name, words = message.name.rpartition("/")[2], describe(support)
         raise DataError(
             f"the value for '{message.name}' lies outside the support of {type(d).__name__}",
             site=message.name,
             where=message.mark,
-            expected=f"values {describe(support)}",
+            expected=f"values {words}" if words.startswith(("<", ">", "≤", "≥", "in ")) else words,
             found=f"{short(value[index])}{place(index, name)}",
             edit="correct the data, or choose a family with that support",
         )
@@ -391,7 +376,7 @@ def check_support(
 
 def guardable(d: Distribution) -> bool:
     """Whether the density can be set to zero outside the support: where the support is one of single numbers, not all of them."""
-    support = d.support
+    support: Any = d.support
     while isinstance(support, constraints.independent):
         support = support.base_constraint
     return not constraints.is_dependent(support) and support.event_dim == 0 and support is not constraints.real
@@ -409,11 +394,16 @@ def _tensors(obj: Any) -> list[torch.Tensor]:
 
 def filler(d: Distribution, tracer: Any) -> torch.Tensor:
     """Some value inside a univariate support, to stand in the place of a missing one."""
-    support = d.support
+    support: Any = d.support
     while isinstance(support, constraints.independent):
         support = support.base_constraint
     if any(tracer.is_traced(v) for v in _tensors(support)):
-        raise DataError("missing values need a support whose bounds are known", found=f"{type(d).__name__}")
+        raise DataError(
+            "missing values need a support whose bounds are known",
+            expected="bounds that are numbers or data",
+            found=f"{type(d).__name__} with a random bound",
+            edit="leave the incomplete elements out of the data",
+        )
     try:
         return biject_to(support)(torch.zeros(())).detach()
     except (PplError, NotImplementedError):

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ppl.compiler.engines.torch_engine import key
-from ppl.errors import DataError, closest
+from ppl.errors import DataError, closest, placed
 from ppl.language.interpret import interpret
 from ppl.language.program import Bound, as_bound
 from ppl.language.traces import Choices, Index, Selection, Trace, as_selection, select, total
@@ -25,6 +25,7 @@ from ppl.language.traces import Choices, Index, Selection, Trace, as_selection, 
 Selectable = Selection | str | Iterable[str]
 
 
+@placed
 def simulate(bound: Bound, seed: int = 0, params: Mapping[str, Any] | None = None) -> Trace:
     """One run, every random choice drawn: t ~ q(·; ∅). Data stay as they are; factors have no influence.
 
@@ -50,6 +51,7 @@ def simulate(bound: Bound, seed: int = 0, params: Mapping[str, Any] | None = Non
     return interpret(as_bound(bound), seed=seed, params=params)
 
 
+@placed
 def log_density(
     bound: Bound, choices: Mapping[str, Any] | None = None, params: Mapping[str, Any] | None = None
 ) -> torch.Tensor:
@@ -78,6 +80,7 @@ def log_density(
     return interpret(as_bound(bound), choices or {}, params=params, draw=False).log_density
 
 
+@placed
 def generate(
     bound: Bound,
     constraints: Mapping[str, Any] | None = None,
@@ -109,6 +112,7 @@ def generate(
     return trace, trace.log_density - trace.sum("log_fresh")
 
 
+@placed
 def update(
     trace: Trace,
     constraints: Mapping[str, Any] | None = None,
@@ -159,6 +163,7 @@ def update(
     return new, weight, _discarded(trace, new)
 
 
+@placed
 def regenerate(trace: Trace, selection: Selectable, seed: int = 0) -> tuple[Trace, torch.Tensor]:
     """The trace t with the selected choices s drawn again from their distributions, and the acceptance ratio:
 
@@ -198,6 +203,7 @@ def regenerate(trace: Trace, selection: Selectable, seed: int = 0) -> tuple[Trac
     return new, new.log_density - new.sum("log_fresh") - (trace.log_density - total(backwards))
 
 
+@placed
 def project(trace: Trace, selection: Selectable) -> torch.Tensor:
     """The log density of the selected sites and factors: Σ_{a in selection} log p(t_a | what came before).
 

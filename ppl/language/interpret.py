@@ -28,7 +28,7 @@ from ppl.language.dependence import Dependence, NeedsDependence, location_and_sc
 from ppl.language.handlers import Message
 from ppl.language.loops import Loop, PlateLoop, run_loop, stack
 from ppl.language.program import Bound
-from ppl.language.record_regions import steps_of, split_result
+from ppl.language.record_regions import callable_branches, steps_of, split_result
 from ppl.language.reparam import standardise
 from ppl.language.runtime import Runtime, activated
 from ppl.language.traces import Choices, Element, Site, Trace
@@ -234,13 +234,13 @@ class Interpreter(Runtime):
 
     # ------------------------------------------------------------ values from outside
 
-    def _array(self, value: Any) -> torch.Tensor:
+    def _array(self, value: Any, message: Message) -> torch.Tensor:
         if id(value) not in self.arrays:
-            self.arrays[id(value)] = (value, checks.as_tensor(value, DTYPE))
+            self.arrays[id(value)] = (value, checks.as_values(value, message, DTYPE))
         return self.arrays[id(value)][1]
 
     def element(self, value: Any, message: Message, role: str = "value") -> Any:
-        tensor = self._array(value)
+        tensor = self._array(value, message)
         leading = tensor.shape[: len(self.loops)]
         # A subsampled plate takes values for all its elements, or for the drawn ones.
         whole = [n == loop.size for n, loop in zip(leading, self.loops, strict=False)] + [False] * len(
@@ -248,12 +248,11 @@ class Interpreter(Runtime):
         )
         rows = [loop.size if w else loop.rows for w, loop in zip(whole, self.loops, strict=False)]
         index = tuple(loop.item if w else loop.row for w, loop in zip(whole, self.loops, strict=False))
+        sizes = list(zip([loop.name for loop in self.loops], rows, strict=True))
         if role == "value":
-            names = [loop.name for loop in self.loops]
-            return checks.full_value(tensor, message, list(zip(names, rows, strict=True)), DTYPE)[index]
-        if len(leading) == len(rows) and all(n in (1, r) for n, r in zip(leading, rows, strict=True)):
-            tensor = tensor[tuple(0 if n == 1 else i for n, i in zip(leading, index, strict=True))]
-        return tensor.to(torch.bool) if role == "mask" else tensor
+            return checks.full_value(tensor, message, sizes, DTYPE)[index]
+        weights = checks.weights(tensor, role, message, sizes, DTYPE)
+        return weights[index] if weights.dim() else weights
 
     def observed_value(self, value: Any, message: Message) -> Any:
         return checks.full_value(value, message, [], DTYPE)
@@ -340,6 +339,7 @@ class Interpreter(Runtime):
 
     def switch(self, index: Any, branches: Sequence[Callable[..., Any]], args: Sequence[Any]) -> Any:
         self.branched = True
+        callable_branches(branches, user_mark(3))
         if isinstance(index, torch.Tensor) and index.dim():
             raise StructureError(
                 "the condition of cond/switch must be one value",

@@ -15,7 +15,7 @@ from ppl.compiler.passes.vectorise import vectorise
 from ppl.errors import PplError
 
 if TYPE_CHECKING:
-    from ppl.language.scopes import ScopedTracer
+    from ppl.language.scopes import Scope, ScopedTracer
 
 _OPAQUE = {"draw", "scan", "switch"}
 _LIMIT = 1 << 24  # elements; larger results are not computed for the sake of a check
@@ -42,7 +42,7 @@ def known(value: torch.Tensor, tracer: ScopedTracer) -> torch.Tensor | None:
 def at_main(node: Node, tracer: ScopedTracer) -> Node | None:
     """`node` in terms of the main program's data inputs, steps of scans as plates; None where it needs anything else."""
     outer: dict[Node, Node] = {}
-    scope = tracer.here
+    scope: Scope | None = tracer.here
     while scope is not None:
         outer |= {inner: value for value, inner in scope.captured.items()}
         scope = scope.parent
@@ -51,7 +51,9 @@ def at_main(node: Node, tracer: ScopedTracer) -> Node | None:
         depth += loop.plate is not None
         # Between the plates around the scan and those inside it.
         steps = Plate(depth - 1 + (i + 1) / 1024, loop.name, loop.size)  # type: ignore[arg-type]
-        outer |= {inner: plate_slice(xs, steps) for inner, xs in loop.elements.items() if steps not in xs.plates}
+        outer |= {
+            inner: plate_slice(xs, steps) for inner, xs in loop.elements.items() if steps not in xs.plates
+        }
     while True:
         nodes = topological([node])
         if any(n.op in EFFECTS or n.op in _OPAQUE for n in nodes):

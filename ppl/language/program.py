@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ppl.errors import DataError, PplError, StructureError, closest, user_mark
+from ppl.errors import DataError, StructureError, closest, user_mark
 from ppl.language.handlers import Block, Condition, Do, Handler, Mask, Reparam, Scale
 
 

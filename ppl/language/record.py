@@ -89,6 +89,7 @@ def record(bound: Bound, dtype: torch.dtype | None = None) -> Recorded:
         raise RecordingError(
             f"'{bound.name}' is a dynamic program: it can't be recorded",
             expected="a program whose structure doesn't depend on random values",
+            found="@ppl.model(dynamic=True)",
             edit="remove dynamic=True, or use a method that runs on the interpreter",
         )
     try:
@@ -195,6 +196,8 @@ class _Recorder(Runtime):
 
     def _factor(self, message: Message) -> Node:
         weight = self._node(message.log_weight)
+        numbers = known(message.log_weight, self.tracer) if isinstance(message.log_weight, torch.Tensor) else torch.tensor(message.log_weight)
+        checks.check_weight(numbers, message)
         mask, scale = self._weights(message)
         return effect("factor", Site(message.name), [weight], weight.type, self.context, mask, scale, message.mark)
 

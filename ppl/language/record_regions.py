@@ -44,7 +44,7 @@ def scan(r: _Recorder, name: str, step: Callable[..., Any], init: Any, xs: Any, 
                 where=mark,
                 expected=f"part {i} keeps shape {list(a.shape)}, as init has it",
                 found=f"shape {list(b.shape)} after one step",
-                edit=f"start with init of shape {list(b.shape)}, for instance torch.zeros({list(b.shape)})",
+                edit=f"start with init of shape {list(b.shape)}, for instance torch.zeros({tuple(b.shape)})",
             )
     consts, graph = _close(r, body, outs)
     node = scan_node(graph, carries, [times, *x_nodes], consts, steps, name=name)
@@ -63,7 +63,13 @@ def steps_of(name: str, xs: Sequence[Node], length: int | None, mark: Any) -> in
     if len(sizes) == 1 and None not in sizes:
         return int(sizes.pop())  # type: ignore[arg-type]
     if not sizes:
-        raise StructureError(f"scan '{name}' has no length", where=mark, edit=f'ppl.scan("{name}", step, init, length=T)')
+        raise StructureError(
+            f"scan '{name}' has no length",
+            where=mark,
+            expected="xs, or length=",
+            found="neither",
+            edit=f'ppl.scan("{name}", step, init, length=T)',
+        )
     raise StructureError(
         f"the xs of scan '{name}' disagree about the number of steps",
         where=mark,
@@ -117,9 +123,9 @@ def split_result(result: Any, spec: Any, name: str, mark: Any) -> tuple[Any, Any
     raise StructureError(
         f"the step of scan '{name}' returns something else than its carry",
         where=mark,
-        expected="carry, or (carry, output), the carry built like init",
+        expected=f"carry, or (carry, output); the carry is {_built(spec)}, as init is",
         found=structure(result),
-        edit="end the step with: return carry" if result is None else "return carry, output",
+        edit="end the step with: return carry" if result is None else "return carry, or return carry, output",
     )
 
 
@@ -219,6 +225,10 @@ def _same_results(recorded: Sequence[tuple[Scope, list[Node], Any]], mark: Any) 
                 found=f"{_shapes(first[1])} from one branch, {_shapes(outs)} from another",
                 edit="return tensors of equal shapes from every branch",
             )
+
+
+def _built(spec: Any) -> str:
+    return "one number or tensor" if spec.is_leaf() else f"a {spec.type.__name__} of {spec.num_children}"
 
 
 def _shapes(outs: Sequence[Node]) -> str:

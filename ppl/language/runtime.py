@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch.distributions import Distribution
 
-from ppl.errors import DataError, Mark, PplError, StructureError, closest, raised_at, user_mark
+from ppl.errors import DataError, Mark, PplError, StructureError, closest, user_mark
+from ppl.language.foreign import placed_error
 from ppl.language.handlers import Handler, Message, Reparam, requested
 from ppl.language.program import Bound, Program
 
@@ -75,24 +76,14 @@ class Runtime:
         try:
             value = bound.call()
         except Exception as error:
-            self._place(error, bound)
+            refusal = placed_error(error, bound)
+            if refusal is not None:
+                raise refusal from error
             raise
         finally:
             del self.frames[depth:]
         self._check_names(bound)
         return value
-
-    def _place(self, error: Exception, bound: Bound) -> None:
-        """An error on its way out of a program learns the line where it arose: ppl's own in its text, others by a note."""
-        if isinstance(error, PplError):
-            error.where = error.where or raised_at(error)
-        elif not type(error).__module__.startswith("ppl.") and not getattr(error, "__notes__", None):
-            where = raised_at(error)
-            note = f"in {bound.program.kind} {bound.name}" + (f", {where}\n{where.excerpt()}" if where else "")
-            lists = [k for k, v in bound.arguments.items() if isinstance(v, list | tuple)]
-            if lists and isinstance(error, AttributeError | TypeError):
-                note += f"\n  edit:     give '{lists[0]}' as a tensor or an array: torch.tensor({lists[0]})"
-            error.add_note(note)
 
     def _check_names(self, bound: Bound) -> None:
         here = [n.removeprefix(self.prefix) for n in self.names if n.startswith(self.prefix)]
@@ -245,8 +236,9 @@ class Runtime:
                 found=f"{len(names)}: {', '.join(map(str, names))}",
                 edit=f'dims=("{"".join(names)}",), a tuple' if letters else f"dims=({', '.join(repr(str(n)) for n in names[: len(shape)])},)",
             )
+        plates: dict[str, tuple[int, Mark | None]] = getattr(self, "plates", None) or getattr(self, "sizes", {})
         for name, size in zip(names, shape, strict=False):
-            first, mark = self.dim_sizes.setdefault(name, (size, message.mark))
+            first, mark = plates.get(name) or self.dim_sizes.setdefault(name, (size, message.mark))
             if first != size:
                 raise StructureError(
                     f"dim '{name}' has two sizes",
@@ -310,5 +302,7 @@ class Runtime:
         raise PplError(
             f"state('{name}') keeps a value from step to step of an objective; this program is not one",
             where=user_mark(3),
+            expected="ppl.state in a function decorated with @ppl.objective",
+            found="ppl.state in a program that may run once or many times",
             edit="carry values through ppl.scan, or move the state into an @ppl.objective",
         )

@@ -6,6 +6,7 @@ open plate or scan; a value that varies over a plate may be used only while that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -96,7 +97,9 @@ class ScopedTracer(Tracer):
     def real(self, tensor: torch.Tensor) -> Node:
         """A real tensor as an input of the main program (not captured into the current body)."""
         entry = self.imported.get(id(tensor))
-        return entry.node if entry is not None else self._input(tensor)
+        if entry is None or entry.version != tensor._version:
+            entry = self.imported[id(tensor)] = Entry(tensor, self._input(tensor), tensor._version)
+        return entry.node
 
     # ------------------------------------------------------------ traced tensors
 
@@ -127,6 +130,7 @@ class ScopedTracer(Tracer):
                 f"a value made inside '{scope.label}' is used outside it",
                 where=user_mark(),
                 expected="values leave a scan or a branch only as its results",
+                found="a value that Python kept from the body",
                 edit="return the value from the step (carry, output) or from the branch",
             )
         chain: list[Scope] = []
@@ -176,7 +180,7 @@ class ScopedTracer(Tracer):
                     f"an array of {n} elements is indexed by plate '{plate.name}' of size {plate.size}",
                     where=user_mark(),
                     expected=f"at least {plate.size} elements along axis {axis}",
-                    found=f"shape {tuple(x.shape)}",
+                    found=f"shape {list(x.shape)}",
                     edit=f'ppl.plate("{plate.name}", {n}), or data of length {plate.size}',
                 )
             if plate not in x.plates:
@@ -184,20 +188,20 @@ class ScopedTracer(Tracer):
                 if n > plate.size:
                     front = make("slice", front, dim=-len(x.shape), start=0, stop=plate.size, step=1)
                 return plate_slice(front, plate)
-        else:
-            self._check_index(x, axis, index)
+        elif index.op != "full":
+            self.check_index(self.lift(index), x.shape, axis)
         return make("take", x, index, dim=axis - len(x.shape))
 
-    def _check_index(self, x: Node, axis: int, index: Node) -> None:
-        places = known(self.lift(index), self) if index.op != "full" else None
-        n = x.shape[axis]
-        bad = places[(places < -n) | (places >= n)] if places is not None else ()
-        if len(bad):
+    def check_index(self, index: torch.Tensor, shape: Sequence[int], axis: int) -> None:
+        places = known(index, self)
+        n = shape[axis]
+        bad = places[(places < -n) | (places >= n)] if places is not None else torch.zeros(0)
+        if bad.numel():
             raise DataError(
                 f"index {int(bad[0])} is out of bounds for an axis of {n} elements",
                 where=user_mark(),
                 expected=f"indices from 0 to {n - 1}",
-                found=f"{int(bad[0])} for an array of shape {list(x.shape)}",
+                found=f"{int(bad[0])} for an array of shape {list(shape)}",
                 edit="correct the indices (the first is 0), or make the array longer",
             )
 

@@ -28,7 +28,7 @@ def run(graph: Graph, values: Tensors) -> tuple[torch.Tensor, ...]:
 
 
 def differentiated(graph: Graph, wrt: Sequence[Node], cotangents: Sequence[Node]) -> Graph:
-    """(inputs…, cotangents…) → (outputs…, Σ cotangent · ∂output/∂w …). Only float outputs take a cotangent."""
+    """(inputs…, cotangents…) → (outputs…, Σ cotangent · ∂output/∂w …), a cotangent for each float output."""
     outs = [o for o in graph.outputs if o.is_float]
     grads = vjp(outs, list(cotangents), list(wrt))
     full_size = tuple(materialise(g, w) for g, w in zip(grads, wrt, strict=True))
@@ -127,7 +127,7 @@ def check_plated(
     plates: Sequence[tuple[Plate, ...]],
     what: str,
 ) -> None:
-    """Values of `graph` over plates equal a loop; gradients sum over the plates that an operand does not vary over."""
+    """Values of `graph` over plates equal a loop; a gradient sums over plates that its operand lacks."""
     batched = plated(graph, plates)
     names = [".".join(p.name for p in s) for s in plates]
     cotangents = cotangents_of(batched)

@@ -1,103 +1,17 @@
-"""For every operator a generator of calls: shapes from hypothesis, values in the operator's domain from a seeded generator."""
+"""For every operator of the Graph a generator of calls."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from compiler.calls import Draw, Make, Sample
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
-from ppl.compiler.graph import Graph, Node
-from ppl.compiler.ops import OPERATORS, make, make_input, scatter_sum
-
-Make = Callable[[], torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One call `op(*operands, **attrs)`. A tensor operand is a function that draws fresh values of one shape and dtype."""
-
-    op: str
-    operands: tuple[Any, ...]
-    attrs: dict[str, Any] = field(default_factory=dict)
-    build: Callable[..., Node] | None = None
-    reference: Callable[..., Any] | None = None
-
-    @property
-    def makers(self) -> list[Make]:
-        return [a for a in self.operands if callable(a)]
-
-    def _arguments(self, tensors: Sequence[Any]) -> list[Any]:
-        supply = iter(tensors)
-        return [next(supply) if callable(a) else a for a in self.operands]
-
-    def run(self, *tensors: torch.Tensor) -> Any:
-        """What torch itself makes of it."""
-        return (self.reference or OPERATORS[self.op].run)(*self._arguments(tensors), **self.attrs)
-
-    def graph(self) -> Graph:
-        example = [m() for m in self.makers]
-        inputs = tuple(make_input(f"a{i}", v.shape, v.dtype) for i, v in enumerate(example))
-        build = self.build or (lambda *args, **attrs: make(self.op, *args, **attrs))
-        return Graph(inputs, (build(*self._arguments(inputs), **self.attrs),))
-
-
-class Draw:
-    """hypothesis' `draw` with the pieces that calls are made of."""
-
-    def __init__(self, draw: Any) -> None:
-        self.draw = draw
-        self.generator = torch.Generator().manual_seed(self.int(0, 10**6))
-
-    def int(self, low: int, high: int) -> int:
-        return self.draw(st.integers(low, high))
-
-    def choose(self, options: Sequence[Any]) -> Any:
-        return self.draw(st.sampled_from(list(options)))
-
-    def bool(self) -> bool:
-        return self.draw(st.booleans())
-
-    def shape(self, low: int = 0, high: int = 3, smallest: int = 0, largest: int = 3) -> tuple[int, ...]:
-        return tuple(self.int(smallest, largest) for _ in range(self.int(low, high)))
-
-    def shapes(self, count: int) -> tuple[tuple[int, ...], ...]:
-        strategy = mutually_broadcastable_shapes(
-            num_shapes=count, min_dims=0, max_dims=3, min_side=0, max_side=3
-        )
-        return self.draw(strategy).input_shapes
-
-    def dims(self, rank: int) -> tuple[int, ...]:
-        return tuple(sorted(self.draw(st.sets(st.integers(-rank, -1))))) if rank else ()
-
-    def dim(self, rank: int) -> int:
-        return self.int(-rank, -1)
-
-    def reals(self, shape: Sequence[int], low: float = -2.0, high: float = 2.0) -> Make:
-        return lambda: (
-            torch.rand(tuple(shape), generator=self.generator, dtype=torch.float64) * (high - low) + low
-        )
-
-    def ints(self, shape: Sequence[int], low: int, high: int) -> Make:
-        """low ≤ value < high."""
-        return lambda: torch.randint(low, max(high, low + 1), tuple(shape), generator=self.generator)
-
-    def bools(self, shape: Sequence[int]) -> Make:
-        return lambda: torch.rand(tuple(shape), generator=self.generator) < 0.5
-
-    def numbers(self, shape: Sequence[int], low: float, high: float) -> Make:
-        """Reals that keep 0.1 away from zero."""
-
-        def make_values() -> torch.Tensor:
-            v = self.reals(shape, low, high)()
-            return torch.where(v.abs() < 0.1, torch.where(v < 0, v - 0.2, v + 0.2), v)
-
-        return make_values
-
+from ppl.compiler.ops import OPERATORS, scatter_sum
 
 SAMPLES: dict[str, Callable[[Draw], Sample]] = {}
 
@@ -122,13 +36,15 @@ def pointwise_reference(name: str) -> Callable[..., Any]:
 
 # ---------------------------------------------------------------- pointwise
 
+REAL_LINE = (
+    "neg exp exp2 expm1 sigmoid tanh sin cos atan sinh cosh asinh erf erfc erfcx ndtr log_ndtr i0 i0e i1 i1e "
+    "abs relu floor ceil round trunc sign detach isnan isinf isfinite logical_not log_sigmoid"
+)
+POSITIVE = "sqrt rsqrt log log2 log10 reciprocal lgamma digamma"
 UNARY: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(
-        ["neg", "exp", "exp2", "expm1", "sigmoid", "tanh", "sin", "cos", "atan", "sinh", "cosh", "asinh", "erf", "erfc", "erfcx", "ndtr", "log_ndtr", "i0", "i0e", "i1", "i1e", "abs", "relu", "floor", "ceil", "round", "trunc", "sign", "detach", "isnan", "isinf", "isfinite", "logical_not", "log_sigmoid"],
-        (-4.0, 4.0),
-    ),
-    **dict.fromkeys(["sqrt", "rsqrt", "log", "log2", "log10", "reciprocal", "lgamma", "digamma"], (0.2, 5.0)),
-    **dict.fromkeys(["asin", "acos", "atanh", "erfinv"], (-0.95, 0.95)),
+    **dict.fromkeys(REAL_LINE.split(), (-4.0, 4.0)),
+    **dict.fromkeys(POSITIVE.split(), (0.2, 5.0)),
+    **dict.fromkeys(("asin", "acos", "atanh", "erfinv"), (-0.95, 0.95)),
     "tan": (-1.4, 1.4),
     "log1p": (-0.9, 4.0),
     "acosh": (1.1, 4.0),
@@ -171,11 +87,13 @@ def _bitwise_not(d: Draw, name: str) -> Sample:
     return Sample(name, (d.choose([d.bools(shape), d.ints(shape, -4, 4)]),), reference=torch.bitwise_not)
 
 
+COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
+ARITHMETIC = (
+    "add sub mul maximum minimum hypot logaddexp atan2 div remainder fmod logical_and logical_or logical_xor"
+)
 BINARY: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(["add", "sub", "mul", "maximum", "minimum", "hypot", "logaddexp", "atan2"], (-3.0, 3.0)),
-    **dict.fromkeys(["eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor"], (-3.0, 3.0)),
-    **dict.fromkeys(["div", "remainder", "fmod", "floor_divide"], (-3.0, 3.0)),
-    **dict.fromkeys(["pow", "xlogy"], (0.2, 3.0)),
+    **dict.fromkeys((*ARITHMETIC.split(), *COMPARISONS, "floor_divide"), (-3.0, 3.0)),
+    **dict.fromkeys(("pow", "xlogy"), (0.2, 3.0)),
 }
 # floor_divide is tested where x / y is no integer: elsewhere it jumps
 TENSORS_ONLY = {
@@ -196,13 +114,13 @@ def _binary(d: Draw, name: str) -> Sample:
     low, high = BINARY[name]
     operands: list[Any] = [d.numbers(s, low, high) for s in shapes]
     if name not in TENSORS_ONLY and d.int(0, 3) == 0:
-        position = 1 if name in ("eq", "ne", "lt", "le", "gt", "ge", "floor_divide") else d.int(0, 1)
+        position = 1 if name in (*COMPARISONS, "floor_divide") else d.int(0, 1)
         operands[position] = d.choose([0.5, 2, 1.75, 1, 2.0] + ([-1, 0] if low < 0 and position == 0 else []))
     return Sample(name, tuple(operands), reference=_either_side(name))
 
 
 def _either_side(name: str) -> Callable[..., Any]:
-    """torch's function; where it takes no number on the left, a number becomes a tensor that doesn't take part in promotion."""
+    """torch's function; where it takes no number on the left, a number becomes a 0-d tensor."""
     f = pointwise_reference(name)
 
     def call(a: Any, b: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The IR: nodes are interned, texts are the same everywhere, and `verify` sees what a broken pass would do."""
+"""The IR: nodes are interned, texts the same everywhere, and `verify` sees what a broken pass would do."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_mark_is_not_part_of_a_node() -> None:
 
 
 def sample_graph() -> Graph:
-    """One of everything whose text might depend on the process: constants, functions, bodies, plates, floats."""
+    """One of everything whose text might depend on the process: constants, functions, bodies, floats."""
     x, y = x_input(plates=(PLATE,)), make_input("y", (4, 4), F)
     long = constant(torch.linspace(0, 1, 50))
     body_in = [make_input("c", (), F), make_input("e", (), F)]
@@ -107,8 +107,8 @@ def torch_opaque(y: Node) -> Node:
 
 def test_digest_is_equal_in_another_process() -> None:
     code = (
-        "import torch; torch.set_default_dtype(torch.float64); from compiler.test_graph import sample_graph; g = sample_graph(); "
-        "print(g.digest); print(g)"
+        "import torch; torch.set_default_dtype(torch.float64); from compiler.test_graph import sample_graph; "
+        "g = sample_graph(); print(g.digest); print(g)"
     )
     tests = str(Path(__file__).parent.parent)
     path = os.pathsep.join([tests, str(Path(tests).parent), *filter(None, [os.environ.get("PYTHONPATH")])])

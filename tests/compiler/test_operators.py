@@ -46,10 +46,39 @@ def test_every_operator_has_a_sample() -> None:
     assert sorted(SAMPLES) == NAMES
 
 
+def often(name: str, check: Callable[[str, Any], None], examples: int) -> None:
+    @settings(max_examples=examples, phases=PHASES)
+    @given(data=st.data())
+    def run_check(data: Any) -> None:
+        check(name, data)
+
+    run_check()
+
+
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=12, phases=PHASES)
-@given(data=st.data())
-def test_type_value_and_gradient(name: str, data: Any) -> None:
+def test_type_value_and_gradient(name: str) -> None:
+    often(name, check_value, 8)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "iota"])
+def test_over_plates(name: str) -> None:
+    often(name, check_over_plates, 2)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "iota"])
+def test_a_plate_added_to_a_gradient(name: str) -> None:
+    often(name, check_added_plate, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "iota"])
+def test_many_more(name: str) -> None:
+    often(name, check_value, 100)
+    often(name, check_over_plates, 40)
+    often(name, check_added_plate, 40)
+
+
+def check_value(name: str, data: Any) -> None:
     sample = drawn(data, name)
     graph = sample.graph()
     values = [m() for m in sample.makers]
@@ -63,10 +92,7 @@ def test_type_value_and_gradient(name: str, data: Any) -> None:
     all_same(found[1:], grads, "gradient")
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "iota"])
-@settings(max_examples=4, phases=PHASES)
-@given(data=st.data())
-def test_over_plates(name: str, data: Any) -> None:
+def check_over_plates(name: str, data: Any) -> None:
     sample = drawn(data, name)
     graph = sample.graph()
     makers = sample.makers
@@ -78,11 +104,8 @@ def test_over_plates(name: str, data: Any) -> None:
         check_plated(graph, sample.run, values, plates, name)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n != "iota"])
-@settings(max_examples=3, phases=PHASES)
-@given(data=st.data())
-def test_a_plate_added_to_a_gradient(name: str, data: Any) -> None:
-    """add_plate after differentiation: every element has a gradient of its own. Also once more after vectorisation."""
+def check_added_plate(name: str, data: Any) -> None:
+    """add_plate after differentiation: every element has a gradient of its own. And again on the result."""
     sample = drawn(data, name)
     makers = sample.makers
     graph = sample.graph()

@@ -127,7 +127,7 @@ def test_text_of_a_custom_function() -> None:
         "a torch.autograd.Function can't be recorded",
         "  expected: torch functions, whose derivatives are known",
         "  found:    Double.apply, whose own backward would be lost",
-        "  edit:     write the formula with torch functions; for another gradient use surrogate + (value - surrogate).detach()",
+        "  edit:     write it with torch functions; or surrogate + (value - surrogate).detach()",
     ]
 
 

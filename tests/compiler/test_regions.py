@@ -136,7 +136,7 @@ def inner_step(c: torch.Tensor, u: torch.Tensor, k: torch.Tensor) -> tuple[torch
 
 
 def test_scan_in_a_scan() -> None:
-    """The outer step runs the inner scan from its carry, over its row; all three levels of operands get gradients."""
+    """The outer step runs the inner scan from its carry, over its row; every operand gets a gradient."""
     f = torch.float64
 
     def function(c: torch.Tensor, u: torch.Tensor, k: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -275,7 +275,7 @@ def test_a_boolean_index() -> None:
 
 @pytest.mark.parametrize("batched", [False, True])
 def test_nan_of_the_branch_not_taken_stays_there(batched: bool) -> None:
-    """log and sqrt of negative numbers have nan values and gradients; branch 1 has neither and is the one taken."""
+    """log and sqrt of negative numbers have nan values and gradients; branch 1, taken, has neither."""
     graph, function = switched()
     plates: tuple[Any, ...] = ((SCHOOL,), (), ()) if batched else ((), (), ())
     index = torch.tensor([1, 1]) if batched else torch.tensor(1)

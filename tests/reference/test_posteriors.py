@@ -14,11 +14,11 @@ from .cases import ABSENT, FOLDER, Case, case
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason=ABSENT)
 
-LOWRANK: dict[str, Any] = {"metric": "lowrank", "warmup": 500}
+LOWRANK: dict[str, Any] = {"metric": "lowrank", "warmup": 300, "draws": 600}
 """Raw scales correlate coefficients at 0.99 and more: a diagonal metric would need long trees."""
 
 FAST: list[tuple[str, dict[str, Any]]] = [
-    ("eight_schools_non_centred", {"warmup": 500}),
+    ("eight_schools_non_centred", {"warmup": 500, "draws": 1000}),
     ("arK", LOWRANK),
     ("kidiq", LOWRANK),
     ("earnings", LOWRANK),
@@ -29,9 +29,9 @@ FAST: list[tuple[str, dict[str, Any]]] = [
 SLOW: list[tuple[str, dict[str, Any]]] = [
     # The funnel: small steps, and many draws for the effective ones.
     ("eight_schools", {"warmup": 1000, "draws": 4000, "target_accept": 0.95}),
-    ("gp_pois_regr", {"warmup": 500}),
+    ("gp_pois_regr", {"metric": "lowrank", "warmup": 700, "draws": 2500, "target_accept": 0.9}),
     ("diamonds", LOWRANK),
-    ("garch", {"warmup": 300, "draws": 500}),
+    ("garch", {"metric": "lowrank", "warmup": 200, "draws": 400}),
 ]
 
 
@@ -74,6 +74,6 @@ def test_a_wrong_model_disagrees() -> None:
     """The comparison can fail: mesquite with its responses moved by one standard error of the intercept's."""
     known = case("mesquite")
     moved = {"y": known.data["y"] + 0.2}
-    posterior = ppl.infer(known.bound, data=moved, seed=1, progress=False, **{**LOWRANK, "draws": 500})
+    posterior = ppl.infer(known.bound, data=moved, seed=1, progress=False, **LOWRANK)
     wrong = disagreements(posterior, known, least_ess=400.0)
     assert [line.partition(":")[0] for line in wrong] == ["beta[1]"]

@@ -1,4 +1,4 @@
-"""torch's Python functions that read values on their way (to check them, say): the same formulas without the reading."""
+"""torch's Python functions that read values on their way (to check them, say): their formulas alone."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _compare(*_: Any, **__: Any) -> bool:
 
 
 def refuse_custom_function() -> None:
-    """Raise where the call stands in the forward of a `torch.autograd.Function`: only the forward would be recorded."""
+    """Raise where the call stands in a `torch.autograd.Function`: its forward alone would be recorded."""
     frame = sys._getframe(2)
     for _ in range(_DEPTH):
         if frame is None:
@@ -91,7 +91,7 @@ def refuse_custom_function() -> None:
                 where=user_mark(),
                 expected="torch functions, whose derivatives are known",
                 found=f"{_class_name(frame)}.apply, whose own backward would be lost",
-                edit="write the formula with torch functions; for another gradient use surrogate + (value - surrogate).detach()",
+                edit="write it with torch functions; or surrogate + (value - surrogate).detach()",
             )
         frame = frame.f_back  # type: ignore[assignment]
 

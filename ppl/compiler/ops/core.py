@@ -169,11 +169,7 @@ def _scalar_if_uniform(a: Operand, args: Sequence[Operand]) -> Operand:
     others = [b for b in args if isinstance(b, Node) and b.op != "full"]
     shape = broadcast([b.shape for b in others])
     fits = broadcast([shape, a.shape]) == shape and any(b.dtype == a.dtype or (b.is_float and not a.is_float) for b in others)
-    if not fits:
-        return a
-    value = a.attr("value")
-    # torch takes a bool tensor from a float one, but not the number True
-    return int(value) if isinstance(value, bool) and any(b.is_float for b in others) else value
+    return a.attr("value") if fits else a
 
 
 def _fold(op: Operator, args: Sequence[Operand], attrs: tuple[tuple[str, Any], ...]) -> Node:

@@ -112,7 +112,12 @@ def load(path: str | os.PathLike[str]) -> Flat:
             flat: Flat = {name: file[name] for name in file.files}
         scalars = json.loads(str(flat.pop("scalars")))
     except FileNotFoundError:
-        raise PplError("there is no checkpoint to resume from", found=str(path), edit="resume=None") from None
+        raise PplError(
+            "there is no checkpoint to resume from",
+            expected="a file that save_to= wrote",
+            found=str(path),
+            edit="resume=None",
+        ) from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise PplError(
             "this file is not a checkpoint", expected="an .npz saved by ppl", found=f"{path}: {error}"

@@ -7,7 +7,7 @@ from ppl.distributions import Normal
 @ppl.model
 def m():
     thetas = []
-    for j in ppl.plate("school", 3):
+    for _ in ppl.plate("school", 3):
         thetas.append(ppl.sample("theta", Normal(0.0, 1.0)))
     ppl.sample("y", Normal(torch.stack(thetas).sum(), 1.0))
 

@@ -7,7 +7,7 @@ from ppl.distributions import Normal
 @ppl.model
 def m(y):
     mu = ppl.sample("mu", Normal(0.0, 1.0))
-    for i in ppl.plate("i", y.shape[0]):
+    for _ in ppl.plate("i", y.shape[0]):
         ppl.sample("y", Normal(mu, 1.0))
 
 

@@ -5,7 +5,7 @@ from ppl.distributions import Bernoulli, Beta
 @ppl.model
 def coin():
     p = ppl.sample("p", Beta(1.0, 1.0))
-    for i in ppl.plate("flip", 3):
+    for _ in ppl.plate("flip", 3):
         ppl.sample("heads", Bernoulli(p))
 
 

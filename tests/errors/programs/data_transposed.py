@@ -7,8 +7,8 @@ from ppl.distributions import Normal
 @ppl.model
 def panel():
     mu = ppl.sample("mu", Normal(0.0, 1.0))
-    for i in ppl.plate("person", 2):
-        for t in ppl.plate("week", 3):
+    for _ in ppl.plate("person", 2):
+        for _ in ppl.plate("week", 3):
             ppl.sample("y", Normal(mu, 1.0))
 
 

@@ -4,7 +4,7 @@ from ppl.distributions import Normal
 
 @ppl.model
 def m():
-    for j in ppl.plate("school", 3):
+    for _ in ppl.plate("school", 3):
         theta = ppl.sample("theta", Normal(0.0, 1.0))
     ppl.sample("total", Normal(theta.sum(), 1.0))
 

@@ -5,7 +5,7 @@ from ppl.distributions import Gamma, Poisson
 @ppl.model
 def counts():
     rate = ppl.sample("rate", Gamma(2.0, 1.0))
-    for i in ppl.plate("i", 3):
+    for _ in ppl.plate("i", 3):
         ppl.sample("n", Poisson(rate))
 
 

@@ -7,7 +7,7 @@ from ppl.distributions import Normal
 @ppl.model
 def m():
     x = ppl.sample("x", Normal(0.0, 1.0))
-    for i in ppl.plate("i", 2):
+    for _ in ppl.plate("i", 2):
         ppl.sample("y", Normal(x, torch.sqrt(x - x - 1.0)))
 
 

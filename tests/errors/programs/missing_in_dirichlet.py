@@ -7,7 +7,7 @@ from ppl.distributions import Dirichlet, Gamma
 @ppl.model
 def shares():
     a = ppl.sample("a", Gamma(2.0, 1.0))
-    for i in ppl.plate("i", 2):
+    for _ in ppl.plate("i", 2):
         ppl.sample("w", Dirichlet(a * torch.ones(3)))
 
 

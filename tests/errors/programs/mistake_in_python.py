@@ -5,7 +5,7 @@ from ppl.distributions import Normal
 @ppl.model
 def m():
     x = ppl.sample("x", Normal(0.0, 1.0))
-    ppl.sample("y", Normal(x, sgima))
+    ppl.sample("y", Normal(x, x.expp()))
 
 
 ppl.infer(m(), data={"y": 0.5})

@@ -5,7 +5,7 @@ from ppl.distributions import Exponential, Gamma
 @ppl.model
 def waiting():
     rate = ppl.sample("rate", Gamma(2.0, 1.0))
-    for i in ppl.plate("i", 4):
+    for _ in ppl.plate("i", 4):
         ppl.sample("t", Exponential(rate))
 
 

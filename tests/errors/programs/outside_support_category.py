@@ -7,7 +7,7 @@ from ppl.distributions import Categorical, Dirichlet
 @ppl.model
 def dice():
     p = ppl.sample("p", Dirichlet(torch.ones(3)))
-    for i in ppl.plate("roll", 4):
+    for _ in ppl.plate("roll", 4):
         ppl.sample("face", Categorical(p))
 
 

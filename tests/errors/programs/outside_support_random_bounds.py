@@ -5,7 +5,7 @@ from ppl.distributions import Gamma, Uniform
 @ppl.model
 def hat():
     top = ppl.sample("top", Gamma(2.0, 1.0))
-    for i in ppl.plate("i", 3):
+    for _ in ppl.plate("i", 3):
         ppl.sample("y", Uniform(0.0, top))
 
 

@@ -4,7 +4,7 @@ from ppl.distributions import Normal
 
 @ppl.model
 def m(x):
-    for i, value in ppl.plate("i", x):
+    for _, value in ppl.plate("i", x):
         ppl.sample("theta", Normal(value, 1.0))
 
 

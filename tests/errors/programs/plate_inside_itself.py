@@ -4,8 +4,8 @@ from ppl.distributions import Normal
 
 @ppl.model
 def m():
-    for j in ppl.plate("school", 3):
-        for k in ppl.plate("school", 3):
+    for _ in ppl.plate("school", 3):
+        for _ in ppl.plate("school", 3):
             ppl.sample("theta", Normal(0.0, 1.0))
 
 

@@ -4,7 +4,7 @@ from ppl.distributions import Normal
 
 @ppl.model
 def m(n):
-    for j in ppl.plate("i", n / 2):
+    for _ in ppl.plate("i", n / 2):
         ppl.sample("theta", Normal(0.0, 1.0))
 
 

@@ -5,7 +5,7 @@ from ppl.distributions import Normal, Poisson
 @ppl.model
 def m():
     n = ppl.sample("n", Poisson(3.0))
-    for j in ppl.plate("i", n):
+    for _ in ppl.plate("i", n):
         ppl.sample("theta", Normal(0.0, 1.0))
 
 

@@ -4,9 +4,9 @@ from ppl.distributions import Normal
 
 @ppl.model
 def m():
-    for j in ppl.plate("school", 3):
+    for _ in ppl.plate("school", 3):
         ppl.sample("theta", Normal(0.0, 1.0))
-    for j in ppl.plate("school", 4):
+    for _ in ppl.plate("school", 4):
         ppl.sample("eta", Normal(0.0, 1.0))
 
 

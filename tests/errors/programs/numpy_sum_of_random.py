@@ -1,0 +1,15 @@
+import numpy as np
+import torch
+
+import ppl
+from ppl.distributions import Normal
+
+
+@ppl.model
+def m():
+    x = ppl.sample("x", Normal(torch.zeros(3), 1.0))
+    z = np.sum(x)
+    ppl.sample("y", Normal(z, 1.0))
+
+
+ppl.infer(m(), data={"y": 0.5})
