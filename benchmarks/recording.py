@@ -74,7 +74,11 @@ def gradient_graph(bound: Bound):
     if compiled.recorded.params:
         _, total = compiled._read(Lowering(compiled._policy))
         params = [p.node for p in compiled.recorded.params.values()]
-        graph = simplify(value_and_grad(Graph((compiled.x, *compiled.recorded.graph.inputs), (total,)), [compiled.x, *params]))
+        graph = simplify(
+            value_and_grad(
+                Graph((compiled.x, *compiled.recorded.graph.inputs), (total,)), [compiled.x, *params]
+            )
+        )
     else:
         graph = compiled.gradient_graph
     passes = time.perf_counter()

@@ -8,7 +8,8 @@ from typing import Any
 _NAMES = {
     "ppl.language.program": ("model", "guide", "objective", "Program", "Bound"),
     "ppl.language.primitives": (
-        "sample", "observe", "factor", "deterministic", "param", "module", "plate", "scan", "cond", "switch", "score_factor", "state",
+        "sample", "observe", "factor", "deterministic", "param", "module", "plate", "scan", "cond", "switch",
+        "score_factor", "state",
     ),
     "ppl.language.reparam": ("NonCentered",),
     "ppl.language.compiled": ("compile",),

@@ -1,4 +1,6 @@
-"""Errors as part of the interface: what went wrong, where, what was expected and found, and the edit that mends it."""
+"""Errors as part of the interface: what went wrong, where, what was expected and found, and the edit that
+mends it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,11 @@ from typing import Any
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
-_LIBRARY_PARTS = ("<string>", "<frozen", *(f"{os.sep}site-packages{os.sep}{p}{os.sep}" for p in ("torch", "numpy", "pandas", "scipy")))
+_LIBRARY_PARTS = (
+    "<string>",
+    "<frozen",
+    *(f"{os.sep}site-packages{os.sep}{p}{os.sep}" for p in ("torch", "numpy", "pandas", "scipy")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,9 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A cheap note of a place (code object and instruction), turned into a `Location` only when an error needs it."""
+    """A cheap note of a place (code object and instruction), turned into a `Location` only when an
+    error needs it.
+    """
 
     code: CodeType
     instruction: int
@@ -89,7 +97,9 @@ def user_mark(depth: int = 1) -> Mark | None:
 
 
 def raised_at(error: BaseException) -> Location | None:
-    """Where in the user's code an error that is being handled came from: the innermost of their frames in its traceback."""
+    """Where in the user's code an error that is being handled came from: the innermost of their frames
+    in its traceback.
+    """
     found, step = None, error.__traceback__
     while step is not None:
         if not _is_library(step.tb_frame.f_code.co_filename):
@@ -99,7 +109,9 @@ def raised_at(error: BaseException) -> Location | None:
 
 
 def placed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, whose errors that have no place in a program get the line of the call, if that is in the user's code."""
+    """`function`, whose errors that have no place in a program get the line of the call, if that is in
+    the user's code.
+    """
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -122,7 +134,8 @@ def closest(name: object, known: Iterable[str], n: int = 3) -> list[str]:
 class PplError(Exception):
     """The base of every error a user can cause.
 
-    The text has a fixed order: kind and place, the source line, the headline, what was expected and found, and the edit.
+    The text has a fixed order: kind and place, the source line, the headline, what was expected and
+        found, and the edit.
 
     >>> print(PplError("scale must be positive", site="y", expected="scale > 0", found="-1.0", edit="Normal(mu, 1.0)"))
     error at site 'y'
@@ -173,7 +186,9 @@ class PplError(Exception):
 
 
 class RecordingError(PplError):
-    """The program does something that a graph can't hold: a branch on a random value, a read-out, unnamed randomness."""
+    """The program does something that a graph can't hold: a branch on a random value, a read-out,
+    unnamed randomness.
+    """
 
     kind = "recording error"
 

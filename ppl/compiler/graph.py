@@ -1,9 +1,13 @@
 """The Graph: our own small typed IR.
 
-A node is frozen and hash-consed: equal nodes are one object, so comparing is `is` and common subexpressions are shared for free.
-Every node has the shape and dtype of *one element*, and the plates it varies over. A plate is thus an implicit named axis, not a
-region: `mul(x, y)` of an `x` that varies over `school` and a `y` that does not is a node that varies over `school`. Four operators
-move between implicit and explicit axes (`plate_index`, `plate_slice`, `plate_stack`, `plate_sum`). Only `scan` and `switch`
+A node is frozen and hash-consed: equal nodes are one object, so comparing is `is` and common subexpressions
+are shared for free.
+Every node has the shape and dtype of *one element*, and the plates it varies over. A plate is thus an
+implicit named axis, not a
+region: `mul(x, y)` of an `x` that varies over `school` and a `y` that does not is a node that varies over
+    `school`. Four operators
+move between implicit and explicit axes (`plate_index`, `plate_slice`, `plate_stack`, `plate_sum`). Only
+`scan` and `switch`
 are regions; their bodies are graphs of their own.
 
 A graph is pure. Data are inputs; only scalars and uniform tensors (`full`) live inside it.
@@ -114,7 +118,14 @@ def intern_node(
     mark: Mark | None = None,
 ) -> Node:
     """The one node with these fields (the source mark is not part of a node's identity)."""
-    key = (op, tuple(a if isinstance(a, Node) else _key_of(a) for a in args), _key_of(attrs), type_, plates, outs)
+    key = (
+        op,
+        tuple(a if isinstance(a, Node) else _key_of(a) for a in args),
+        _key_of(attrs),
+        type_,
+        plates,
+        outs,
+    )
     node = _TABLE.get(key)
     if node is None:
         node = Node()
@@ -176,11 +187,15 @@ class Graph:
 
 def bodies(node: Node) -> tuple[Graph, ...]:
     """The sub-graphs of a region node."""
-    return tuple(b for _, v in node.attrs for b in (v if isinstance(v, tuple) else (v,)) if isinstance(b, Graph))
+    return tuple(
+        b for _, v in node.attrs for b in (v if isinstance(v, tuple) else (v,)) if isinstance(b, Graph)
+    )
 
 
 def topological(roots: Sequence[Node], stop: Iterable[Node] = ()) -> list[Node]:
-    """Nodes reachable from `roots` without passing through `stop`, arguments first; iterative, so depth is no limit."""
+    """Nodes reachable from `roots` without passing through `stop`, arguments first; iterative, so depth
+    is no limit.
+    """
     done: set[Node] = set(stop)
     order: list[Node] = []
     for root in roots:
@@ -218,7 +233,8 @@ Visit = Callable[[Node, tuple[Any, ...]], "Node | None"]
 
 
 def substitute(roots: Sequence[Node], memo: dict[Node, Node], visit: Visit | None = None) -> list[Node]:
-    """Rebuild `roots` bottom-up. `memo` maps nodes to their replacements (and is filled); `visit(node, new_args)` may
+    """Rebuild `roots` bottom-up. `memo` maps nodes to their replacements (and is filled); `visit(node,
+    new_args)` may
     return a replacement, or None for the plain rebuild."""
     for node in topological(roots, memo):
         args = tuple(memo[a] if isinstance(a, Node) else a for a in node.args)

@@ -1,4 +1,6 @@
-"""Read-outs: calls that would freeze a recorded value into a Python one, and the words in which each is refused."""
+"""Read-outs: calls that would freeze a recorded value into a Python one, and the words in which each is
+refused.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,11 @@
 """Distributions, supports and bijectors inside the Graph.
 
-An object is taken apart into a *spec* (its class and everything static, hashable) and its tensors; the tensors become operands of
-a node, and the object can be put together again from any tensors. So every family works, a user's own included, with no list of
-known ones. Log densities and bijectors are recorded once per spec and operand types, as small graphs that are then inlined.
+An object is taken apart into a *spec* (its class and everything static, hashable) and its tensors; the
+tensors become operands of
+a node, and the object can be put together again from any tensors. So every family works, a user's own
+included, with no list of
+known ones. Log densities and bijectors are recorded once per spec and operand types, as small graphs that
+are then inlined.
 """
 
 from __future__ import annotations
@@ -43,7 +46,9 @@ class Record:
     fields: tuple[tuple[str, Any], ...]
 
     def text(self, names: Sequence[str]) -> str:
-        """As it would be written, with `names` for its tensors: `Normal(loc=%2, scale=%3)`. Equal texts, equal specs."""
+        """As it would be written, with `names` for its tensors: `Normal(loc=%2, scale=%3)`. Equal
+        texts, equal specs.
+        """
         shown = [f"{_FIELDS.get(k, k)}={spec_text(v, names)}" for k, v in self.fields if not _usual(k, v)]
         return f"{class_name(self.cls)}({', '.join(shown)})"
 
@@ -116,7 +121,11 @@ def class_name(cls: type) -> str:
     if cls.__module__.startswith(("ppl.distributions", "builtins")):
         return cls.__qualname__
     if cls.__module__.startswith("torch.distributions"):
-        return cls.__qualname__ if getattr(distributions, cls.__name__, cls) is cls else f"torch.{cls.__qualname__}"
+        return (
+            cls.__qualname__
+            if getattr(distributions, cls.__name__, cls) is cls
+            else f"torch.{cls.__qualname__}"
+        )
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
@@ -130,7 +139,11 @@ def take_apart(obj: Any, tensors: list[torch.Tensor]) -> Any:
         tensors.append(obj)
         return Leaf(len(tensors) - 1)
     if isinstance(obj, _PARTS):
-        skip = _CACHES if isinstance(obj, _InverseTransform) or not isinstance(obj, Transform) else _CACHES | {"_inv"}
+        skip = (
+            _CACHES
+            if isinstance(obj, _InverseTransform) or not isinstance(obj, Transform)
+            else _CACHES | {"_inv"}
+        )
         fields = tuple((k, take_apart(v, tensors)) for k, v in sorted(vars(obj).items()) if k not in skip)
         return Record(type(obj), fields)
     if isinstance(obj, list | tuple):
@@ -144,9 +157,14 @@ def take_apart(obj: Any, tensors: list[torch.Tensor]) -> Any:
     return obj
 
 
-def put_together(spec: Any, tensors: Sequence[Any], lead: tuple[int, ...] = (), rank: int | None = None) -> Any:
-    """The object of `spec` with these tensors. With `lead`, every tensor has these leading axes and distributions get them as
-    batch axes; `rank` is the element rank to which a transform's tensors are padded so that they broadcast."""
+def put_together(
+    spec: Any, tensors: Sequence[Any], lead: tuple[int, ...] = (), rank: int | None = None
+) -> Any:
+    """The object of `spec` with these tensors. With `lead`, every tensor has these leading axes and
+    distributions get them as
+    batch axes; `rank` is the element rank to which a transform's tensors are padded so that they
+    broadcast.
+    """
     if isinstance(spec, Leaf):
         tensor = tensors[spec.index]
         if lead and rank is not None:
@@ -176,7 +194,9 @@ def put_together(spec: Any, tensors: Sequence[Any], lead: tuple[int, ...] = (), 
 
 
 def _inner_rank(spec: Record, lead: tuple[int, ...], rank: int | None) -> int | None:
-    """Inside a distribution tensors align on the left; inside a transform or support they broadcast on the right."""
+    """Inside a distribution tensors align on the left; inside a transform or support they broadcast on
+    the right.
+    """
     if not lead:
         return None
     if issubclass(spec.cls, TransformedDistribution):
@@ -199,7 +219,9 @@ def _log_density_graph(spec: Any, types: tuple[Type, ...], value: Type, guarded:
     def density(*args: torch.Tensor) -> torch.Tensor:
         d = put_together(spec, args[:-1])
         inside = d.support.check(args[-1]) if guarded else None
-        return d.log_prob(args[-1]) if inside is None else torch.where(inside, d.log_prob(args[-1]), -torch.inf)
+        return (
+            d.log_prob(args[-1]) if inside is None else torch.where(inside, d.log_prob(args[-1]), -torch.inf)
+        )
 
     with working_dtype(_float(types, value)):
         return trace(density, [*inputs, make_input("value", value.shape, value.dtype)])
@@ -211,13 +233,19 @@ def _float(types: Sequence[Type], value: Type) -> torch.dtype:
 
 
 def log_density(spec: Any, params: Sequence[Node], value: Node, guarded: bool = False) -> Node:
-    """log p(value; params), with the batch shape of the distribution. `guarded`: −∞ outside the support, whatever the formula says."""
-    return inline(_log_density_graph(spec, tuple(p.type for p in params), value.type, guarded), [*params, value])[0]
+    """log p(value; params), with the batch shape of the distribution. `guarded`: −∞ outside the
+    support, whatever the formula says.
+    """
+    return inline(
+        _log_density_graph(spec, tuple(p.type for p in params), value.type, guarded), [*params, value]
+    )[0]
 
 
 @dataclass(frozen=True)
 class Support:
-    """A recorded bijector from unconstrained space onto a support: shapes, and graphs of (u, params) and (x, params)."""
+    """A recorded bijector from unconstrained space onto a support: shapes, and graphs of (u, params)
+    and (x, params).
+    """
 
     unconstrained: tuple[int, ...]
     forward: Graph  # (params…, u) → (x, log |dx/du| summed over everything)
@@ -270,7 +298,9 @@ def _record_bijector(spec: Any, types: tuple[Type, ...], value: Type) -> Support
 # ---------------------------------------------------------------- drawing
 
 
-def draw(spec: Any, params: Sequence[torch.Tensor], lead: tuple[int, ...], shape: tuple[int, ...]) -> torch.Tensor:
+def draw(
+    spec: Any, params: Sequence[torch.Tensor], lead: tuple[int, ...], shape: tuple[int, ...]
+) -> torch.Tensor:
     """One draw per element of `lead`, `[*lead, *shape]`. Uses torch's global generator."""
     if not lead:
         return put_together(spec, params).sample()

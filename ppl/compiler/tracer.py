@@ -1,8 +1,11 @@
 """Torch code → nodes: a dispatch mode over meta tensors.
 
-A traced value is a meta tensor whose node the tracer knows. Every ATen call that touches a traced value becomes a node; a call on
-real tensors only (data, constants) simply runs. So anything computed from data alone is computed once, branches on it are ordinary
-Python, and what reaches the graph is an input. Where a Python read-out of a traced value would freeze it, `GuardMode` refuses.
+A traced value is a meta tensor whose node the tracer knows. Every ATen call that touches a traced value
+becomes a node; a call on
+real tensors only (data, constants) simply runs. So anything computed from data alone is computed once,
+branches on it are ordinary
+Python, and what reaches the graph is an input. Where a Python read-out of a traced value would freeze it,
+`GuardMode` refuses.
 """
 
 from __future__ import annotations
@@ -52,11 +55,15 @@ def working_dtype(dtype: torch.dtype) -> Iterator[None]:
 
 
 class Tracer(TorchDispatchMode):
-    """Turns what torch does under it into nodes. `import_tensor(tensor)` decides how a real tensor enters the graph."""
+    """Turns what torch does under it into nodes. `import_tensor(tensor)` decides how a real tensor
+    enters the graph.
+    """
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """No: torch would wrap the dispatch function to keep torch.compile out, which imports it (seconds) and costs every call."""
+        """No: torch would wrap the dispatch function to keep torch.compile out, which imports it
+        (seconds) and costs every call.
+        """
         return False
 
     def __init__(self, import_tensor: Callable[[torch.Tensor], Node] = constant) -> None:
@@ -188,7 +195,11 @@ class Tracer(TorchDispatchMode):
     def apply(self, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """The node (or nodes) of one ATen call."""
         handler = ATEN.get(name)
-        kwargs = {k: v for k, v in kwargs.items() if k not in ("device", "layout", "pin_memory", "non_blocking", "memory_format")}
+        kwargs = {
+            k: v
+            for k, v in kwargs.items()
+            if k not in ("device", "layout", "pin_memory", "non_blocking", "memory_format")
+        }
         out = handler(*args, **kwargs) if handler is not None else self._opaque(func, args, kwargs)
         if isinstance(out, Node) and out.outs is not None:
             out = tuple(item(out, i) for i in range(len(out.outs)))
@@ -214,13 +225,21 @@ class Tracer(TorchDispatchMode):
 
     def _wrap(self, out: Any, args: Sequence[Any], func: Any) -> Any:
         if isinstance(out, list | tuple):
-            return type(out)(self._wrap(o, args, func) for o in out) if isinstance(out, tuple) else [self._wrap(o, args, func) for o in out]
+            return (
+                type(out)(self._wrap(o, args, func) for o in out)
+                if isinstance(out, tuple)
+                else [self._wrap(o, args, func) for o in out]
+            )
         if out is None:
             return None
         if not isinstance(out, Node):
             out = full(out, (), torch.get_default_dtype())
         tensor = self.lift(out)
-        if func._schema.returns and func._schema.returns[0].alias_info is not None and isinstance(args[0], torch.Tensor):
+        if (
+            func._schema.returns
+            and func._schema.returns[0].alias_info is not None
+            and isinstance(args[0], torch.Tensor)
+        ):
             source = self.table.get(id(args[0]))
             if source is not None:
                 source.has_views = True
@@ -240,13 +259,19 @@ class Tracer(TorchDispatchMode):
                 edit="make a new tensor: total = total + x, torch.stack([a, b]), torch.where(mask, a, b)",
             )
         if name == "copy_":
-            new = self.node(args[1]) if isinstance(args[1], torch.Tensor) else full(args[1], (), entry.node.dtype)
+            new = (
+                self.node(args[1])
+                if isinstance(args[1], torch.Tensor)
+                else full(args[1], (), entry.node.dtype)
+            )
             new = make("expand", new, shape=entry.node.shape) if new.shape != entry.node.shape else new
         elif name in ("zero_", "fill_"):
             new = full(args[1] if len(args) > 1 else 0, entry.node.shape, entry.node.dtype)
         else:
             pure = getattr(getattr(torch.ops.aten, name[:-1]), func._overloadname)
-            new = self.apply(pure, f"{name[:-1]}.{func._overloadname}", [self.lower(a) for a in args], dict(kwargs))
+            new = self.apply(
+                pure, f"{name[:-1]}.{func._overloadname}", [self.lower(a) for a in args], dict(kwargs)
+            )
         entry.node = new if new.dtype == entry.node.dtype else make("to", new, dtype=entry.node.dtype)
         entry.scope = self.scope()
         return target
@@ -262,7 +287,9 @@ class Tracer(TorchDispatchMode):
 
 
 class GuardMode(TorchFunctionMode):
-    """Refuses the Python read-outs that would freeze a traced value, and hands dynamic indexing to the tracer."""
+    """Refuses the Python read-outs that would freeze a traced value, and hands dynamic indexing to the
+    tracer.
+    """
 
     def __init__(self, tracer: Tracer) -> None:
         super().__init__()
@@ -271,7 +298,12 @@ class GuardMode(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
-        if name in READ_OUTS and args and self.tracer.is_traced(args[0]) and not (name == "__format__" and not args[1]):
+        if (
+            name in READ_OUTS
+            and args
+            and self.tracer.is_traced(args[0])
+            and not (name == "__format__" and not args[1])
+        ):
             refuse_read_out(name, self.tracer.table[id(args[0])].node)
         if self.tracer.touches(args):
             refuse_custom_function()
@@ -281,10 +313,17 @@ class GuardMode(TorchFunctionMode):
         if name == "new_tensor" and self.tracer.is_traced(args[0]):
             return torch.tensor(*args[1:], **{"dtype": args[0].dtype, **kwargs})
         if kwargs.get("device") is not None and torch.device(kwargs["device"]).type == "meta":
-            kwargs = {**kwargs, "device": torch.device("cpu")}  # torch.tensor(1.0, device="meta") would lose its value
+            kwargs = {
+                **kwargs,
+                "device": torch.device("cpu"),
+            }  # torch.tensor(1.0, device="meta") would lose its value
         if name == "__getitem__":
             return getitem(self.tracer, args[0], args[1], func)
-        if name in ("tensor", "as_tensor", "asarray") and isinstance(args[0], list | tuple) and self._holds(args[0]):
+        if (
+            name in ("tensor", "as_tensor", "asarray")
+            and isinstance(args[0], list | tuple)
+            and self._holds(args[0])
+        ):
             raise RecordingError(
                 f"torch.{name} of a list of random values can't be recorded: it would copy their numbers",
                 where=user_mark(),
@@ -308,7 +347,10 @@ class GuardMode(TorchFunctionMode):
 
 def getitem(tracer: Tracer, x: torch.Tensor, index: Any, default: Callable[..., Any]) -> Any:
     """`x[index]` where the index may hold traced integers, one axis at a time; other parts go to torch."""
-    parts = tuple(torch.tensor(p) if isinstance(p, list) else p for p in (index if isinstance(index, tuple) else (index,)))
+    parts = tuple(
+        torch.tensor(p) if isinstance(p, list) else p
+        for p in (index if isinstance(index, tuple) else (index,))
+    )
     if not any(tracer.is_traced(p) for p in parts) and not tracer.is_traced(x):
         return default(x, index)
     if any(isinstance(p, torch.Tensor) and p.dtype in (torch.bool, torch.uint8) for p in parts):
@@ -321,7 +363,13 @@ def getitem(tracer: Tracer, x: torch.Tensor, index: Any, default: Callable[..., 
                 found="x[mask], mask computed from a value of the program",
                 edit="torch.where(mask, x, 0.0)",
             )
-        parts = tuple(q for p in parts for q in (p.nonzero(as_tuple=True) if isinstance(p, torch.Tensor) and p.dtype is torch.bool else (p,)))
+        parts = tuple(
+            q
+            for p in parts
+            for q in (
+                p.nonzero(as_tuple=True) if isinstance(p, torch.Tensor) and p.dtype is torch.bool else (p,)
+            )
+        )
     _check_indices(tracer, x, parts)
     scalars = [isinstance(p, torch.Tensor) and p.dim() == 0 for p in parts]
     vectors = [isinstance(p, torch.Tensor) and p.dim() > 0 for p in parts]

@@ -35,7 +35,9 @@ class ModelTarget:
     def value_and_grad(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with torch.inference_mode():
             value, grad = self._program(torch.from_numpy(q).to(self.compiled.device, self._dtype))
-        return value.cpu().numpy().astype(np.float64, copy=False), grad.cpu().numpy().astype(np.float64, copy=False)
+        return value.cpu().numpy().astype(np.float64, copy=False), grad.cpu().numpy().astype(
+            np.float64, copy=False
+        )
 
 
 def run_hamiltonian(run: Run, method: Any) -> Any:
@@ -49,7 +51,9 @@ def run_hamiltonian(run: Run, method: Any) -> Any:
     compile_seconds = perf_counter() - started
     points, rungs = None, ["resumed"] * len(chain_ids)
     if run.resume is None:
-        points, rungs = find_initial_points(target, _rungs(compiled, run.seed), chain_ids, run.seed, _explainer(compiled))
+        points, rungs = find_initial_points(
+            target, _rungs(compiled, run.seed), chain_ids, run.seed, _explainer(compiled)
+        )
     with Progress(enabled=run.progress) as show:
         draws = sample(
             target,
@@ -65,7 +69,14 @@ def run_hamiltonian(run: Run, method: Any) -> Any:
             keep_warmup=run.keep_warmup,
             thin=run.thin,
         )
-    posterior = assemble(run, compiled, draws.q, draws.stats, _facts(run, method, compiled, draws, rungs, compile_seconds), draws)
+    posterior = assemble(
+        run,
+        compiled,
+        draws.q,
+        draws.stats,
+        _facts(run, method, compiled, draws, rungs, compile_seconds),
+        draws,
+    )
     _say(run, posterior)
     return posterior
 
@@ -94,7 +105,9 @@ def _require_latents(compiled: Compiled, method: str) -> None:
 
 
 def _rungs(compiled: Compiled, seed: int) -> list[Any]:
-    """Prior median (with a little noise, so that chains differ), then prior draws. Improper sites start uniform(−2, 2)."""
+    """Prior median (with a little noise, so that chains differ), then prior draws. Improper sites start
+    uniform(−2, 2).
+    """
     free = improper(compiled.recorded)
     sampler = Sampler(compiled.recorded, compiled.engine, compiled.device, free=free, observed=False)
 
@@ -120,7 +133,9 @@ def _rungs(compiled: Compiled, seed: int) -> list[Any]:
         if np.isfinite(centre).all():
 
             def near_median(chain: int, attempt: int) -> np.ndarray:
-                noise = np.random.default_rng(key(seed, "near median", chain, attempt)).uniform(-1, 1, compiled.dim)
+                noise = np.random.default_rng(key(seed, "near median", chain, attempt)).uniform(
+                    -1, 1, compiled.dim
+                )
                 return centre + noise * np.nan_to_num(spread) * 0.5**attempt
 
             rungs.append(("prior median", near_median))
@@ -144,7 +159,9 @@ def _explainer(compiled: Compiled) -> Any:
         nans = _nan_arguments(compiled)
         for name, density in densities.items():
             value = values.get(name, compiled.recorded.observed.get(name))
-            table.append((name, _short(value), f"{float(density.sum()):.4g}", _cause(name, density, value, nans)))
+            table.append(
+                (name, _short(value), f"{float(density.sum()):.4g}", _cause(name, density, value, nans))
+            )
         return table
 
     return rows
@@ -184,7 +201,9 @@ def _short(value: torch.Tensor | None) -> str:
 # ---------------------------------------------------------------- reporting
 
 
-def _facts(run: Run, method: Any, compiled: Compiled, draws: ChainDraws, rungs: list[str], compile_seconds: float) -> dict[str, Any]:
+def _facts(
+    run: Run, method: Any, compiled: Compiled, draws: ChainDraws, rungs: list[str], compile_seconds: float
+) -> dict[str, Any]:
     return {
         "method": type(method).__name__.lower(),
         "model": run.bound.name,

@@ -47,11 +47,13 @@ def infer(
 
     Args:
         b: the program with its arguments, `model(x)`.
-        data: observed sites by name; each value has the site's full shape (plates first). `nan` elements stay latent.
+        data: observed sites by name; each value has the site's full shape (plates first). `nan`
+            elements stay latent.
         method: "nuts", "hmc", or an object (`ppl.NUTS(target_accept=0.9)`).
         draws, warmup, chains: per chain; `num_samples`, `num_warmup`, `tune`, `random_seed` are accepted too.
         seed: the same seed gives the same draws, whatever the number of chains.
-        device, engine, dtype: "auto" takes the CPU, the torch engine and float64 (an nn.Module's dtype where one takes part).
+        device, engine, dtype: "auto" takes the CPU, the torch engine and float64 (an nn.Module's
+            dtype where one takes part).
         coords: labels for dims, `{"school": ["A", "B", …]}`.
         keep: names of the sites to report (all by default).
         progress: live progress on a terminal; always quiet elsewhere.
@@ -122,7 +124,10 @@ def _method(method: Any, options: dict[str, Any]) -> tuple[Any, Any]:
         if entry is None:
             near = closest(method.lower(), METHODS) or list(METHODS)
             raise MethodError(
-                f"there is no method '{method}'", expected=", ".join(METHODS), found=repr(method), edit=f'method="{near[0]}"'
+                f"there is no method '{method}'",
+                expected=", ".join(METHODS),
+                found=repr(method),
+                edit=f'method="{near[0]}"',
             )
         known = [f.name for f in dataclasses.fields(entry.options)]
         for name in options:

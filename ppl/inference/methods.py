@@ -1,4 +1,6 @@
-"""The methods that `infer` knows by name: an options class and a function that runs it. Adding one adds an entry."""
+"""The methods that `infer` knows by name: an options class and a function that runs it. Adding one adds an
+entry.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Checks on what `infer` and the methods are told: counts, names, devices. Each refusal names the option and the nearest valid one."""
+"""Checks on what `infer` and the methods are told: counts, names, devices. Each refusal names the option
+and the nearest valid one.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ COMMON = (
 
 
 def named_options(cls: Any) -> Any:
-    """A decorator for a dataclass of options: an unknown option is a `MethodError` with the nearest known one.
+    """A decorator for a dataclass of options: an unknown option is a `MethodError` with the nearest
+    known one.
 
     >>> @named_options
     ... @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,9 @@ _CHUNK = 500
 
 
 def in_chunks(call: Any, rows: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """`call` on `[n, dim]` rows in batches of one size (so that one compiled program serves), results by name."""
+    """`call` on `[n, dim]` rows in batches of one size (so that one compiled program serves), results
+    by name.
+    """
     n = rows.shape[0]
     size = min(_CHUNK, max(n, 1))
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
@@ -32,13 +34,22 @@ def in_chunks(call: Any, rows: np.ndarray, names: tuple[str, ...]) -> dict[str, 
         piece = rows[start : start + size]
         count = piece.shape[0]
         if count < size:
-            piece = np.concatenate([piece, np.repeat(rows[-1:] if n else np.zeros((1, rows.shape[1])), size - count, axis=0)])
+            piece = np.concatenate(
+                [piece, np.repeat(rows[-1:] if n else np.zeros((1, rows.shape[1])), size - count, axis=0)]
+            )
         for name, value in call(torch.from_numpy(np.ascontiguousarray(piece))).items():
             parts[name].append(value.cpu().numpy()[:count])
     return {name: np.concatenate(blocks) for name, blocks in parts.items()}
 
 
-def assemble(run: Run, compiled: Compiled, q: np.ndarray, stats: Mapping[str, Any], attrs: dict[str, Any], draws: ChainDraws | None = None) -> Posterior:
+def assemble(
+    run: Run,
+    compiled: Compiled,
+    q: np.ndarray,
+    stats: Mapping[str, Any],
+    attrs: dict[str, Any],
+    draws: ChainDraws | None = None,
+) -> Posterior:
     """The posterior of draws `q [chain, draw, dim]`."""
     chains, count, dim = q.shape
 
@@ -50,7 +61,9 @@ def assemble(run: Run, compiled: Compiled, q: np.ndarray, stats: Mapping[str, An
     kept = _kept(run, values)
 
     def log_likelihood() -> dict[str, np.ndarray]:
-        flat = in_chunks(compiled.pointwise_log_likelihood, q.reshape(-1, dim), compiled.pointwise_graph.names)
+        flat = in_chunks(
+            compiled.pointwise_log_likelihood, q.reshape(-1, dim), compiled.pointwise_graph.names
+        )
         return {k: v.reshape((chains, count) + v.shape[1:]) for k, v in flat.items()}
 
     groups = {}
@@ -137,7 +150,9 @@ def _check_coords(coords: Mapping[str, Any], compiled: Compiled) -> None:
                 f"coords name a dim '{dim}' that no site has",
                 expected="one of " + (", ".join(sizes) or "none: every site is a scalar"),
                 found=f"'{dim}'",
-                edit=f"coords={{'{near[0]}': …}}" if near else f"remove '{dim}'; dims are named by plates, scans and dims=",
+                edit=f"coords={{'{near[0]}': …}}"
+                if near
+                else f"remove '{dim}'; dims are named by plates, scans and dims=",
             )
         if dim in sizes and len(labels) != sizes[dim]:
             raise DataError(
@@ -159,7 +174,9 @@ def _constants(bound: Bound) -> dict[str, np.ndarray]:
 
 
 def hierarchy(compiled: Compiled) -> dict[str, tuple[str | None, str | None]]:
-    """Child → (site of its location, site of its scale), for location–scale sites whose parameters are sites."""
+    """Child → (site of its location, site of its scale), for location–scale sites whose parameters are
+    sites.
+    """
     edges = {}
     for lay in compiled.layouts:
         spec, params = lay.effect.site.spec, lay.effect.params
@@ -183,17 +200,30 @@ class ModelPredictor:
     def __init__(self, compiled: Compiled) -> None:
         self.compiled = compiled
 
-    def posterior_predictive(self, bound: Any, draws: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
-        """Every observed site of the program (or of a newly bound one) drawn once per posterior draw. Sites of the new
-        program that the posterior has, with the same shape, are fixed to it; others are drawn from their prior."""
-        recorded = self.compiled.recorded if bound is None else record(as_bound(bound), self.compiled.recorded.dtype)
+    def posterior_predictive(
+        self, bound: Any, draws: Mapping[str, np.ndarray], seed: int
+    ) -> dict[str, np.ndarray]:
+        """Every observed site of the program (or of a newly bound one) drawn once per posterior
+        draw. Sites of the new
+        program that the posterior has, with the same shape, are fixed to it; others are drawn from
+        their prior.
+        """
+        recorded = (
+            self.compiled.recorded if bound is None else record(as_bound(bound), self.compiled.recorded.dtype)
+        )
         names = set(recorded.observed) | {lay.name for lay in layouts(recorded.graph, ("observe",))}
         fixed = [
             lay.name
             for lay in layouts(recorded.graph)
-            if lay.name in draws and tuple(draws[lay.name].shape[2:]) == lay.shape and lay.name not in recorded.missing
+            if lay.name in draws
+            and tuple(draws[lay.name].shape[2:]) == lay.shape
+            and lay.name not in recorded.missing
         ]
-        wrong = [lay for lay in layouts(recorded.graph) if lay.name in draws and lay.name not in fixed and lay.name not in recorded.missing]
+        wrong = [
+            lay
+            for lay in layouts(recorded.graph)
+            if lay.name in draws and lay.name not in fixed and lay.name not in recorded.missing
+        ]
         names |= {lay.name for lay in layouts(recorded.graph) if lay.name not in fixed}
         names -= {lay.name for lay in wrong if lay.name not in self.compiled.recorded.observed}
         names |= set(self._deterministic(recorded)) if bound is not None else set()
@@ -207,6 +237,8 @@ class ModelPredictor:
         return [lay.name for lay in layouts(recorded.graph, ("deterministic",))]
 
     def prior_predictive(self, bound: Any, draws: int, seed: int) -> dict[str, np.ndarray]:
-        recorded = self.compiled.recorded if bound is None else record(as_bound(bound), self.compiled.recorded.dtype)
+        recorded = (
+            self.compiled.recorded if bound is None else record(as_bound(bound), self.compiled.recorded.dtype)
+        )
         out = Sampler(recorded, self.compiled.engine, self.compiled.device)(seed, draws)
         return {k: v.cpu().numpy()[None] for k, v in out.items()}

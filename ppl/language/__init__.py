@@ -1,1 +1,3 @@
-"""The language: programs, statements, handlers, and the two runtimes that give them meaning (interpreter and recorder)."""
+"""The language: programs, statements, handlers, and the two runtimes that give them meaning (interpreter
+and recorder).
+"""

@@ -1,4 +1,6 @@
-"""Checks on what users give: arrays, parameters, values. Every failure says what, where, expected, found and the edit."""
+"""Checks on what users give: arrays, parameters, values. Every failure says what, where, expected, found
+and the edit.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def duplicate(name: str, mark: Mark | None, first: Mark | None) -> NoReturn:
         site=name,
         where=mark,
         expected="every site has a name of its own",
-        found="the same statement, run twice" if again else f"'{name}' is also the name of the site at {first.locate() if first else 'an earlier line'}",
+        found="the same statement, run twice"
+        if again
+        else f"'{name}' is also the name of the site at {first.locate() if first else 'an earlier line'}",
         edit=f'for i in ppl.plate("i", n): …, or a name of its own each time: f"{short_name}_{{i}}"'
         if again
         else f"rename one of them, for instance '{short_name}_2'; for repeated sites use ppl.plate",
@@ -64,7 +68,10 @@ def plate_size(name: str, size: Any) -> int:
     edit = "a number known before inference: an argument, or x.shape[0] of one"
     if isinstance(size, torch.Tensor) and size.device.type == "meta":
         raise StructureError(
-            f"the size of plate '{name}' is a random value", expected="a size known from the data", found="a value drawn in the program", edit=edit
+            f"the size of plate '{name}' is a random value",
+            expected="a size known from the data",
+            found="a value drawn in the program",
+            edit=edit,
         )
     array = hasattr(size, "__len__") or bool(getattr(size, "ndim", 0))
     try:
@@ -76,7 +83,12 @@ def plate_size(name: str, size: Any) -> int:
             edit = f'ppl.plate("{name}", {len(size)}), and index the elements in the body: x[i]'
         shown = f"of shape {list(size.shape)}" if isinstance(size, torch.Tensor) else repr(size)
         found = f"{type(size).__name__} {shown}"[:80]
-        raise StructureError(f"the size of plate '{name}' must be a whole number", expected="an int ≥ 0", found=found, edit=edit)
+        raise StructureError(
+            f"the size of plate '{name}' must be a whole number",
+            expected="an int ≥ 0",
+            found=found,
+            edit=edit,
+        )
     return count
 
 
@@ -98,10 +110,16 @@ def subsample_size(name: str, size: int, subsample: int | None, mark: Mark | Non
 
 
 def check_parameters(d: Distribution, message: Message, tracer: ScopedTracer) -> None:
-    """Refuse a parameter outside its domain (scale ≤ 0, nan …) wherever its numbers are known before inference."""
+    """Refuse a parameter outside its domain (scale ≤ 0, nan …) wherever its numbers are known before
+    inference.
+    """
     for name, constraint in d.arg_constraints.items():
         value = d.__dict__.get(name)
-        if isinstance(value, torch.Tensor) and isinstance(constraint, Constraint) and not constraint.is_discrete:
+        if (
+            isinstance(value, torch.Tensor)
+            and isinstance(constraint, Constraint)
+            and not constraint.is_discrete
+        ):
             numbers = known(value, tracer)
             if numbers is not None:
                 check_parameter(d, name, constraint, value, numbers, message, tracer)
@@ -111,9 +129,17 @@ def check_parameters(d: Distribution, message: Message, tracer: ScopedTracer) ->
 
 
 def check_parameter(
-    d: Distribution, name: str, constraint: Constraint, value: torch.Tensor, numbers: torch.Tensor, message: Message, tracer: ScopedTracer
+    d: Distribution,
+    name: str,
+    constraint: Constraint,
+    value: torch.Tensor,
+    numbers: torch.Tensor,
+    message: Message,
+    tracer: ScopedTracer,
 ) -> None:
-    """Refuse `value` (whose numbers are known) for parameter `name` of `d` unless it satisfies `constraint` and is not nan."""
+    """Refuse `value` (whose numbers are known) for parameter `name` of `d` unless it satisfies
+    `constraint` and is not nan.
+    """
     if constraint is constraints.dependent or isinstance(constraint, type(constraints.dependent)):
         return
     bounds = _tensors(constraint)
@@ -159,7 +185,9 @@ def _edit_for(constraint: Constraint, name: str, family: str, limit: str, missin
 
 
 def full_value(value: Any, message: Message, loops: Loops, dtype: torch.dtype) -> torch.Tensor:
-    """A value for all elements of a site, checked against its shape: loops (plates, scans) first, then the site's own axes."""
+    """A value for all elements of a site, checked against its shape: loops (plates, scans) first, then
+    the site's own axes.
+    """
     d = message.distribution
     tensor = as_values(value, message, dtype)
     check_shape(tensor.shape, message, loops)
@@ -221,10 +249,14 @@ def _whole(tensor: torch.Tensor, message: Message) -> torch.Tensor:
         fraction = bool(torch.isfinite(tensor[index])) and bool(tensor[index] != tensor[index].round())
         name = message.name.rpartition("/")[2]
         raise DataError(
-            f"the value for '{message.name}' must be whole numbers" if fraction else f"the value for '{message.name}' is too large",
+            f"the value for '{message.name}' must be whole numbers"
+            if fraction
+            else f"the value for '{message.name}' is too large",
             site=message.name,
             where=message.mark,
-            expected=f"integers, as {type(message.distribution).__name__} draws them" if fraction else "integers below 2**63",
+            expected=f"integers, as {type(message.distribution).__name__} draws them"
+            if fraction
+            else "integers below 2**63",
             found=f"{short(tensor[index])}{place(index, name)}",
             edit=f"{name}.round(), or a continuous family" if fraction else "correct the data",
         )
@@ -247,17 +279,27 @@ def _finite(tensor: torch.Tensor, message: Message) -> None:
 
 
 def weights(value: Any, role: str, message: Message, loops: Loops, dtype: torch.dtype) -> torch.Tensor:
-    """A mask or scale for all elements: one number, or the loops' sizes first and then what broadcasts to the site's batch shape."""
+    """A mask or scale for all elements: one number, or the loops' sizes first and then what broadcasts
+    to the site's batch shape.
+    """
     try:
         tensor = as_tensor(value, dtype)
     except DataError as error:
         error.headline = f"the {role} for '{message.name}': {error.headline}"
         raise located(error, message) from None
-    source = message.distribution.batch_shape if message.distribution is not None else getattr(message.log_weight, "shape", ())
+    source = (
+        message.distribution.batch_shape
+        if message.distribution is not None
+        else getattr(message.log_weight, "shape", ())
+    )
     own, sizes = tuple(source), tuple(n for _, n in loops)
     leading, rest = tuple(tensor.shape[: len(sizes)]), tuple(tensor.shape[len(sizes) :])
     fits = len(leading) == len(sizes) and all(n in (1, m) for n, m in zip(leading, sizes, strict=True))
-    fits = fits and len(rest) <= len(own) and all(n in (1, m) for n, m in zip(rest[::-1], own[::-1], strict=False))
+    fits = (
+        fits
+        and len(rest) <= len(own)
+        and all(n in (1, m) for n, m in zip(rest[::-1], own[::-1], strict=False))
+    )
     if tensor.dim() and not fits:
         names = [f"{name}={n}" for name, n in loops] + [str(n) for n in own]
         raise DataError(
@@ -340,11 +382,18 @@ def _parts(support: Any) -> list[Any]:
 
 
 def check_support(
-    d: Distribution, value: torch.Tensor, missing: torch.Tensor | None, message: Message, tracer: Any, element: torch.Tensor | None = None
+    d: Distribution,
+    value: torch.Tensor,
+    missing: torch.Tensor | None,
+    message: Message,
+    tracer: Any,
+    element: torch.Tensor | None = None,
 ) -> bool:
-    """Refuse observed values outside the support, wherever the support's bounds are known before inference. Whether they were.
+    """Refuse observed values outside the support, wherever the support's bounds are known before
+    inference. Whether they were.
 
-    `element` is the same value as the statement sees it, for supports with bounds that differ from element to element.
+    `element` is the same value as the statement sees it, for supports with bounds that differ from
+    element to element.
     """
     support: Any = d.support
     if constraints.is_dependent(support):
@@ -359,7 +408,11 @@ def check_support(
         decided = decided and good is not None
         if good is None or bool(good.all()):
             continue
-        index = tuple(int(i) for i in (~good).nonzero()[0]) if good.dim() and good.shape == value.shape[: good.dim()] else ()
+        index = (
+            tuple(int(i) for i in (~good).nonzero()[0])
+            if good.dim() and good.shape == value.shape[: good.dim()]
+            else ()
+        )
         if missing is not None and traced and bool(torch.isnan(value[index]).any()):
             continue
         name, words = message.name.rpartition("/")[2], describe(support)
@@ -375,11 +428,15 @@ def check_support(
 
 
 def guardable(d: Distribution) -> bool:
-    """Whether the density can be set to zero outside the support: where the support is one of single numbers, not all of them."""
+    """Whether the density can be set to zero outside the support: where the support is one of single
+    numbers, not all of them.
+    """
     support: Any = d.support
     while isinstance(support, constraints.independent):
         support = support.base_constraint
-    return not constraints.is_dependent(support) and support.event_dim == 0 and support is not constraints.real
+    return (
+        not constraints.is_dependent(support) and support.event_dim == 0 and support is not constraints.real
+    )
 
 
 def _tensors(obj: Any) -> list[torch.Tensor]:

@@ -1,4 +1,6 @@
-"""A bound program compiled: its log density and gradient over a flat unconstrained vector, and the maps to and from values."""
+"""A bound program compiled: its log density and gradient over a flat unconstrained vector, and the maps to
+and from values.
+"""
 
 from __future__ import annotations
 
@@ -51,12 +53,18 @@ class Compiled(Readings):
         return {n: t.to(self.device) for n, t in self.recorded.data.items()}
 
     def program(self, which: str, batch: int | None = None) -> Any:
-        """The compiled callable of a graph ("graph", "gradient_graph", …), batched over a leading axis of `batch`."""
+        """The compiled callable of a graph ("graph", "gradient_graph", …), batched over a leading
+        axis of `batch`.
+        """
         key = (which, batch)
         if key not in self._cache:
             with working_dtype(self.recorded.dtype):
                 graph, data = self._physical(getattr(self, which), batch)
-            rest = [constant_input(self.recorded, n, data, self.device) for n in graph.inputs if n.attr("role") not in ("flat", "value")]
+            rest = [
+                constant_input(self.recorded, n, data, self.device)
+                for n in graph.inputs
+                if n.attr("role") not in ("flat", "value")
+            ]
             program = self.engine.compile(graph, self.device)
             self._cache[key] = lambda *xs: program(*xs, *rest)
         return self._cache[key]
@@ -75,7 +83,9 @@ class Compiled(Readings):
     def _call(self, which: str, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if x.shape[-1:] != (self.dim,) or x.dim() > 2:
             raise DataError(
-                "the vector has the wrong size", expected=f"[{self.dim}] or [n, {self.dim}]", found=f"shape {list(x.shape)}"
+                "the vector has the wrong size",
+                expected=f"[{self.dim}] or [n, {self.dim}]",
+                found=f"shape {list(x.shape)}",
             )
         x = x.to(self.recorded.dtype)
         with torch.no_grad():
@@ -99,12 +109,18 @@ class Compiled(Readings):
         return dict(zip(self.pointwise_graph.names, self._call("pointwise_graph", x), strict=True))
 
     def unconstrain(self, values: Mapping[str, Any]) -> torch.Tensor:
-        """The flat vector at which the sites take these values (batched if they have one more leading axis)."""
+        """The flat vector at which the sites take these values (batched if they have one more
+        leading axis).
+        """
         tensors = []
         for part in self.parts:
             if part.name not in values:
                 near = closest(part.name, values) or [part.name]
-                raise DataError(f"no value for site '{part.name}'", expected=f"values for {', '.join(p.name for p in self.parts)}", edit=f"add {near[0]}=…")
+                raise DataError(
+                    f"no value for site '{part.name}'",
+                    expected=f"values for {', '.join(p.name for p in self.parts)}",
+                    edit=f"add {near[0]}=…",
+                )
             tensors.append(torch.as_tensor(values[part.name]).to(part.layout.dtype))
         extra = tensors[0].dim() - len(self.parts[0].layout.shape) if tensors else 0
         with torch.no_grad():
@@ -123,16 +139,25 @@ class Compiled(Readings):
         return explain(self)
 
 
-def compile(b: Bound, engine: str = "auto", *, device: str = "cpu", passes: Sequence[str] = PASSES, dtype: torch.dtype | None = None) -> Compiled:
+def compile(
+    b: Bound,
+    engine: str = "auto",
+    *,
+    device: str = "cpu",
+    passes: Sequence[str] = PASSES,
+    dtype: torch.dtype | None = None,
+) -> Compiled:
     """Compile a bound program.
 
     Args:
         b: the program, with its data conditioned on.
         engine: "torch", "inductor" or "auto".
-        passes: the optional passes to run (`ppl.compiler.passes.PASSES`); leaving one out never changes a result.
+        passes: the optional passes to run (`ppl.compiler.passes.PASSES`); leaving one out never
+            changes a result.
 
     Returns:
-        `.log_density(x)`, `.value_and_grad(x)`, `.constrain(x)`, `.unconstrain(values)`, `.sampler`, `.graph`, `.explain()`;
+        `.log_density(x)`, `.value_and_grad(x)`, `.constrain(x)`, `.unconstrain(values)`,
+        `.sampler`, `.graph`, `.explain()`;
         x is unconstrained and flat.
 
     >>> import ppl, torch

@@ -1,4 +1,6 @@
-"""Errors that Python, torch or NumPy raise inside a user's program: they leave it with the line where they arose and a way out."""
+"""Errors that Python, torch or NumPy raise inside a user's program: they leave it with the line where they
+arose and a way out.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""Handlers change what a statement means. Each turns the message of a statement into another; both runtimes use them.
+"""Handlers change what a statement means. Each turns the message of a statement into another; both runtimes
+use them.
 
-A handler belongs to a bound program and sees only names inside it, relative to it. The innermost handler acts first.
+A handler belongs to a bound program and sees only names inside it, relative to it. The innermost handler
+acts first.
 """
 
 from __future__ import annotations
@@ -19,9 +21,12 @@ if TYPE_CHECKING:
 class Message:
     """One statement on its way through the handlers.
 
-    `kind` is "sample" or "factor". `value` is None for a random choice; with a value the site is observed, or fixed when
-    `fixed` (do). `partial` marks a value with missing (nan) elements. `mask` and `scale` accumulate. `name` is the full address.
-    `derived` marks the base of a reparametrised site, on which masks and scales for all sites have acted already.
+    `kind` is "sample" or "factor". `value` is None for a random choice; with a value the site is
+    observed, or fixed when
+    `fixed` (do). `partial` marks a value with missing (nan) elements. `mask` and `scale` accumulate.
+    `name` is the full address.
+    `derived` marks the base of a reparametrised site, on which masks and scales for all sites have
+    acted already.
     """
 
     kind: str
@@ -42,7 +47,9 @@ class Message:
 
 
 class Handler:
-    """One change of meaning. `name` is the site's address relative to the program that the handler belongs to."""
+    """One change of meaning. `name` is the site's address relative to the program that the handler
+    belongs to.
+    """
 
     def process(self, message: Message, name: str, runtime: Runtime) -> None:
         raise NotImplementedError
@@ -138,7 +145,11 @@ class Scale(Handler):
                 continue
             if key is not None:
                 runtime.used.add((id(self), name))
-            factor = _number(value, message) if isinstance(value, int | float) else runtime.element(value, message, role="scale")
+            factor = (
+                _number(value, message)
+                if isinstance(value, int | float)
+                else runtime.element(value, message, role="scale")
+            )
             message.scale = factor if message.scale is None else message.scale * factor
 
     def __repr__(self) -> str:
@@ -147,12 +158,18 @@ class Scale(Handler):
 
 @dataclass(frozen=True, eq=False)
 class Reparam(Handler):
-    """`strategies` maps names to objects with `apply(message, runtime) -> (base message, value function)`; empty: automatic."""
+    """`strategies` maps names to objects with `apply(message, runtime) -> (base message, value
+    function)`; empty: automatic.
+    """
 
     strategies: Mapping[str, Any] = field(default_factory=dict)
 
     def process(self, message: Message, name: str, runtime: Runtime) -> None:
-        if message.kind != "sample" or message.value is not None or message.options.get("reparam") is not None:
+        if (
+            message.kind != "sample"
+            or message.value is not None
+            or message.options.get("reparam") is not None
+        ):
             return
         strategy = self.strategies.get(name)
         if strategy is not None:

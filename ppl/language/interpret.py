@@ -28,7 +28,7 @@ from ppl.language.dependence import Dependence, NeedsDependence, location_and_sc
 from ppl.language.handlers import Message
 from ppl.language.loops import Loop, PlateLoop, run_loop, stack
 from ppl.language.program import Bound
-from ppl.language.record_regions import callable_branches, steps_of, split_result
+from ppl.language.record_regions import callable_branches, split_result, steps_of
 from ppl.language.reparam import standardise
 from ppl.language.runtime import Runtime, activated
 from ppl.language.traces import Choices, Element, Site, Trace

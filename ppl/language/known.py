@@ -1,4 +1,6 @@
-"""The numbers behind a recorded value that data alone decide, so that mistakes in them are found before inference."""
+"""The numbers behind a recorded value that data alone decide, so that mistakes in them are found before
+inference.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ _LIMIT = 1 << 24  # elements; larger results are not computed for the sake of a 
 
 
 def known(value: torch.Tensor, tracer: ScopedTracer) -> torch.Tensor | None:
-    """The numbers of `value`: of a value that varies over open loops all elements, loops leading; None where they are random.
+    """The numbers of `value`: of a value that varies over open loops all elements, loops leading; None
+    where they are random.
 
     Args:
         value: a real tensor (returned as it is) or a traced one.
@@ -40,7 +43,9 @@ def known(value: torch.Tensor, tracer: ScopedTracer) -> torch.Tensor | None:
 
 
 def at_main(node: Node, tracer: ScopedTracer) -> Node | None:
-    """`node` in terms of the main program's data inputs, steps of scans as plates; None where it needs anything else."""
+    """`node` in terms of the main program's data inputs, steps of scans as plates; None where it needs
+    anything else.
+    """
     outer: dict[Node, Node] = {}
     scope: Scope | None = tracer.here
     while scope is not None:

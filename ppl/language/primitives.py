@@ -64,8 +64,10 @@ def module(name: str, nn_module: torch.nn.Module) -> Callable[..., Any]:
 def plate(name: str, size: Any, subsample: int | None = None) -> Any:
     """Independent elements: `for j in ppl.plate("school", J):` runs the body for each j.
 
-    A value made in the body belongs to one element; after the loop, `p.gather(x)` (with `p := ppl.plate(…)`) gives the
-    whole vector, elements first. With `subsample=B`, B elements are drawn at random and log densities rescaled by size/B.
+    A value made in the body belongs to one element; after the loop, `p.gather(x)` (with `p :=
+    ppl.plate(…)`) gives the
+    whole vector, elements first. With `subsample=B`, B elements are drawn at random and log densities
+    rescaled by size/B.
     """
     return current("plate").plate(name, size, subsample)
 
@@ -73,8 +75,10 @@ def plate(name: str, size: Any, subsample: int | None = None) -> Any:
 def scan(name: str, step: Callable[..., Any], init: Any, xs: Any = None, *, length: int | None = None) -> Any:
     """A loop that carries values: `carry = step(carry, x)` for each x along the first axis of `xs`.
 
-    `step` returns the carry, or `(carry, output)`; `scan` returns the last carry, or `(last carry, stacked outputs)`
-    likewise. Sites inside get a leading time axis named `name`. Without `xs`, give `length`; `step` is then called with the
+    `step` returns the carry, or `(carry, output)`; `scan` returns the last carry, or `(last carry,
+    stacked outputs)`
+    likewise. Sites inside get a leading time axis named `name`. Without `xs`, give `length`; `step` is
+    then called with the
     step's number.
     """
     return current("scan").scan(name, step, init, xs, length)
@@ -95,7 +99,9 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *args: Any) -> An
 
 
 def score_factor(name: str, x: torch.Tensor, score: torch.Tensor) -> None:
-    """A factor known only by its gradient `score` with respect to `x`: it enters gradients and has no value."""
+    """A factor known only by its gradient `score` with respect to `x`: it enters gradients and has no
+    value.
+    """
     current("score_factor").score_factor(name, x, score)
 
 

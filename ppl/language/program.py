@@ -15,7 +15,8 @@ from ppl.language.handlers import Block, Condition, Do, Handler, Mask, Reparam, 
 class Program:
     """A recorded-on-demand function. Calling it with arguments gives a `Bound` program.
 
-    `kind` is "model", "guide" or "objective". `dynamic` programs are never recorded: they run on the interpreter.
+    `kind` is "model", "guide" or "objective". `dynamic` programs are never recorded: they run on the
+    interpreter.
     """
 
     function: Callable[..., Any]
@@ -56,7 +57,9 @@ class Program:
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """A program with its arguments, and handlers that change the meaning of its sites. Every method returns a new one."""
+    """A program with its arguments, and handlers that change the meaning of its sites. Every method
+    returns a new one.
+    """
 
     program: Program
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -87,9 +90,11 @@ class Bound:
         return replace(self, handlers=(*self.handlers, handler))
 
     def condition(self, values: Mapping[str, Any] | None = None, **named: Any) -> Bound:
-        """Observe sites: `b.condition(y=y)`, or a mapping for names that are not identifiers (`{"sub/y": y}`).
+        """Observe sites: `b.condition(y=y)`, or a mapping for names that are not identifiers
+        (`{"sub/y": y}`).
 
-        A value has the site's full shape: plates first (outermost first), then scans' time, then the site's own axes. `nan`
+        A value has the site's full shape: plates first (outermost first), then scans' time, then
+        the site's own axes. `nan`
         elements stay latent.
         """
         return self._with(Condition({**(values or {}), **named}))
@@ -99,7 +104,9 @@ class Bound:
         return self._with(Do({**(values or {}), **named}))
 
     def mask(self, mask: Any = None, /, **named: Any) -> Bound:
-        """Leave elements out of the density where the mask is false; `b.mask(m)` for every site, `b.mask(y=m)` for one."""
+        """Leave elements out of the density where the mask is false; `b.mask(m)` for every site,
+        `b.mask(y=m)` for one.
+        """
         return self._with(Mask(mask, named))
 
     def scale(self, factor: Any = None, /, **named: Any) -> Bound:
@@ -107,7 +114,8 @@ class Bound:
         return self._with(Scale(factor, named))
 
     def reparam(self, strategies: Mapping[str, Any] | None = None, **named: Any) -> Bound:
-        """Change the coordinates of sites: `b.reparam(theta=ppl.NonCentered())`. Without arguments every location–scale site
+        """Change the coordinates of sites: `b.reparam(theta=ppl.NonCentered())`. Without arguments
+        every location–scale site
         whose location or scale is random is non-centred."""
         for name, strategy in {**(strategies or {}), **named}.items():
             if not hasattr(strategy, "apply"):
@@ -159,6 +167,10 @@ def as_bound(value: Any, role: str = "a bound program") -> Bound:
     raise StructureError(
         f"this is not {role}",
         expected=f"{role}: what a function decorated with @ppl.model gives when it is called",
-        found=f"the function {function}, not decorated" if function else f"{type(value).__name__}: {value!r}"[:80],
-        edit=f"write @ppl.model above def {function}(…), and pass {function}(…)" if function else "model(arguments)",
+        found=f"the function {function}, not decorated"
+        if function
+        else f"{type(value).__name__}: {value!r}"[:80],
+        edit=f"write @ppl.model above def {function}(…), and pass {function}(…)"
+        if function
+        else "model(arguments)",
     )

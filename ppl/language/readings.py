@@ -1,4 +1,6 @@
-"""The readings of a recorded program as graphs over one flat unconstrained vector: density, gradient, values, and back."""
+"""The readings of a recorded program as graphs over one flat unconstrained vector: density, gradient,
+values, and back.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def _reading(build: Callable[[Any], Graph]) -> Any:
 
 
 class Readings:
-    """Graphs of one recorded program. `x` is the flat unconstrained vector; `parts` says where each site lives in it."""
+    """Graphs of one recorded program. `x` is the flat unconstrained vector; `parts` says where each
+    site lives in it.
+    """
 
     recorded: Recorded
     layouts: list[Layout]
@@ -100,11 +104,19 @@ class Readings:
         """Each site's piece of x, in its own shape."""
         whole = len(self.parts) == 1
         return [
-            reshape(self.x if whole else make("slice", self.x, dim=-1, start=p.start, stop=p.stop, step=1), p.shape) for p in self.parts
+            reshape(
+                self.x if whole else make("slice", self.x, dim=-1, start=p.start, stop=p.stop, step=1),
+                p.shape,
+            )
+            for p in self.parts
         ]
 
-    def _read(self, lowering: Lowering, coordinates: Sequence[Node] | None = None) -> tuple[dict[tuple[str, str], Node], Operand]:
-        """Lower the program with every site read off its coordinates: (what was collected, the total log density)."""
+    def _read(
+        self, lowering: Lowering, coordinates: Sequence[Node] | None = None
+    ) -> tuple[dict[tuple[str, str], Node], Operand]:
+        """Lower the program with every site read off its coordinates: (what was collected, the
+        total log density).
+        """
         supplies: dict[str, Node] = {}
         jacobians: list[Node] = []
         for part, u in zip(self.parts, coordinates or self._coordinates(), strict=True):
@@ -193,6 +205,7 @@ class Readings:
     def _finish(self, graph: Graph) -> Graph:
         return simplify(graph) if "simplify" in self.passes else graph
 
+
 def _require_movable(layout: Layout) -> None:
     """Refuse latent sites that no continuous coordinate can describe."""
     family = family_of(layout.effect.site.spec.cls)
@@ -209,8 +222,12 @@ def _require_movable(layout: Layout) -> None:
     )
 
 
-def constant_input(recorded: Recorded, node: Node, data: Mapping[Node, torch.Tensor], device: str) -> torch.Tensor:
-    """The tensor of an input that isn't a site: data, a param's starting value, the first elements of a subsample."""
+def constant_input(
+    recorded: Recorded, node: Node, data: Mapping[Node, torch.Tensor], device: str
+) -> torch.Tensor:
+    """The tensor of an input that isn't a site: data, a param's starting value, the first elements of a
+    subsample.
+    """
     if node in data:
         return data[node]
     if node.attr("role") == "param":
@@ -225,7 +242,9 @@ class _Inverse(Lowering):
         if kind == "value" and value is not None:
             super()._keep(reading, kind, name, value, inner)
 
-    def _sample(self, e: Any, original: Node, memo: Any, supplies: Any, inner: Any, reading: Any, hidden: bool) -> list[Node]:
+    def _sample(
+        self, e: Any, original: Node, memo: Any, supplies: Any, inner: Any, reading: Any, hidden: bool
+    ) -> list[Node]:
         x = supplies[e.name]
         for plate in inner:
             x = plate_slice(x, plate)
@@ -243,7 +262,9 @@ def _numel(node: Node) -> int:
 
 
 def _elementwise(part: Part) -> tuple[Graph, Graph]:
-    """The bijector of a univariate support for a vector of missing elements: (u → x, log-Jacobian), (x → u)."""
+    """The bijector of a univariate support for a vector of missing elements: (u → x, log-Jacobian), (x
+    → u).
+    """
     assert part.missing is not None
     metas = [torch.empty(p.shape, dtype=p.dtype, device="meta") for p in part.layout.effect.params]
     support = specs.put_together(part.layout.effect.site.spec, metas).support
@@ -268,5 +289,3 @@ def _fill(part: Part, u: Node) -> tuple[Node, Node]:
     change = make("sub", x, make("index", flat, places, positions=(0,)))
     moved = make("index_put_add", change, places, positions=(0,), shape=flat.shape)
     return reshape(make("add", flat, moved), data.shape), jacobian
-
-

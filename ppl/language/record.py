@@ -1,6 +1,8 @@
-"""The recorder: the runtime that turns a bound program into a Graph by running its function once on stand-ins.
+"""The recorder: the runtime that turns a bound program into a Graph by running its function once on
+stand-ins.
 
-Plates run their body once with a symbolic index; a scan's step and a branch run once in a scope of their own (`record_regions`).
+Plates run their body once with a symbolic index; a scan's step and a branch run once in a scope of their
+own (`record_regions`).
 Data stay real while the function runs, so whatever is computed from data alone is computed once and here.
 """
 
@@ -45,7 +47,9 @@ class Param:
 
 @dataclass(frozen=True)
 class Missing:
-    """Observed data with holes: the data (holes filled with a value of the support) and the flat places of the holes."""
+    """Observed data with holes: the data (holes filled with a value of the support) and the flat places
+    of the holes.
+    """
 
     data: Node
     places: Node
@@ -54,7 +58,9 @@ class Missing:
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """A recorded program. `data` holds the tensors of the graph's data inputs; `returned` rebuilds the return value."""
+    """A recorded program. `data` holds the tensors of the graph's data inputs; `returned` rebuilds the
+    return value.
+    """
 
     bound: Bound
     graph: Graph
@@ -114,7 +120,12 @@ class _Recorder(Runtime):
     def record(self, bound: Bound) -> Recorded:
         arguments = {k: self.as_data(v, k) for k, v in bound.arguments.items()}
         prepared = Bound(bound.program, arguments, bound.handlers)
-        with warnings.catch_warnings(), activated(self, self.dtype), torch.inference_mode(False), torch.no_grad():
+        with (
+            warnings.catch_warnings(),
+            activated(self, self.dtype),
+            torch.inference_mode(False),
+            torch.no_grad(),
+        ):
             warnings.simplefilter("ignore", UserWarning)
             with self.tracer, GuardMode(self.tracer), _watched_randomness(bound):
                 value = self.run(prepared)
@@ -124,7 +135,11 @@ class _Recorder(Runtime):
                 positions = [i for i, v in enumerate(leaves) if isinstance(v, torch.Tensor)]
                 outputs = tuple(self.tracer.node(leaves[i]) for i in positions)
         main = self.tracer.main
-        inputs = (*self.tracer.inputs, *(p.node for p in self.params.values()), *(n for n, _ in self.subsamples.values()))
+        inputs = (
+            *self.tracer.inputs,
+            *(p.node for p in self.params.values()),
+            *(n for n, _ in self.subsamples.values()),
+        )
         return Recorded(
             bound,
             Graph(tuple(inputs), outputs, tuple(main.effects)),
@@ -139,7 +154,9 @@ class _Recorder(Runtime):
         )
 
     def as_data(self, value: Any, name: str) -> Any:
-        """Arguments: arrays become tensors of the working dtype, declared as data under the argument's name."""
+        """Arguments: arrays become tensors of the working dtype, declared as data under the
+        argument's name.
+        """
 
         def convert(path: Any, leaf: Any) -> Any:
             if not checks.is_array(leaf):
@@ -196,10 +213,16 @@ class _Recorder(Runtime):
 
     def _factor(self, message: Message) -> Node:
         weight = self._node(message.log_weight)
-        numbers = known(message.log_weight, self.tracer) if isinstance(message.log_weight, torch.Tensor) else torch.tensor(message.log_weight)
+        numbers = (
+            known(message.log_weight, self.tracer)
+            if isinstance(message.log_weight, torch.Tensor)
+            else torch.tensor(message.log_weight)
+        )
         checks.check_weight(numbers, message)
         mask, scale = self._weights(message)
-        return effect("factor", Site(message.name), [weight], weight.type, self.context, mask, scale, message.mark)
+        return effect(
+            "factor", Site(message.name), [weight], weight.type, self.context, mask, scale, message.mark
+        )
 
     def _site(self, message: Message) -> Node:
         d = message.distribution
@@ -213,13 +236,25 @@ class _Recorder(Runtime):
         options = tuple(sorted((k, v) for k, v in message.options.items()))
         if message.hidden:
             options = (*options, ("hidden", True))
-        site = Site(message.name, spec, message.dims, message.grad, len(d.event_shape), fixed=message.fixed, options=options)
+        site = Site(
+            message.name,
+            spec,
+            message.dims,
+            message.grad,
+            len(d.event_shape),
+            fixed=message.fixed,
+            options=options,
+        )
         mask, scale = self._weights(message)
         if message.value is not None and message.options.get("missing") is None:
             value = self.tracer.node(message.value)
             if message.fixed:
-                return effect("deterministic", site, [value], value.type, self.context, None, None, message.mark)
-            return effect("observe", site, [value, *params], Type(shape, dtype), self.context, mask, scale, message.mark)
+                return effect(
+                    "deterministic", site, [value], value.type, self.context, None, None, message.mark
+                )
+            return effect(
+                "observe", site, [value, *params], Type(shape, dtype), self.context, mask, scale, message.mark
+            )
         message.value = None
         return effect("sample", site, params, Type(shape, dtype), self.context, mask, scale, message.mark)
 
@@ -237,7 +272,11 @@ class _Recorder(Runtime):
         holes = checks.holes(tensor, message)
         if holes is None:
             self.tracer.declare(tensor, message.name)
-        traced = self.tracer.lift(self.tracer.element(self.tracer.real(tensor))) if loops and holes is None else None
+        traced = (
+            self.tracer.lift(self.tracer.element(self.tracer.real(tensor)))
+            if loops and holes is None
+            else None
+        )
         if not checks.check_support(d, tensor, holes, message, self.tracer, traced):
             message.options["guarded"] = True
         if holes is not None:
@@ -245,13 +284,17 @@ class _Recorder(Runtime):
         self.tracer.declare(tensor, message.name)
         full = self.tracer.real(tensor)
         if holes is not None:
-            self.missing[message.name] = Missing(full, self.tracer.real(self.tracer.declare(holes, f"{message.name} holes")), len(holes))
+            self.missing[message.name] = Missing(
+                full, self.tracer.real(self.tracer.declare(holes, f"{message.name} holes")), len(holes)
+            )
             message.options["missing"] = len(holes)
         self.observed[message.name] = checks.with_nan(tensor, holes)
         return self.tracer.lift(self.tracer.element(full))
 
     def observed_value(self, value: Any, message: Message) -> Any:
-        """A value given in the program belongs to one element. Where data alone decide it, it is checked and kept like data."""
+        """A value given in the program belongs to one element. Where data alone decide it, it is
+        checked and kept like data.
+        """
         loops = self.tracer.here.loops
         each = ", the shape of one element" if loops else ""
         traced = isinstance(value, torch.Tensor) and self.tracer.is_traced(value)
@@ -275,13 +318,17 @@ class _Recorder(Runtime):
     def deterministic_at(self, name: str, value: Any, dims: Sequence[str], mark: Mark | None) -> Any:
         node = self._node(value)
         site = Site(name, dims=tuple(dims))
-        self.tracer.here.effects.append(effect("deterministic", site, [node], node.type, self.context, mark=mark))
+        self.tracer.here.effects.append(
+            effect("deterministic", site, [node], node.type, self.context, mark=mark)
+        )
         return value
 
     def score_factor(self, name: str, x: Any, score: Any) -> None:
         self.register(self.prefix + name, user_mark(3))
         args = [self.tracer.node(x), self._node(score)]
-        node = effect("score_factor", Site(self.prefix + name), args, args[0].type, self.context, mark=user_mark(3))
+        node = effect(
+            "score_factor", Site(self.prefix + name), args, args[0].type, self.context, mark=user_mark(3)
+        )
         self.tracer.here.effects.append(node)
 
     def non_centre_automatically(self, message: Message) -> bool:
@@ -292,7 +339,10 @@ class _Recorder(Runtime):
         tensors: list[torch.Tensor] = []
         take_apart(message.distribution, tensors)
         nodes = [self.tracer.node(t) for t in tensors if self.tracer.is_traced(t)]
-        return any(n.op == "sample" or n.attr("role", "").startswith(("carry", "capture")) for n in topological(nodes))
+        return any(
+            n.op == "sample" or n.attr("role", "").startswith(("carry", "capture"))
+            for n in topological(nodes)
+        )
 
     # ------------------------------------------------------------ parameters and modules
 
@@ -332,7 +382,9 @@ class _Recorder(Runtime):
     def plate(self, name: str, size: Any, subsample: int | None = None) -> PlateLoop:
         return PlateLoop(self, name, checks.plate_size(name, size), subsample, user_mark(3))
 
-    def scan(self, name: str, step: Callable[..., Any], init: Any, xs: Any = None, length: int | None = None) -> Any:
+    def scan(
+        self, name: str, step: Callable[..., Any], init: Any, xs: Any = None, length: int | None = None
+    ) -> Any:
         return record_regions.scan(self, name, step, init, xs, length)
 
     def switch(self, index: Any, branches: Sequence[Callable[..., Any]], args: Sequence[Any]) -> Any:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 class PlateLoop:
     """The recorder's plate: iterating it runs the body once, with the element's symbolic number."""
 
-    def __init__(self, recorder: _Recorder, name: str, size: int, subsample: int | None, mark: Mark | None) -> None:
+    def __init__(
+        self, recorder: _Recorder, name: str, size: int, subsample: int | None, mark: Mark | None
+    ) -> None:
         self.recorder, self.name, self.size, self.mark = recorder, name, size, mark
         self.drawn = checks.subsample_size(name, size, subsample, mark)
         known = recorder.plates.setdefault(name, (size, mark))

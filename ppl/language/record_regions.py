@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def scan(r: _Recorder, name: str, step: Callable[..., Any], init: Any, xs: Any, length: int | None) -> Any:
-    """See `ppl.scan`. The step's number is always the first x, so that sites and data can find their place in time."""
+    """See `ppl.scan`. The step's number is always the first x, so that sites and data can find their
+    place in time.
+    """
     mark = user_mark(3)
     leaves, spec = pytree.tree_flatten(init)
     carries = [r._node(v) for v in leaves]
@@ -31,11 +33,16 @@ def scan(r: _Recorder, name: str, step: Callable[..., Any], init: Any, xs: Any, 
     times = r.tracer.node(torch.arange(steps))
     registered = dict(r.marks)
     for _ in range(4):  # a carry may change dtype at most a few times (int → float)
-        body, outs, out_spec, with_output = _record_step(r, name, step, carries, spec, [times, *x_nodes], x_spec, xs is None, steps, mark)
+        body, outs, out_spec, with_output = _record_step(
+            r, name, step, carries, spec, [times, *x_nodes], x_spec, xs is None, steps, mark
+        )
         new = outs[: len(carries)]
         if all(a.dtype == b.dtype for a, b in zip(carries, new, strict=True)):
             break
-        carries = [a if a.dtype == b.dtype else make("to", a, dtype=b.dtype) for a, b in zip(carries, new, strict=True)]
+        carries = [
+            a if a.dtype == b.dtype else make("to", a, dtype=b.dtype)
+            for a, b in zip(carries, new, strict=True)
+        ]
         r.marks = dict(registered)
     for i, (a, b) in enumerate(zip(carries, new, strict=True)):
         if a.shape != b.shape:
@@ -74,7 +81,8 @@ def steps_of(name: str, xs: Sequence[Node], length: int | None, mark: Any) -> in
         f"the xs of scan '{name}' disagree about the number of steps",
         where=mark,
         expected="one length of the first axis",
-        found=", ".join(str(list(n.shape)) for n in xs) + (f"; length={length}" if length is not None else ""),
+        found=", ".join(str(list(n.shape)) for n in xs)
+        + (f"; length={length}" if length is not None else ""),
         edit="cut the longer ones",
     )
 
@@ -95,14 +103,21 @@ def _record_step(
     outer = tracer.here
     inside = tuple(loop.plate for loop in outer.loops if loop.plate is not None)
     scope = Scope(outer, f"scan {name}", list(outer.loops))
-    c_in = [make_input(f"c{i}", n.shape, n.dtype, tuple(sorted({*inside, *n.plates})), f"carry {name}") for i, n in enumerate(carries)]
+    c_in = [
+        make_input(f"c{i}", n.shape, n.dtype, tuple(sorted({*inside, *n.plates})), f"carry {name}")
+        for i, n in enumerate(carries)
+    ]
     t_in = make_input("t", (), torch.int64, (), f"element {name}")
-    x_in = [make_input(f"x{i}", n.shape[1:], n.dtype, n.plates, f"element {name}") for i, n in enumerate(xs[1:])]
+    x_in = [
+        make_input(f"x{i}", n.shape[1:], n.dtype, n.plates, f"element {name}") for i, n in enumerate(xs[1:])
+    ]
     scope.inputs = [*c_in, t_in, *x_in]
     tracer.here = scope
     try:
         counter = tracer.lift(t_in)
-        scope.loops.append(Loop(name, steps, counter=counter, elements=dict(zip([t_in, *x_in], xs, strict=True))))
+        scope.loops.append(
+            Loop(name, steps, counter=counter, elements=dict(zip([t_in, *x_in], xs, strict=True)))
+        )
         carry = pytree.tree_unflatten([tracer.lift(n) for n in c_in], spec)
         x = counter if counted else pytree.tree_unflatten([tracer.lift(n) for n in x_in], x_spec)
         result = step(carry, x)
@@ -118,7 +133,12 @@ def split_result(result: Any, spec: Any, name: str, mark: Any) -> tuple[Any, Any
     """(carry, output, whether there is an output): by the structure of init."""
     if result is not None and pytree.tree_structure(result) == spec:
         return result, None, False
-    if isinstance(result, tuple) and len(result) == 2 and result[0] is not None and pytree.tree_structure(result[0]) == spec:
+    if (
+        isinstance(result, tuple)
+        and len(result) == 2
+        and result[0] is not None
+        and pytree.tree_structure(result[0]) == spec
+    ):
         return result[0], result[1], True
     raise StructureError(
         f"the step of scan '{name}' returns something else than its carry",
@@ -175,13 +195,23 @@ def switch(r: _Recorder, index: Any, branches: Sequence[Callable[..., Any]], arg
     r.marks = names
     _same_results(recorded, mark)
     captured = list(dict.fromkeys(n for scope, _, _ in recorded for n in scope.captured))
-    plates = [loop.plate for loop in outer.loops if loop.plate is not None] if any(s.effects for s, _, _ in recorded) else []
+    plates = (
+        [loop.plate for loop in outer.loops if loop.plate is not None]
+        if any(s.effects for s, _, _ in recorded)
+        else []
+    )
     operands = [*captured, *(plate_index(p) for p in plates)]
     graphs = []
     for scope, outs, _ in recorded:
-        inputs = [scope.captured.get(n) or make_input(f"u{i}", n.shape, n.dtype, n.plates, scope.label) for i, n in enumerate(captured)]
+        inputs = [
+            scope.captured.get(n) or make_input(f"u{i}", n.shape, n.dtype, n.plates, scope.label)
+            for i, n in enumerate(captured)
+        ]
         inputs += [make_input(f"in {p.name}", (), torch.int64, (p,), scope.label) for p in plates]
-        wide = [make("to", o, dtype=d) if o.dtype != d else o for o, d in zip(outs, _dtypes(recorded), strict=True)]
+        wide = [
+            make("to", o, dtype=d) if o.dtype != d else o
+            for o, d in zip(outs, _dtypes(recorded), strict=True)
+        ]
         graphs.append(Graph(tuple(inputs), tuple(wide), tuple(scope.effects)))
     node = switch_node(graphs, pred, operands)
     node.mark = node.mark or mark

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.distributions import Distribution, Independent, LogNormal, MultivariateNormal, TransformedDistribution
+from torch.distributions import (
+    Distribution,
+    Independent,
+    LogNormal,
+    MultivariateNormal,
+    TransformedDistribution,
+)
 
 from ppl.distributions import Normal, family_of
 from ppl.errors import Mark, StructureError
@@ -15,17 +21,22 @@ from ppl.errors import Mark, StructureError
 
 @dataclass(frozen=True)
 class NonCentered:
-    """x = loc + scale · ε with ε of the standard family, the site `name_base`: moves a funnel's dependence out of the prior.
+    """x = loc + scale · ε with ε of the standard family, the site `name_base`: moves a funnel's
+    dependence out of the prior.
 
-    Every location–scale family admits it (Normal, StudentT, Cauchy, Laplace, Logistic, Gumbel, …), LogNormal through its
+    Every location–scale family admits it (Normal, StudentT, Cauchy, Laplace, Logistic, Gumbel, …),
+    LogNormal through its
     exponent, MultivariateNormal through its Cholesky factor, and `Independent` or affine transforms of these.
 
-    Source: Papaspiliopoulos, Roberts & Sköld, "A General Framework for the Parametrization of Hierarchical Models" (2007).
+    Source: Papaspiliopoulos, Roberts & Sköld, "A General Framework for the Parametrization of
+        Hierarchical Models" (2007).
     """
 
     suffix: str = "_base"
 
-    def apply(self, d: Distribution, name: str, mark: Mark | None) -> tuple[Distribution, str, Callable[[Any], Any]]:
+    def apply(
+        self, d: Distribution, name: str, mark: Mark | None
+    ) -> tuple[Distribution, str, Callable[[Any], Any]]:
         """The base distribution, the suffix of its site's name, and the map from its value to the site's."""
         found = standardise(d)
         if found is None:
@@ -49,10 +60,14 @@ def standardise(d: Distribution) -> tuple[Distribution, Callable[[Any], Any]] | 
         return Independent(inner[0], d.reinterpreted_batch_ndims, validate_args=False), inner[1]
     if isinstance(d, LogNormal):
         loc, scale = d.base_dist.loc, d.base_dist.scale
-        return Normal(torch.zeros(d.batch_shape), torch.ones(d.batch_shape)), lambda eps: torch.exp(loc + scale * eps)
+        return Normal(torch.zeros(d.batch_shape), torch.ones(d.batch_shape)), lambda eps: torch.exp(
+            loc + scale * eps
+        )
     if isinstance(d, MultivariateNormal):
         zeros = torch.zeros(d.batch_shape + d.event_shape)
-        standard = Independent(Normal(zeros, torch.ones(d.batch_shape + d.event_shape)), 1, validate_args=False)
+        standard = Independent(
+            Normal(zeros, torch.ones(d.batch_shape + d.event_shape)), 1, validate_args=False
+        )
         return standard, lambda eps: d.loc + (d.scale_tril @ eps.unsqueeze(-1)).squeeze(-1)
     pair = family_of(d).location_scale
     if pair is not None:

@@ -1,6 +1,7 @@
 """A runtime gives the statements of a program their meaning. There are two: the interpreter and the recorder.
 
-This base class does what both share: addresses of subprograms, the walk of a message through the handlers, reparametrisation, and
+This base class does what both share: addresses of subprograms, the walk of a message through the handlers,
+    reparametrisation, and
 the checks on names. A subclass says what a random choice, a factor, a plate or a region does.
 """
 
@@ -30,20 +31,26 @@ def current(statement: str) -> Runtime:
     runtime = _CURRENT.get()
     if runtime is None:
         place = user_mark(2)
-        function = place.code.co_name if place is not None and not place.code.co_name.startswith("<") else None
+        function = (
+            place.code.co_name if place is not None and not place.code.co_name.startswith("<") else None
+        )
         raise StructureError(
             f"ppl.{statement}(…) stands outside a program",
             where=place,
             expected="statements run inside a function decorated with @ppl.model or @ppl.guide",
             found="a plain function that is called directly" if function else "the top of a file",
-            edit=f"write @ppl.model above def {function}(…), then ppl.infer({function}(…), data)" if function else "move it into a model",
+            edit=f"write @ppl.model above def {function}(…), then ppl.infer({function}(…), data)"
+            if function
+            else "move it into a model",
         )
     return runtime
 
 
 @contextlib.contextmanager
 def activated(runtime: Runtime, dtype: torch.dtype = torch.float64) -> Iterator[None]:
-    """Make `runtime` the meaning of statements; float64 by default; distributions don't validate (ppl checks with sites)."""
+    """Make `runtime` the meaning of statements; float64 by default; distributions don't validate (ppl
+    checks with sites).
+    """
     token = _CURRENT.set(runtime)
     before = torch.get_default_dtype()
     validate = Distribution._validate_args
@@ -105,7 +112,11 @@ class Runtime:
 
     def _unknown_name(self, name: str, handler: Handler, here: Sequence[str], bound: Bound) -> None:
         near = closest(name, here)
-        edit = f"rename it to '{near[0]}'" if near else f"remove {name}=…, or name a site so: ppl.sample(\"{name}\", …)"
+        edit = (
+            f"rename it to '{near[0]}'"
+            if near
+            else f'remove {name}=…, or name a site so: ppl.sample("{name}", …)'
+        )
         if name in bound.arguments and not near:
             edit = f"it is an argument: {bound.name}({name}=…) has it already; remove it here"
         raise DataError(
@@ -125,7 +136,13 @@ class Runtime:
             return self.subprogram(name, d)
         self._check_options(name, options)
         message = Message(
-            "sample", self.prefix + name, d, dims=tuple(dims), grad=grad, mark=user_mark(2), options=dict(options)
+            "sample",
+            self.prefix + name,
+            d,
+            dims=tuple(dims),
+            grad=grad,
+            mark=user_mark(2),
+            options=dict(options),
         )
         self._check_distribution(message)
         return self._send(message)
@@ -162,11 +179,21 @@ class Runtime:
     def _reparametrised(self, message: Message, strategy: Any) -> Any:
         base, suffix, rebuild = strategy.apply(message.distribution, message.name, message.mark)
         inner = Message(
-            "sample", message.name + suffix, base, mask=message.mask, scale=message.scale, mark=message.mark, grad=message.grad
+            "sample",
+            message.name + suffix,
+            base,
+            mask=message.mask,
+            scale=message.scale,
+            mark=message.mark,
+            grad=message.grad,
         )
         inner.dims, inner.hidden, inner.derived = message.dims, message.hidden, True
         value = rebuild(self._send(inner))
-        return value if message.hidden else self.deterministic_at(message.name, value, message.dims, message.mark)
+        return (
+            value
+            if message.hidden
+            else self.deterministic_at(message.name, value, message.dims, message.mark)
+        )
 
     def _check_name(self, statement: str, name: Any, d: Any = None) -> None:
         if isinstance(name, str) and name:
@@ -218,12 +245,18 @@ class Runtime:
             site=message.name,
             where=message.mark,
             expected="ppl.sample(name, distribution)",
-            found="nothing" if d is None else f"the class {d.__name__}" if isinstance(d, type) else f"{type(d).__name__}: {d!r}"[:120],
+            found="nothing"
+            if d is None
+            else f"the class {d.__name__}"
+            if isinstance(d, type)
+            else f"{type(d).__name__}: {d!r}"[:120],
             edit=edit,
         )
 
     def _check_dims(self, message: Message) -> None:
-        """Names of a site's own axes: strings, at most one for each axis, each of one size in the whole program."""
+        """Names of a site's own axes: strings, at most one for each axis, each of one size in the
+        whole program.
+        """
         d, names = message.distribution, message.dims
         shape = tuple(d.batch_shape) + tuple(d.event_shape)
         if len(names) > len(shape) or any(not isinstance(n, str) or not n for n in names):
@@ -232,11 +265,16 @@ class Runtime:
                 "dims must name the site's own axes",
                 site=message.name,
                 where=message.mark,
-                expected=f"at most {len(shape)} name{'s' if len(shape) != 1 else ''}, for shape {list(shape)}; plates name theirs themselves",
+                expected=f"at most {len(shape)} name{'s' if len(shape) != 1 else ''}, for shape {list(shape)}; "
+                "plates name theirs themselves",
                 found=f"{len(names)}: {', '.join(map(str, names))}",
-                edit=f'dims=("{"".join(names)}",), a tuple' if letters else f"dims=({', '.join(repr(str(n)) for n in names[: len(shape)])},)",
+                edit=f'dims=("{"".join(names)}",), a tuple'
+                if letters
+                else f"dims=({', '.join(repr(str(n)) for n in names[: len(shape)])},)",
             )
-        plates: dict[str, tuple[int, Mark | None]] = getattr(self, "plates", None) or getattr(self, "sizes", {})
+        plates: dict[str, tuple[int, Mark | None]] = getattr(self, "plates", None) or getattr(
+            self, "sizes", {}
+        )
         for name, size in zip(names, shape, strict=False):
             first, mark = plates.get(name) or self.dim_sizes.setdefault(name, (size, message.mark))
             if first != size:
@@ -289,7 +327,9 @@ class Runtime:
     def plate(self, name: str, size: Any, subsample: int | None = None) -> Any:
         raise NotImplementedError
 
-    def scan(self, name: str, step: Callable[..., Any], init: Any, xs: Any = None, length: int | None = None) -> Any:
+    def scan(
+        self, name: str, step: Callable[..., Any], init: Any, xs: Any = None, length: int | None = None
+    ) -> Any:
         raise NotImplementedError
 
     def switch(self, index: Any, branches: Sequence[Callable[..., Any]], args: Sequence[Any]) -> Any:

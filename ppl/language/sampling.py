@@ -17,7 +17,8 @@ from ppl.language.record import Recorded
 
 
 class Sampler:
-    """`sampler(seed, n)` draws all sites n times: `{name: [n, *shape]}`. Sites named in `given` are inputs instead, and
+    """`sampler(seed, n)` draws all sites n times: `{name: [n, *shape]}`. Sites named in `given` are
+    inputs instead, and
     `observed=True` draws the observed sites afresh too (predictions)."""
 
     def __init__(
@@ -47,8 +48,11 @@ class Sampler:
             redraw=self.observed,
             batch=batch,
         )
-        supplies = {lay.name: _with_plate(input_for(lay, lay.name in free), batch) for lay in (*self.given, *self.free)}
-        reading, effects, _ = lowering.run(self.recorded.graph, supplies)
+        supplies = {
+            lay.name: _with_plate(input_for(lay, lay.name in free), batch)
+            for lay in (*self.given, *self.free)
+        }
+        reading, _, _ = lowering.run(self.recorded.graph, supplies)
         names = tuple(name for _, name in reading.parts)
         inputs = (*supplies.values(), *self.recorded.graph.inputs)
         graph = vectorise(Graph(inputs, tuple(reading.parts.values()), names=names), (batch,))
@@ -57,7 +61,9 @@ class Sampler:
         rest = [constant_input(self.recorded, i, data, self.device) for i in self.recorded.graph.inputs]
         return program, names, rest
 
-    def __call__(self, seed: int = 0, n: int = 1, given: Mapping[str, Any] | None = None) -> dict[str, torch.Tensor]:
+    def __call__(
+        self, seed: int = 0, n: int = 1, given: Mapping[str, Any] | None = None
+    ) -> dict[str, torch.Tensor]:
         if n not in self._programs:
             self._programs[n] = self._build(n)
         program, names, rest = self._programs[n]

@@ -1,6 +1,7 @@
 """The recorder's tracer: which values may be used where.
 
-A scope is the main program or the body of a region; a value from an enclosing scope enters a body as a captured input. A loop is an
+A scope is the main program or the body of a region; a value from an enclosing scope enters a body as a
+captured input. A loop is an
 open plate or scan; a value that varies over a plate may be used only while that very loop is open.
 """
 
@@ -36,7 +37,9 @@ class Loop:
 
 @dataclass(eq=False)
 class Scope:
-    """The main program (`parent` None) or a region's body: its inputs, what it captured, its effects in order."""
+    """The main program (`parent` None) or a region's body: its inputs, what it captured, its effects in
+    order.
+    """
 
     parent: Scope | None
     label: str
@@ -160,7 +163,8 @@ class ScopedTracer(Tracer):
                 where=user_mark(),
                 expected=f"one value; inside the plate there are {plate.size}, one per element",
                 found="a value that belongs to one element",
-                edit=f'{plate.name} = ppl.plate("{plate.name}", …); for j in {plate.name}: …; then {plate.name}.gather(x) after the loop',
+                edit=f'{plate.name} = ppl.plate("{plate.name}", …); for j in {plate.name}: …; '
+                f"then {plate.name}.gather(x) after the loop",
             )
 
     def varies(self, value: torch.Tensor) -> set[str]:

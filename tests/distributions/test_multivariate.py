@@ -5,10 +5,10 @@ import math
 import pytest
 import scipy.stats as st
 import torch
-from torch.distributions import Dirichlet, Normal
-
 from distributions.multivariate_families import COV, FAMILIES, LOC, TRIL, v
 from distributions.without_data import WithoutData
+from torch.distributions import Dirichlet, Normal
+
 from ppl.distributions import constraints as C
 from ppl.distributions.bijectors import biject_to
 from ppl.distributions.lkj import LKJ, LKJCholesky

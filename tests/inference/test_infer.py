@@ -1,4 +1,6 @@
-"""`infer` as a whole: draws that don't depend on what runs beside them, resuming, predictions, names and dims."""
+"""`infer` as a whole: draws that don't depend on what runs beside them, resuming, predictions, names and
+dims.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,14 @@ def test_posterior_of_a_conjugate_model():
 
 def test_names_dims_and_groups():
     posterior = ppl.infer(
-        hierarchy(4), {"y": Y}, draws=50, warmup=50, chains=2, progress=False, coords={"group": list("abcd")}, keep=["mu", "theta"]
+        hierarchy(4),
+        {"y": Y},
+        draws=50,
+        warmup=50,
+        chains=2,
+        progress=False,
+        coords={"group": list("abcd")},
+        keep=["mu", "theta"],
     )
     assert set(posterior.draws) == {"mu", "theta"}
     tree = posterior.to_arviz()
@@ -92,19 +101,41 @@ def test_predictions_follow_the_posterior():
     mean = posterior.mean("mu")
     assert abs(fresh.mean() - mean) < 4 * np.sqrt(1.0 / fresh.size + 1e-9)
     prior = posterior.prior_predictive(draws=4000)["y"]
-    assert abs(prior.var(axis=1).mean() - 5.0) < 0.6  # Var = 2² + 1; four correlated elements, each ± 4·5·sqrt(2/4000)
+    assert (
+        abs(prior.var(axis=1).mean() - 5.0) < 0.6
+    )  # Var = 2² + 1; four correlated elements, each ± 4·5·sqrt(2/4000)
 
 
 def test_method_objects_and_aliases():
-    a = ppl.infer(hierarchy(4), {"y": Y}, num_samples=40, tune=60, chains=1, random_seed=5, progress=False, target_accept=0.9)
-    b = ppl.infer(hierarchy(4), {"y": Y}, ppl.NUTS(target_accept=0.9), draws=40, warmup=60, chains=1, seed=5, progress=False)
+    a = ppl.infer(
+        hierarchy(4),
+        {"y": Y},
+        num_samples=40,
+        tune=60,
+        chains=1,
+        random_seed=5,
+        progress=False,
+        target_accept=0.9,
+    )
+    b = ppl.infer(
+        hierarchy(4),
+        {"y": Y},
+        ppl.NUTS(target_accept=0.9),
+        draws=40,
+        warmup=60,
+        chains=1,
+        seed=5,
+        progress=False,
+    )
     assert np.array_equal(a.draws["mu"], b.draws["mu"])
     hmc = ppl.infer(hierarchy(4), {"y": Y}, "hmc", draws=30, warmup=50, chains=1, progress=False, num_steps=8)
     assert hmc.draws["theta"].shape == (1, 30, 4)
 
 
 def test_missing_data_are_imputed():
-    """A missing y has the posterior predictive distribution of its group: mean of theta, variance of theta plus one."""
+    """A missing y has the posterior predictive distribution of its group: mean of theta, variance of
+    theta plus one.
+    """
     y = Y.clone()
     y[2] = float("nan")
     posterior = ppl.infer(conjugate(4), {"y": y}, draws=2000, warmup=500, progress=False)

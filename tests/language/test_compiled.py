@@ -204,7 +204,9 @@ def branch_on_a_random_value() -> Case:
         x, a = u[0], u[1]
         if x > 0:
             return normal(x) + normal(a, x) + normal(t(0.3), a)
-        return normal(x) + normal(a) + normal(t(0.3), torch.log(-x) * 2)  # a: standard normal where it doesn't exist
+        return (
+            normal(x) + normal(a) + normal(t(0.3), torch.log(-x) * 2)
+        )  # a: standard normal where it doesn't exist
 
     return Case(model().condition(y=0.3), density)
 
@@ -217,7 +219,10 @@ def switch_in_a_plate() -> Case:
     def model(index):
         for j in ppl.plate("j", 3):
             x = ppl.sample("x", Normal(0.0, 1.0))
-            v = ppl.switch(index[j], [lambda x=x: x * 2, lambda x=x: ppl.sample("a", Normal(x, 1.0)), lambda x=x: torch.exp(x)])
+            v = ppl.switch(
+                index[j],
+                [lambda x=x: x * 2, lambda x=x: ppl.sample("a", Normal(x, 1.0)), lambda x=x: torch.exp(x)],
+            )
             ppl.sample("y", Normal(v, 1.0))
 
     def density(u):
@@ -266,7 +271,9 @@ def test_density_and_gradient(name: str) -> None:
         assert torch.allclose(values[i], expected.detach(), rtol=1e-11, atol=1e-11)
         assert torch.allclose(grads[i], gradient, rtol=1e-10, atol=1e-10)
         single = compiled.value_and_grad(point)
-        assert torch.allclose(single[0], values[i], rtol=1e-13) and torch.allclose(single[1], grads[i], rtol=1e-12, atol=1e-13)
+        assert torch.allclose(single[0], values[i], rtol=1e-13) and torch.allclose(
+            single[1], grads[i], rtol=1e-12, atol=1e-13
+        )
         assert torch.allclose(compiled.log_density(point), values[i], rtol=1e-13)
 
 
@@ -286,7 +293,15 @@ def test_values_and_back() -> None:
     compiled = ppl.compile(supports())
     x = torch.randn(5, compiled.dim, dtype=F64, generator=torch.Generator().manual_seed(2))
     values = compiled.constrain(x)
-    assert {k: tuple(v.shape[1:]) for k, v in values.items()} == {"d": (3,), "L": (3, 3), "m": (3,), "o": (2,), "s": (), "f": (), "u": ()}
+    assert {k: tuple(v.shape[1:]) for k, v in values.items()} == {
+        "d": (3,),
+        "L": (3, 3),
+        "m": (3,),
+        "o": (2,),
+        "s": (),
+        "f": (),
+        "u": (),
+    }
     assert torch.allclose(compiled.unconstrain(values), x, atol=1e-10)
     assert torch.allclose(values["d"].sum(-1), torch.ones(5, dtype=F64))
     assert bool((values["o"][:, 1] > values["o"][:, 0]).all())
@@ -315,11 +330,15 @@ def test_float32_data_are_widened_and_modules_keep_their_dtype() -> None:
         z = ppl.sample("z", Normal(torch.zeros(2), 1.0))
         ppl.sample("y", Normal(ppl.module("net", module)(z), 1.0))
 
-    assert ppl.compile(net(0, torch.nn.Linear(2, 3)).condition(y=torch.zeros(3))).recorded.dtype == torch.float32
+    assert (
+        ppl.compile(net(0, torch.nn.Linear(2, 3)).condition(y=torch.zeros(3))).recorded.dtype == torch.float32
+    )
 
 
 def test_sampler_draws_jointly() -> None:
-    """Var(y) = Var(x) + 1 and Cov(x, y) = Var(x) for x ~ N(0, 2²), y ~ N(x, 1); 20,000 draws, 5 standard errors."""
+    """Var(y) = Var(x) + 1 and Cov(x, y) = Var(x) for x ~ N(0, 2²), y ~ N(x, 1); 20,000 draws, 5
+    standard errors.
+    """
 
     @ppl.model
     def m():

@@ -147,7 +147,7 @@ def test_a_recorded_program_reads_like_a_program() -> None:
         "  %0: f64[] = full(value=0.0)",
         "  %1: f64[] = full(value=5.0)",
         '  %2: f64[] = sample "mu" Normal(loc=%0, scale=%1)',
-        '  %3: f64[] = sample "tau" HalfCauchy(base_dist=Cauchy(loc=%0, scale=%1), transforms=[AbsTransform()])',  # noqa: E501
+        '  %3: f64[] = sample "tau" HalfCauchy(base_dist=Cauchy(loc=%0, scale=%1), transforms=[AbsTransform()])',
         '  %4: f64[]@school:8 = sample "theta" Normal(loc=%2, scale=%3) over school',
         "  %5: f64[]@school:8 = plate_slice(%y, plate=school:8)",
         "  %6: f64[]@school:8 = plate_slice(%sigma, plate=school:8)",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from programs import oracle
 
 import ppl
 from ppl.distributions import Gamma, HalfNormal, Independent, LogNormal, MultivariateNormal, Normal, StudentT
-from programs import oracle
 
 Y = torch.tensor([0.3, -1.2, 0.7])
 
@@ -59,7 +59,11 @@ def test_compiled_equals_interpreted(name):
 
 def log_joint(mu, tau, theta, scale=(1.0, 1.0)):
     prior = Normal(0.5, 2.0).log_prob(mu) + HalfNormal(1.5).log_prob(tau)
-    return prior + scale[0] * Normal(mu, tau).log_prob(theta).sum() + scale[1] * Normal(theta, 1.0).log_prob(Y).sum()
+    return (
+        prior
+        + scale[0] * Normal(mu, tau).log_prob(theta).sum()
+        + scale[1] * Normal(theta, 1.0).log_prob(Y).sum()
+    )
 
 
 def at(bound, mu=0.2, tau=0.8, theta=(0.1, -0.4, 0.6)):
@@ -68,7 +72,9 @@ def at(bound, mu=0.2, tau=0.8, theta=(0.1, -0.4, 0.6)):
     known = {"mu": torch.tensor(mu), "tau": torch.tensor(tau), "theta": torch.tensor(theta)}
     x = compiled.unconstrain({p.name: known[p.name] for p in compiled.parts})
     jacobian = sum(float(torch.log(known["tau"])) for p in compiled.parts if p.name == "tau")
-    return float(compiled.log_density(x)) - jacobian, [torch.as_tensor(known[k]).double() for k in ("mu", "tau", "theta")]
+    return float(compiled.log_density(x)) - jacobian, [
+        torch.as_tensor(known[k]).double() for k in ("mu", "tau", "theta")
+    ]
 
 
 def test_condition_is_the_joint_density():
@@ -123,7 +129,9 @@ def test_non_centring_keeps_the_law(d):
         e[i] = 1e-5
         columns.append((forward(u + e) - forward(u - e)) / 2e-5)
     jacobian = torch.linalg.slogdet(torch.stack(columns, 1))[1]
-    assert float(moved.log_density(u)) == pytest.approx(float(plain.log_density(forward(u)) + jacobian), abs=1e-6)
+    assert float(moved.log_density(u)) == pytest.approx(
+        float(plain.log_density(forward(u)) + jacobian), abs=1e-6
+    )
 
 
 def test_names_of_a_subprogram_are_relative_to_it():

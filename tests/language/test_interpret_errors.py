@@ -219,7 +219,9 @@ def test_handlers() -> None:
     refused(lambda: simulate(b.condition(y=Y).do(y=Y)), DataError, "observed", site="y")
     refused(lambda: simulate(b.condition(y=Y).condition(y=Y)), DataError, "observed already", site="y")
     refused(lambda: simulate(b.block("y").condition(y=Y)), DataError, "block() hides", site="y")
-    refused(lambda: simulate(b.mask(y=np.ones(4, bool))), DataError, "mask for 'y' has the wrong shape", site="y")
+    refused(
+        lambda: simulate(b.mask(y=np.ones(4, bool))), DataError, "mask for 'y' has the wrong shape", site="y"
+    )
     refused(
         lambda: simulate(rate().reparam(r=NonCentered())), StructureError, "no non-centred form", site="r"
     )

@@ -1,6 +1,8 @@
-"""Random programs: hypothesis draws a tree of statements; `build` turns it into a bound program that both runtimes can run.
+"""Random programs: hypothesis draws a tree of statements; `build` turns it into a bound program that both
+runtimes can run.
 
-Statements nest plates, scans, conds and subprograms; sites cover every kind of support; some sites are observed, some of these
+Statements nest plates, scans, conds and subprograms; sites cover every kind of support; some sites are
+observed, some of these
 partly missing.
 """
 
@@ -62,7 +64,10 @@ LATENT: dict[str, Callable[[Any, Any], Any]] = {
     "walk": lambda a, b: D.GaussianRandomWalk(positive(b), 3),
 }
 OBSERVED: dict[str, Callable[[Any, Any], Any]] = {
-    **{k: LATENT[k] for k in ("normal", "student", "gamma", "beta", "lognormal", "dirichlet", "mvn", "batch", "laplace")},
+    **{
+        k: LATENT[k]
+        for k in ("normal", "student", "gamma", "beta", "lognormal", "dirichlet", "mvn", "batch", "laplace")
+    },
     "poisson": lambda a, b: D.Poisson(positive(a)),
     "bernoulli": lambda a, b: D.Bernoulli(logits=a),
     "categorical": lambda a, b: D.Categorical(logits=vector(a, b, a * b)),
@@ -144,7 +149,12 @@ class Walk:
             return env[e[1] % len(env)]
         x = self.number(e[1], env)
         if op in ("sin", "exp", "square", "softplus"):
-            return {"sin": torch.sin, "exp": lambda v: torch.exp(torch.tanh(v)), "square": lambda v: torch.tanh(v) ** 2, "softplus": F.softplus}[op](x)
+            return {
+                "sin": torch.sin,
+                "exp": lambda v: torch.exp(torch.tanh(v)),
+                "square": lambda v: torch.tanh(v) ** 2,
+                "softplus": F.softplus,
+            }[op](x)
         if op == "vector":
             return torch.logsumexp(self.data[:3] * x, 0)
         if op == "matrix":
@@ -249,7 +259,9 @@ def _program(tree: Any, data: torch.Tensor, log: list[Any]) -> Any:
 
 
 def build(tree: Any) -> Bound:
-    """The bound program of a tree, its observed sites conditioned on values drawn from it (some elements removed)."""
+    """The bound program of a tree, its observed sites conditioned on values drawn from it (some
+    elements removed).
+    """
     data = torch.tensor([0.3, -0.8, 1.1, 0.5], dtype=torch.float64)
     log: list[Any] = []
     free = _program(tree, data, log)

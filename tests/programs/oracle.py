@@ -1,4 +1,6 @@
-"""The interpreter as an oracle for compiled densities: it reads each choice off the same flat unconstrained vector."""
+"""The interpreter as an oracle for compiled densities: it reads each choice off the same flat unconstrained
+vector.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ from torch.distributions import constraints
 
 from ppl.distributions.bijectors import biject_to
 from ppl.language.compiled import Compiled
-from ppl.language.handlers import Message
 from ppl.language.dependence import NeedsDependence
+from ppl.language.handlers import Message
 from ppl.language.interpret import Interpreter
 
 
@@ -65,7 +67,8 @@ def _support(d):
 
 
 def log_density(compiled: Compiled, x: torch.Tensor) -> torch.Tensor:
-    """log p + log |Jacobian| by the interpreter. Coordinates of sites in branches not taken are standard normal (as the compiled
+    """log p + log |Jacobian| by the interpreter. Coordinates of sites in branches not taken are
+    standard normal (as the compiled
     density has it, so that it stays proper)."""
     try:
         interpreter = FromVector(compiled, x)
@@ -86,7 +89,11 @@ def _unvisited(part, interpreter: FromVector, x: torch.Tensor) -> torch.Tensor:
     present = set(site.elements) if site is not None else set()
     total = torch.zeros((), dtype=x.dtype)
     loops = part.layout.sizes
-    for index in torch.cartesian_prod(*[torch.arange(n) for n in loops]).reshape(-1, len(loops)).tolist() if loops else [[]]:
+    for index in (
+        torch.cartesian_prod(*[torch.arange(n) for n in loops]).reshape(-1, len(loops)).tolist()
+        if loops
+        else [[]]
+    ):
         if tuple(index) not in present:
             v = u[tuple(index)]
             total = total - 0.5 * (v**2).sum() - 0.5 * math.log(2 * math.pi) * v.numel()

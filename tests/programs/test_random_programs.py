@@ -1,4 +1,6 @@
-"""Compiled equals interpreted on random programs: log density and gradient, each pass on and off, single and batched."""
+"""Compiled equals interpreted on random programs: log density and gradient, each pass on and off, single
+and batched.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,12 @@ from ppl.compiler.passes import PASSES
 from ppl.language.compiled import Compiled
 from programs import generate, oracle
 
-_SETTINGS = dict(phases=[Phase.explicit, Phase.generate], deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+_SETTINGS = dict(
+    phases=[Phase.explicit, Phase.generate],
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
 _CHOICES = [PASSES, (), *[tuple(p for p in PASSES if p != off) for off in PASSES]]
 
 
@@ -30,7 +37,11 @@ def check(tree: object) -> None:
             points = 0.7 * torch.randn(4, compiled.dim, generator=generator, dtype=torch.float64)
             x = points[0].clone().requires_grad_(True)
             expected = oracle.log_density(compiled, x)
-            (gradient,) = torch.autograd.grad(expected, x, allow_unused=True) if compiled.dim and expected.requires_grad else (None,)
+            (gradient,) = (
+                torch.autograd.grad(expected, x, allow_unused=True)
+                if compiled.dim and expected.requires_grad
+                else (None,)
+            )
             gradient = torch.zeros(compiled.dim) if gradient is None else gradient
         if not bool(torch.isfinite(expected)) or not bool(torch.isfinite(gradient).all()):
             return

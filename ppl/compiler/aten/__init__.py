@@ -1,7 +1,9 @@
 """ATen overloads in the vocabulary of the Graph.
 
-Each entry takes the overload's own arguments (tensors already nodes) and returns the node with ATen's meaning. An overload
-without an entry becomes an `opaque` node: still recorded, batched by vmap, differentiated by torch's own formula.
+Each entry takes the overload's own arguments (tensors already nodes) and returns the node with ATen's
+meaning. An overload
+without an entry becomes an `opaque` node: still recorded, batched by vmap, differentiated by torch's own
+formula.
 `table` is the registry; `elementwise`, `views` and `reductions` fill it.
 """
 

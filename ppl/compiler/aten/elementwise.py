@@ -13,11 +13,57 @@ from ppl.compiler.graph import Node
 from ppl.compiler.ops import full, make
 from ppl.compiler.ops.pointwise import add, div, mul, sub
 
-for _op in (
-    "neg reciprocal sqrt rsqrt exp exp2 expm1 log log2 log10 log1p sigmoid tanh sin cos tan asin acos atan sinh cosh asinh acosh "
-    "atanh erf erfc erfinv lgamma digamma i0 abs relu floor ceil trunc sign isnan isinf logical_not bitwise_not detach "
-    "hypot atan2 logaddexp maximum minimum logical_and logical_or logical_xor"
-).split():
+for _op in [
+    "neg",
+    "reciprocal",
+    "sqrt",
+    "rsqrt",
+    "exp",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "sigmoid",
+    "tanh",
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "erf",
+    "erfc",
+    "erfinv",
+    "lgamma",
+    "digamma",
+    "i0",
+    "abs",
+    "relu",
+    "floor",
+    "ceil",
+    "trunc",
+    "sign",
+    "isnan",
+    "isinf",
+    "logical_not",
+    "bitwise_not",
+    "detach",
+    "hypot",
+    "atan2",
+    "logaddexp",
+    "maximum",
+    "minimum",
+    "logical_and",
+    "logical_or",
+    "logical_xor",
+]:
     simple(_op)
 for _op, _name in {
     "erfcx": "special_erfcx",
@@ -179,6 +225,6 @@ def _new_ones(x: Node, size: Sequence[int], dtype: torch.dtype | None = None, **
 
 @aten("new_full")
 def _new_full(x: Node, size: Sequence[int], value: Any, dtype: torch.dtype | None = None, **_: Any) -> Node:
-    return expand(value, tuple(size)) if isinstance(value, Node) else full(value, tuple(size), dtype or x.dtype)
-
-
+    return (
+        expand(value, tuple(size)) if isinstance(value, Node) else full(value, tuple(size), dtype or x.dtype)
+    )

@@ -45,7 +45,10 @@ def _var(x: Node, dims: Any = None, correction: Any = 1, keepdim: bool = False) 
     for d in axes:
         count *= x.shape[d]
     centred = sub(x, _mean(x, dims, True))
-    return div(make("sum", mul(centred, centred), dims=axes, keepdim=keepdim), float(count - (1 if correction is None else correction)))
+    return div(
+        make("sum", mul(centred, centred), dims=axes, keepdim=keepdim),
+        float(count - (1 if correction is None else correction)),
+    )
 
 
 @aten("std.correction")
@@ -89,7 +92,9 @@ def _arg(op: str) -> Callable[..., Node]:
         if not x.shape:
             return full(0, (), torch.int64)
         if dim is None:
-            return view(make(op, view(x, [-1]), dim=-1, keepdim=False), (1,) * len(x.shape) if keepdim else ())
+            return view(
+                make(op, view(x, [-1]), dim=-1, keepdim=False), (1,) * len(x.shape) if keepdim else ()
+            )
         return make(op, x, dim=negative(dim, len(x.shape)), keepdim=keepdim)
 
     return index
@@ -110,7 +115,9 @@ def _unchecked(*_: Any, **__: Any) -> None:
 
 
 @aten("sort", "sort.stable")
-def _sort(x: Node, *args: Any, stable: bool | None = None, dim: int = -1, descending: bool = False) -> tuple[Node, Node]:
+def _sort(
+    x: Node, *args: Any, stable: bool | None = None, dim: int = -1, descending: bool = False
+) -> tuple[Node, Node]:
     if args:
         dim = args[0]
         descending = args[1] if len(args) > 1 else descending
@@ -137,7 +144,9 @@ def _logsumexp(x: Node, dims: Any, keepdim: bool = False) -> Node:
 
 
 for _cum in ("cumsum", "cumprod", "logcumsumexp"):
-    ATEN[f"{_cum}.default"] = lambda x, dim, dtype=None, _op=_cum: make(_op, x, dim=negative(dim, len(x.shape))) if x.shape else x
+    ATEN[f"{_cum}.default"] = lambda x, dim, dtype=None, _op=_cum: (
+        make(_op, x, dim=negative(dim, len(x.shape))) if x.shape else x
+    )
 for _soft in ("softmax", "log_softmax"):
     ATEN[f"_{_soft}.default"] = lambda x, dim, half=False, _op=_soft: _softmax(_op, x, dim)
 
@@ -183,7 +192,7 @@ def _solve_triangular(a: Node, b: Node, upper: bool, left: bool = True, unitrian
 
 
 @aten("triangular_solve")
-def _triangular_solve(b: Node, a: Node, upper: bool = True, transpose: bool = False, unitriangular: bool = False) -> tuple[Node, Node]:
+def _triangular_solve(
+    b: Node, a: Node, upper: bool = True, transpose: bool = False, unitriangular: bool = False
+) -> tuple[Node, Node]:
     return _solve_triangular(t(a) if transpose else a, b, upper != transpose, True, unitriangular), a
-
-

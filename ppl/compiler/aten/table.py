@@ -22,5 +22,3 @@ def aten(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def simple(op: str, *names: str) -> None:
     for name in names or (op,):
         ATEN[name if "." in name else name + ".default"] = lambda *args, _op=op, **kw: make(_op, *args)
-
-

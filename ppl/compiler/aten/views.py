@@ -55,7 +55,11 @@ def _unsqueeze(x: Node, dim: int) -> Node:
 @aten("squeeze", "squeeze.dim", "squeeze.dims")
 def squeeze(x: Node, dims: Any = None) -> Node:
     rank = len(x.shape)
-    axes = range(rank) if dims is None else [d % rank if rank else 0 for d in ([dims] if isinstance(dims, int) else dims)]
+    axes = (
+        range(rank)
+        if dims is None
+        else [d % rank if rank else 0 for d in ([dims] if isinstance(dims, int) else dims)]
+    )
     return view(x, [n for d, n in enumerate(x.shape) if not (d in axes and n == 1)])
 
 

@@ -1,4 +1,6 @@
-"""Engines run graphs without plates: `torch` (any device, the reference), `inductor` (torch.compile of the same code)."""
+"""Engines run graphs without plates: `torch` (any device, the reference), `inductor` (torch.compile of the
+same code).
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,15 @@ ENGINES = {"torch": Engine("torch", compile_torch), "inductor": Engine("inductor
 def engine_named(name: str, graph: Graph, device: str) -> tuple[Engine, str]:
     """The engine and why it was chosen."""
     if name == "auto":
-        return ENGINES["torch"], "torch is the engine of this version; inductor pays for big tensors only (10–20 s of compile)"
+        return ENGINES[
+            "torch"
+        ], "torch is the engine of this version; inductor pays for big tensors only (10–20 s of compile)"
     if name not in ENGINES:
         near = closest(name, ENGINES) or list(ENGINES)
-        raise MethodError(f"no engine '{name}'", expected=", ".join(("auto", *ENGINES)), found=repr(name), edit=f'engine="{near[0]}"')
+        raise MethodError(
+            f"no engine '{name}'",
+            expected=", ".join(("auto", *ENGINES)),
+            found=repr(name),
+            edit=f'engine="{near[0]}"',
+        )
     return ENGINES[name], "asked for"

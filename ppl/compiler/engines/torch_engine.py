@@ -1,6 +1,7 @@
 """The torch engine: a graph without plates becomes straight-line Python that calls torch.
 
-Works on any device and dtype. Randomness (`draw`) is keyed by (seed, site, call), so results don't depend on what else runs.
+Works on any device and dtype. Randomness (`draw`) is keyed by (seed, site, call), so results don't depend
+on what else runs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
 @dataclass(frozen=True)
 class Program:
-    """A compiled graph: `program(*inputs, seed=0)` returns the tuple of outputs. `source` is the Python it runs."""
+    """A compiled graph: `program(*inputs, seed=0)` returns the tuple of outputs. `source` is the Python
+    it runs.
+    """
 
     graph: Graph
     source: str
@@ -33,7 +36,9 @@ class Program:
 
 
 class Keys:
-    """Seeds for the draws of one run: a function of the run's seed, the site and how often the site was drawn."""
+    """Seeds for the draws of one run: a function of the run's seed, the site and how often the site was
+    drawn.
+    """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -53,7 +58,9 @@ def key(seed: int, *parts: object) -> int:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """torch's global CPU generator at `seed`, its state put back after. (`torch.manual_seed` would also format a stack trace.)"""
+    """torch's global CPU generator at `seed`, its state put back after. (`torch.manual_seed` would also
+    format a stack trace.)
+    """
     generator = torch.default_generator
     state = generator.get_state()
     generator.manual_seed(seed)
@@ -79,7 +86,12 @@ def generate(graph: Graph, device: torch.device) -> tuple[str, dict[str, Any]]:
         for a in node.nodes:
             last[a] = position
     keep = set(graph.outputs)
-    names: dict[str, Any] = {"torch": torch, "inf": float("inf"), "nan": float("nan"), "draw_keyed": _draw_keyed}
+    names: dict[str, Any] = {
+        "torch": torch,
+        "inf": float("inf"),
+        "nan": float("nan"),
+        "draw_keyed": _draw_keyed,
+    }
     variable: dict[Node, str] = {n: f"i{k}" for k, n in enumerate(graph.inputs)}
     rows = [f"def run(keys, {', '.join(variable[n] for n in graph.inputs)}):"]
     for position, node in enumerate(order):
@@ -90,14 +102,20 @@ def generate(graph: Graph, device: torch.device) -> tuple[str, dict[str, Any]]:
         variable[node] = name = f"t{position}"
         args = [variable[a] if isinstance(a, Node) else repr(a) for a in node.args]
         rows.append(f"    {name} = {_expression(node, args, names, f'f{position}', device)}")
-        dead = [variable[a] for a in dict.fromkeys(node.nodes) if last[a] == position and a not in keep and a.op != "input"]
+        dead = [
+            variable[a]
+            for a in dict.fromkeys(node.nodes)
+            if last[a] == position and a not in keep and a.op != "input"
+        ]
         if dead and node.op != "item":
             rows.append(f"    del {', '.join(dead)}")
     rows.append(f"    return ({', '.join(variable[o] for o in graph.outputs)}{',' if graph.outputs else ''})")
     return "\n".join(rows), names
 
 
-def _expression(node: Node, args: Sequence[str], names: dict[str, Any], label: str, device: torch.device) -> str:
+def _expression(
+    node: Node, args: Sequence[str], names: dict[str, Any], label: str, device: torch.device
+) -> str:
     if node.op in _INFIX:
         return f"{args[0]} {_INFIX[node.op]} {args[1]}"
     if node.op == "item":

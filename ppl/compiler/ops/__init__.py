@@ -1,12 +1,24 @@
 """The operators of the Graph: what each computes, its batching and its reverse rule, one declaration each.
 
-`pointwise`, `shapes`, `indexing` and `linalg` hold the tensor operators; `plates` the moves between implicit and explicit
+`pointwise`, `shapes`, `indexing` and `linalg` hold the tensor operators; `plates` the moves between
+implicit and explicit
 axes; `regions` scan and switch; `opaque` everything else that torch can do.
 """
 
 from ppl.compiler.ops import shapes
 from ppl.compiler.ops.batching import Batched
-from ppl.compiler.ops.core import OPERATORS, Operand, Operator, define, full, item, make, make_input, meta, remake
+from ppl.compiler.ops.core import (
+    OPERATORS,
+    Operand,
+    Operator,
+    define,
+    full,
+    item,
+    make,
+    make_input,
+    meta,
+    remake,
+)
 from ppl.compiler.ops.indexing import scatter_sum
 from ppl.compiler.ops.linalg import matmul, transpose
 from ppl.compiler.ops.opaque import Constant, constant, make_opaque, vmapped

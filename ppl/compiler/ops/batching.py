@@ -23,8 +23,10 @@ class Batched:
         return math.prod(self.node.shape)
 
     def aligned(self, plates: Sequence[Plate], rank: int | None = None, expand: bool = False) -> Node:
-        """The node with one leading axis per plate of `plates` (size 1 where it doesn't vary, or the full size with
-        `expand`) and the element shape padded on the left with ones to `rank`. A node that varies over no plate is
+        """The node with one leading axis per plate of `plates` (size 1 where it doesn't vary, or
+        the full size with
+        `expand`) and the element shape padded on the left with ones to `rank`. A node that varies
+        over no plate is
         returned as it is unless `expand`: broadcasting aligns it on the right."""
         if not self.plates and not expand:
             return self.node

@@ -1,7 +1,9 @@
 """What an operator is, and how a node of one is made.
 
-An operator is declared in one place: what it computes on torch tensors (`run`), the element type of its result, how it acts on
-operands with leading batch axes (`batch`) and its reverse rule (`vjp`). Passes and engines look all of these up by name.
+An operator is declared in one place: what it computes on torch tensors (`run`), the element type of its
+    result, how it acts on
+operands with leading batch axes (`batch`) and its reverse rule (`vjp`). Passes and engines look all of
+these up by name.
 """
 
 from __future__ import annotations
@@ -24,10 +26,14 @@ Vjp = Callable[..., Sequence["Operand | None"]]
 class Operator:
     """One operator of the Graph.
 
-    `run(*args, **attrs)` computes it with torch, on real or meta tensors. `batch` says what to do with leading plate axes:
-    "pointwise" (broadcast), "trailing" (all axes in the attributes are negative, so leading ones pass through), a function
-    `(args, attrs, sizes) -> Node` building the batched node from aligned operands, or None (one `torch.vmap` per plate).
-    `vjp(out, g, *args, **attrs)` returns one adjoint (or None) per argument; None: torch's own formula is recorded.
+    `run(*args, **attrs)` computes it with torch, on real or meta tensors. `batch` says what to do with
+    leading plate axes:
+    "pointwise" (broadcast), "trailing" (all axes in the attributes are negative, so leading ones pass
+    through), a function
+    `(args, attrs, sizes) -> Node` building the batched node from aligned operands, or None (one
+    `torch.vmap` per plate).
+    `vjp(out, g, *args, **attrs)` returns one adjoint (or None) per argument; None: torch's own formula
+    is recorded.
     `dtype` for pointwise operators: "promote", "float", "bool" or "same".
     """
 
@@ -58,7 +64,9 @@ def smooth_kind(name: str) -> str:
 # ---------------------------------------------------------------- leaves
 
 
-def make_input(name: str, shape: Sequence[int], dtype: torch.dtype, plates: tuple[Plate, ...] = (), role: str = "") -> Node:
+def make_input(
+    name: str, shape: Sequence[int], dtype: torch.dtype, plates: tuple[Plate, ...] = (), role: str = ""
+) -> Node:
     """A graph input. `role` tells inputs of one name in different graphs apart (data, value, parameter …)."""
     return intern_node("input", (), (("name", name), ("role", role)), Type(tuple(shape), dtype), plates)
 
@@ -98,14 +106,19 @@ def remake(node: Node, args: tuple[Operand, ...]) -> Node:
     special = REMAKE.get(node.op)
     if special is not None:
         return special(node, args)
-    same = all(not isinstance(b, Node) or (isinstance(a, Node) and a.type == b.type) for a, b in zip(args, node.args, strict=True))
+    same = all(
+        not isinstance(b, Node) or (isinstance(a, Node) and a.type == b.type)
+        for a, b in zip(args, node.args, strict=True)
+    )
     if same:
         return intern_node(node.op, args, node.attrs, node.type, union_plates(args), node.outs, node.mark)
     return make(node.op, *args, mark=node.mark, **dict(node.attrs))
 
 
 REMAKE: dict[str, Callable[[Node, tuple[Operand, ...]], Node]] = {}
-"""Operators whose plates or types don't follow the common rule (plate operators, regions, effects) say here how to rebuild."""
+"""Operators whose plates or types don't follow the common rule (plate operators, regions, effects) say here
+how to rebuild.
+"""
 
 
 def item(node: Node, index: int) -> Node:
@@ -119,7 +132,9 @@ REMAKE["item"] = lambda node, args: item(args[0], node.attr("index"))  # type: i
 _TYPES: dict[Any, Any] = {}
 
 
-def _infer(key: Any, operator: Operator, args: Sequence[Operand], attrs: dict[str, Any]) -> Type | tuple[Type, ...]:
+def _infer(
+    key: Any, operator: Operator, args: Sequence[Operand], attrs: dict[str, Any]
+) -> Type | tuple[Type, ...]:
     known = _TYPES.get(key)
     if known is None:
         with _disable_current_modes(), torch._C.DisableTorchFunction():
@@ -140,7 +155,9 @@ def meta(type_: Type) -> torch.Tensor:
 # ---------------------------------------------------------------- pointwise operators
 
 
-def _make_pointwise(op: Operator, args: Sequence[Operand], attrs: tuple[tuple[str, Any], ...], mark: Mark | None) -> Node:
+def _make_pointwise(
+    op: Operator, args: Sequence[Operand], attrs: tuple[tuple[str, Any], ...], mark: Mark | None
+) -> Node:
     if all(not isinstance(a, Node) or a.op == "full" for a in args):
         return _fold(op, args, attrs)
     condition = 0 if op.name == "where" else -1
@@ -148,7 +165,10 @@ def _make_pointwise(op: Operator, args: Sequence[Operand], attrs: tuple[tuple[st
     shape = broadcast([a.shape for a in folded if isinstance(a, Node)])
     out, operand = pointwise_dtype(op, folded)
     if operand is not None:
-        folded = [_cast(a, operand) if isinstance(a, Node) and _takes_cast(op, i) else a for i, a in enumerate(folded)]
+        folded = [
+            _cast(a, operand) if isinstance(a, Node) and _takes_cast(op, i) else a
+            for i, a in enumerate(folded)
+        ]
     return intern_node(op.name, tuple(folded), attrs, Type(shape, out), union_plates(folded), None, mark)
 
 
@@ -168,7 +188,9 @@ def _scalar_if_uniform(a: Operand, args: Sequence[Operand]) -> Operand:
         return a
     others = [b for b in args if isinstance(b, Node) and b.op != "full"]
     shape = broadcast([b.shape for b in others])
-    fits = broadcast([shape, a.shape]) == shape and any(b.dtype == a.dtype or (b.is_float and not a.is_float) for b in others)
+    fits = broadcast([shape, a.shape]) == shape and any(
+        b.dtype == a.dtype or (b.is_float and not a.is_float) for b in others
+    )
     return a.attr("value") if fits else a
 
 
@@ -180,7 +202,10 @@ def _fold(op: Operator, args: Sequence[Operand], attrs: tuple[tuple[str, Any], .
         else:
             operand = pointwise_dtype(op, args)[1]
             if operand is not None:
-                reals = [r.to(operand) if isinstance(r, torch.Tensor) and _takes_cast(op, i) else r for i, r in enumerate(reals)]
+                reals = [
+                    r.to(operand) if isinstance(r, torch.Tensor) and _takes_cast(op, i) else r
+                    for i, r in enumerate(reals)
+                ]
         out = op.run(*reals, **dict(attrs))
     shapes = [a.shape for a in args if isinstance(a, Node)]
     return full(out.item(), broadcast(shapes) if shapes else (), out.dtype)
@@ -209,7 +234,9 @@ def pointwise_dtype(op: Operator, args: Sequence[Operand]) -> tuple[torch.dtype,
 
 
 def _promote(args: Sequence[Operand]) -> torch.dtype:
-    """torch's promotion: dimensioned tensors, then 0-d tensors, then Python scalars, a lower rank only counting by category."""
+    """torch's promotion: dimensioned tensors, then 0-d tensors, then Python scalars, a lower rank only
+    counting by category.
+    """
     ranks: list[torch.dtype | None] = [None, None, None]
     for a in args:
         rank = 2 if not isinstance(a, Node) else (0 if a.shape else 1)

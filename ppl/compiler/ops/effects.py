@@ -1,7 +1,9 @@
 """Effects: what a program does besides computing. They keep program order in `Graph.effects`.
 
-`sample(params…)` is a random choice and its value; `observe(value, params…)` scores a value; `factor(log_weight)` adds to the log
-density; `deterministic(value)` names a value; `score_factor(x, score)` is a factor known by its gradient. A mask and a scale may
+`sample(params…)` is a random choice and its value; `observe(value, params…)` scores a value;
+`factor(log_weight)` adds to the log
+density; `deterministic(value)` names a value; `score_factor(x, score)` is a factor known by its gradient. A
+mask and a scale may
 follow the parameters. `draw` is `sample` on physical tensors: what an engine runs.
 """
 
@@ -23,7 +25,9 @@ EFFECTS = ("sample", "observe", "factor", "deterministic", "score_factor")
 
 @dataclass(frozen=True)
 class Site:
-    """What is known of a site besides its operands. `spec` describes the distribution (see `compiler.specs`)."""
+    """What is known of a site besides its operands. `spec` describes the distribution (see
+    `compiler.specs`).
+    """
 
     name: str
     spec: Any = None
@@ -36,7 +40,11 @@ class Site:
     options: tuple[tuple[str, Any], ...] = ()
 
     def __repr__(self) -> str:
-        return " ".join(part for part in (f'"{self.name}"', repr(self.spec) if self.spec is not None else "", self.details()) if part)
+        return " ".join(
+            part
+            for part in (f'"{self.name}"', repr(self.spec) if self.spec is not None else "", self.details())
+            if part
+        )
 
     def details(self) -> str:
         """What is unusual about the site, as words behind its distribution; empty for most."""
@@ -66,7 +74,14 @@ def effect(
     return _build(kind, (*args, *extras), site, type_, context, mark)
 
 
-def _build(kind: str, args: tuple[Operand, ...], site: Site, type_: Type, context: tuple[Plate, ...], mark: Mark | None) -> Node:
+def _build(
+    kind: str,
+    args: tuple[Operand, ...],
+    site: Site,
+    type_: Type,
+    context: tuple[Plate, ...],
+    mark: Mark | None,
+) -> Node:
     attrs = (("context", context), ("site", site))
     return intern_node(kind, args, attrs, type_, union_plates(args, context), None, mark)
 

@@ -11,11 +11,16 @@ from ppl.compiler.ops.batching import Batched, Operands, move_axis, node_of, per
 from ppl.compiler.ops.core import REMAKE, Operand, define, make
 from ppl.compiler.ops.pointwise import add
 
-# ---------------------------------------------------------------- one element at a computed index: x[..., i, ...]
+# ---------------------------------------------------------------- one element at a computed index: x[...,
+# i, ...]
 
 
 def _take(x: Any, i: Any, dim: int) -> Any:
-    return x.movedim(dim, 0)[i] if i.dim() else torch.index_select(x, dim, _wrap(i, x.shape[dim]).reshape(1)).squeeze(dim)
+    return (
+        x.movedim(dim, 0)[i]
+        if i.dim()
+        else torch.index_select(x, dim, _wrap(i, x.shape[dim]).reshape(1)).squeeze(dim)
+    )
 
 
 def _wrap(i: Any, size: int) -> Any:
@@ -49,7 +54,8 @@ define("take", _take, batch=_take_batch, vjp=_take_vjp)
 """take(x, i; dim): the slice of `x` at the integer `i` (negative counts from the end)."""
 
 
-# ---------------------------------------------------------------- its reverse: add g at index i of zeros, summed over plates
+# ---------------------------------------------------------------- its reverse: add g at index i of zeros,
+# summed over plates
 
 
 def scatter_sum(g: Node, i: Node, dim: int, size: int, plates: tuple[Plate, ...]) -> Node:
@@ -58,7 +64,13 @@ def scatter_sum(g: Node, i: Node, dim: int, size: int, plates: tuple[Plate, ...]
     shape.insert(len(shape) + 1 + dim, size)
     over = tuple(p for p in union_plates((g, i)) if p not in plates)
     present = tuple(p for p in plates if p in union_plates((g, i)))
-    node = intern_node("scatter_sum", (g, i), (("dim", dim), ("plates", present), ("size", size)), Type(tuple(shape), g.dtype), over)
+    node = intern_node(
+        "scatter_sum",
+        (g, i),
+        (("dim", dim), ("plates", present), ("size", size)),
+        Type(tuple(shape), g.dtype),
+        over,
+    )
     missing = volume([p for p in plates if p not in present])
     return node if missing == 1 else make("mul", node, float(missing))
 
@@ -79,7 +91,9 @@ def _scatter_run(g: Any, i: Any, dim: int, size: int, plates: tuple[Plate, ...] 
 
 
 def _scatter_batch(plates: tuple[Plate, ...], args: Operands, attrs: dict[str, Any]) -> Node:
-    """One index_add over the flattened summed plates (and, where the index varies over kept plates, an offset per element)."""
+    """One index_add over the flattened summed plates (and, where the index varies over kept plates, an
+    offset per element).
+    """
     g, i = node_of(args[0]), node_of(args[1])
     summed, size, dim = attrs["plates"], attrs["size"], attrs["dim"]
     kept = plates
@@ -158,7 +172,9 @@ def _index_batch(plates: tuple[Plate, ...], args: Operands, attrs: dict[str, Any
     return out
 
 
-def _index_vjp(out: Node, g: Node, x: Node, *indices: Node, positions: tuple[int, ...]) -> tuple[Operand | None, ...]:
+def _index_vjp(
+    out: Node, g: Node, x: Node, *indices: Node, positions: tuple[int, ...]
+) -> tuple[Operand | None, ...]:
     return make("index_put_add", g, *indices, positions=positions, shape=x.shape), *(None for _ in indices)
 
 
@@ -176,7 +192,13 @@ def _index_put_batch(plates: tuple[Plate, ...], args: Operands, attrs: dict[str,
         return None
     k = len(plates)
     shape = sizes(plates) + attrs["shape"]
-    return make("index_put_add", g.node, *[i.node for i in indices], positions=tuple(p + k for p in positions), shape=shape)
+    return make(
+        "index_put_add",
+        g.node,
+        *[i.node for i in indices],
+        positions=tuple(p + k for p in positions),
+        shape=shape,
+    )
 
 
 define("index", _index, batch=_index_batch, vjp=_index_vjp)

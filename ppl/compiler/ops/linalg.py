@@ -87,7 +87,9 @@ def _solve_run(a: Any, b: Any, upper: bool, unitriangular: bool) -> Any:
     return torch.linalg.solve_triangular(a, b, upper=upper, unitriangular=unitriangular)
 
 
-def _solve_vjp(out: Node, g: Node, a: Node, b: Node, upper: bool, unitriangular: bool) -> tuple[Operand, Operand]:
+def _solve_vjp(
+    out: Node, g: Node, a: Node, b: Node, upper: bool, unitriangular: bool
+) -> tuple[Operand, Operand]:
     gb = make("solve_triangular", transpose(a), g, upper=not upper, unitriangular=unitriangular)
     ga = neg(matmul(gb, transpose(out)))
     assert isinstance(ga, Node)
@@ -98,14 +100,21 @@ def _solve_vjp(out: Node, g: Node, a: Node, b: Node, upper: bool, unitriangular:
 
 def _solve_batch(plates: tuple[Plate, ...], args: Operands, attrs: dict[str, Any]) -> Node:
     a, b = node_of(args[0]), node_of(args[1])
-    if not a.plates and len(a.shape) == len(b.shape) == 2:  # one factor, many right-hand sides: stack them as columns
+    if (
+        not a.plates and len(a.shape) == len(b.shape) == 2
+    ):  # one factor, many right-hand sides: stack them as columns
         rows, cols = b.shape
         k = len(plates)
         wide = reshape(permute(b.node, (k, *range(k), k + 1)), (rows, b.node_size // max(rows, 1)))
         solved = make("solve_triangular", a.node, wide, **attrs)
         return permute(reshape(solved, (rows, *sizes(plates), cols)), (*range(1, k + 1), 0, k + 1))
     rank = max(len(a.shape), len(b.shape))
-    return make("solve_triangular", a.aligned(plates, rank, expand=True), b.aligned(plates, rank, expand=True), **attrs)
+    return make(
+        "solve_triangular",
+        a.aligned(plates, rank, expand=True),
+        b.aligned(plates, rank, expand=True),
+        **attrs,
+    )
 
 
 define("solve_triangular", _solve_run, batch=_solve_batch, vjp=_solve_vjp)

@@ -1,4 +1,6 @@
-"""Operators without an entry of their own: any ATen overload, and one `torch.vmap` per plate as the batching of last resort."""
+"""Operators without an entry of their own: any ATen overload, and one `torch.vmap` per plate as the
+batching of last resort.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ define("opaque", _run_opaque, batch=None)
 def make_opaque(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Node:
     tensors: list[Any] = []
     template = empty_out(tuple(args), tensors, lambda v: isinstance(v, Node))
-    keywords = tuple((k, empty_out(v, tensors, lambda v: isinstance(v, Node))) for k, v in sorted(kwargs.items()))
+    keywords = tuple(
+        (k, empty_out(v, tensors, lambda v: isinstance(v, Node))) for k, v in sorted(kwargs.items())
+    )
     return make("opaque", *tensors, func=func, template=template, keywords=keywords)
 
 
@@ -73,11 +77,19 @@ class Constant:
     content: bytes
 
     def tensor(self) -> torch.Tensor:
-        flat = torch.frombuffer(bytearray(self.content), dtype=self.dtype) if self.content else torch.empty(0, dtype=self.dtype)
+        flat = (
+            torch.frombuffer(bytearray(self.content), dtype=self.dtype)
+            if self.content
+            else torch.empty(0, dtype=self.dtype)
+        )
         return flat.reshape(self.shape)
 
     def __repr__(self) -> str:
-        short = self.content if len(self.content) <= _SHOWN else hashlib.blake2b(self.content, digest_size=16).digest()
+        short = (
+            self.content
+            if len(self.content) <= _SHOWN
+            else hashlib.blake2b(self.content, digest_size=16).digest()
+        )
         return f"constant<{short.hex()}>"
 
 
@@ -90,7 +102,9 @@ def constant(value: torch.Tensor) -> Node:
 # ---------------------------------------------------------------- vmap
 
 
-def _run_vmapped(*args: Any, op: str, attrs: tuple[tuple[str, Any], ...], levels: tuple[tuple[int | None, ...], ...]) -> Any:
+def _run_vmapped(
+    *args: Any, op: str, attrs: tuple[tuple[str, Any], ...], levels: tuple[tuple[int | None, ...], ...]
+) -> Any:
     operator = OPERATORS[op]
     keywords = dict(attrs)
 
@@ -106,9 +120,13 @@ define("vmapped", _run_vmapped, batch=None)
 
 
 def vmapped(op: str, plates: tuple[Plate, ...], args: Operands, attrs: dict[str, Any]) -> Node:
-    """`op` once per element of `plates`, by nested vmap; every operand's plates lead in the order of `plates`."""
+    """`op` once per element of `plates`, by nested vmap; every operand's plates lead in the order of
+    `plates`.
+    """
     from ppl.compiler.ops.batching import Batched
 
-    levels = tuple(tuple(0 if isinstance(a, Batched) and p in a.plates else None for a in args) for p in plates)
+    levels = tuple(
+        tuple(0 if isinstance(a, Batched) and p in a.plates else None for a in args) for p in plates
+    )
     nodes = [a.node if isinstance(a, Batched) else a for a in args]
     return make("vmapped", *nodes, op=op, attrs=tuple(sorted(attrs.items())), levels=levels)

@@ -23,7 +23,9 @@ def plate_slice(x: Node, plate: Plate) -> Node:
     assert x.shape and x.shape[0] == plate.size
     if plate in x.plates:  # each element has a vector of its own, and takes its own entry of it
         return make("take", x, plate_index(plate), dim=-len(x.shape))
-    return intern_node("plate_slice", (x,), (("plate", plate),), Type(x.shape[1:], x.dtype), union_plates((x,), (plate,)))
+    return intern_node(
+        "plate_slice", (x,), (("plate", plate),), Type(x.shape[1:], x.dtype), union_plates((x,), (plate,))
+    )
 
 
 def plate_stack(x: Node, plate: Plate) -> Node:
@@ -86,6 +88,18 @@ def _unplated(*_: Any, **__: Any) -> Any:
 
 
 define("plate_index", _unplated, kind="plate", batch=_index_batch, vjp=lambda out, g, plate: ())
-define("plate_slice", _unplated, kind="plate", batch=_slice_batch, vjp=lambda out, g, x, plate: (plate_stack(g, plate),))
-define("plate_stack", _unplated, kind="plate", batch=_stack_batch, vjp=lambda out, g, x, plate: (plate_slice(g, plate),))
+define(
+    "plate_slice",
+    _unplated,
+    kind="plate",
+    batch=_slice_batch,
+    vjp=lambda out, g, x, plate: (plate_stack(g, plate),),
+)
+define(
+    "plate_stack",
+    _unplated,
+    kind="plate",
+    batch=_stack_batch,
+    vjp=lambda out, g, x, plate: (plate_slice(g, plate),),
+)
 define("plate_sum", _unplated, kind="plate", batch=_sum_batch, vjp=lambda out, g, x, plate: (g,))

@@ -1,6 +1,7 @@
 """Pointwise operators: value, dtype and reverse rule of each.
 
-A reverse rule returns adjoints in the broadcast shape; the differentiate pass sums them back to each operand's shape.
+A reverse rule returns adjoints in the broadcast shape; the differentiate pass sums them back to each
+operand's shape.
 """
 
 from __future__ import annotations
@@ -98,7 +99,9 @@ def _both(f: Any) -> Any:
     return run
 
 
-def _unary(name: str, run: Any, vjp: Any = None, dtype: str = "float", smooth: str = "smooth", **kw: Any) -> None:
+def _unary(
+    name: str, run: Any, vjp: Any = None, dtype: str = "float", smooth: str = "smooth", **kw: Any
+) -> None:
     define(name, run, kind="pointwise", dtype=dtype, batch="pointwise", vjp=vjp, smooth=smooth, **kw)
 
 
@@ -152,7 +155,12 @@ _unary("neg", torch.neg, lambda out, g, x: (neg(g),), dtype="same")
 _unary("reciprocal", torch.reciprocal, lambda out, g, x: (neg(mul(g, square(out))),))
 _unary("sqrt", torch.sqrt, lambda out, g, x: (div(g, mul(out, 2.0)),))
 _unary("rsqrt", torch.rsqrt, lambda out, g, x: (mul(g, mul(mul(out, square(out)), -0.5)),))
-_op("hypot", _both(torch.hypot), lambda out, g, x, y: (mul(g, div(x, out)), mul(g, div(y, out))), dtype="float")
+_op(
+    "hypot",
+    _both(torch.hypot),
+    lambda out, g, x, y: (mul(g, div(x, out)), mul(g, div(y, out))),
+    dtype="float",
+)
 
 # ---------------------------------------------------------------- exponentials and logarithms
 
@@ -167,7 +175,9 @@ _unary("sigmoid", torch.sigmoid, lambda out, g, x: (mul(g, mul(out, sub(1.0, out
 _unary("tanh", torch.tanh, lambda out, g, x: (mul(g, sub(1.0, square(out))),))
 
 
-def _softplus_vjp(out: Node, g: Operand, x: Node, beta: float = 1.0, threshold: float = 20.0) -> tuple[Operand]:
+def _softplus_vjp(
+    out: Node, g: Operand, x: Node, beta: float = 1.0, threshold: float = 20.0
+) -> tuple[Operand]:
     gx = mul(g, un("sigmoid", mul(x, beta)))
     # torch's softplus is x above the threshold; at 20 the two slopes differ by 2e-9
     return (gx if threshold >= 20.0 else where(make("gt", mul(x, beta), threshold), g, gx),)
@@ -225,9 +235,21 @@ _op("atan2", _both(torch.atan2), _atan2_vjp, dtype="float")
 _unary("erf", torch.erf, lambda out, g, x: (mul(g, mul(exp(neg(square(x))), 2 / math.sqrt(math.pi))),))
 _unary("erfc", torch.erfc, lambda out, g, x: (mul(g, mul(exp(neg(square(x))), -2 / math.sqrt(math.pi))),))
 _unary("erfinv", torch.erfinv, lambda out, g, x: (mul(g, mul(exp(square(out)), math.sqrt(math.pi) / 2)),))
-_unary("erfcx", torch.special.erfcx, lambda out, g, x: (mul(g, sub(mul(mul(x, out), 2.0), 2 / math.sqrt(math.pi))),))
-_unary("ndtr", torch.special.ndtr, lambda out, g, x: (mul(g, mul(exp(mul(square(x), -0.5)), 1 / math.sqrt(2 * math.pi))),))
-_unary("ndtri", torch.special.ndtri, lambda out, g, x: (mul(g, mul(exp(mul(square(out), 0.5)), math.sqrt(2 * math.pi))),))
+_unary(
+    "erfcx",
+    torch.special.erfcx,
+    lambda out, g, x: (mul(g, sub(mul(mul(x, out), 2.0), 2 / math.sqrt(math.pi))),),
+)
+_unary(
+    "ndtr",
+    torch.special.ndtr,
+    lambda out, g, x: (mul(g, mul(exp(mul(square(x), -0.5)), 1 / math.sqrt(2 * math.pi))),),
+)
+_unary(
+    "ndtri",
+    torch.special.ndtri,
+    lambda out, g, x: (mul(g, mul(exp(mul(square(out), 0.5)), math.sqrt(2 * math.pi))),),
+)
 _unary(
     "log_ndtr",
     torch.special.log_ndtr,
@@ -245,10 +267,13 @@ _unary("i0e", torch.special.i0e, lambda out, g, x: (mul(g, sub(un("i1e", x), mul
 _unary("i1", torch.special.i1)
 _unary("i1e", torch.special.i1e)
 
-# ---------------------------------------------------------------- kinked: continuous, differentiable almost everywhere
+# ---------------------------------------------------------------- kinked: continuous, differentiable
+# almost everywhere
 
 _unary("abs", torch.abs, lambda out, g, x: (mul(g, un("sign", x)),), dtype="same", smooth="kinked")
-_unary("relu", torch.relu, lambda out, g, x: (where(make("gt", out, 0), g, 0.0),), dtype="same", smooth="kinked")
+_unary(
+    "relu", torch.relu, lambda out, g, x: (where(make("gt", out, 0), g, 0.0),), dtype="same", smooth="kinked"
+)
 
 
 def _extremum_vjp(larger: str) -> Any:
@@ -266,7 +291,9 @@ _op("maximum", _both(torch.maximum), _extremum_vjp("gt"), smooth="kinked")
 _op("minimum", _both(torch.minimum), _extremum_vjp("lt"), smooth="kinked")
 
 
-def _clamp_vjp(out: Node, g: Operand, x: Node, low: Scalar | None = None, high: Scalar | None = None) -> tuple[Operand]:
+def _clamp_vjp(
+    out: Node, g: Operand, x: Node, low: Scalar | None = None, high: Scalar | None = None
+) -> tuple[Operand]:
     result = g
     if low is not None:
         result = where(make("ge", x, low), result, 0.0)
@@ -275,7 +302,13 @@ def _clamp_vjp(out: Node, g: Operand, x: Node, low: Scalar | None = None, high: 
     return (result,)
 
 
-_unary("clamp", lambda x, low=None, high=None: torch.clamp(x, low, high), _clamp_vjp, dtype="same", smooth="kinked")
+_unary(
+    "clamp",
+    lambda x, low=None, high=None: torch.clamp(x, low, high),
+    _clamp_vjp,
+    dtype="same",
+    smooth="kinked",
+)
 _op(
     "where",
     torch.where,

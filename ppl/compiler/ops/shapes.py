@@ -32,7 +32,12 @@ define(
     batch=_shape_batch("reshape"),
     vjp=lambda out, g, x, shape: (reshape_node(g, x.shape),),
 )
-define("expand", lambda x, shape: x.expand(shape), batch=_shape_batch("expand"), vjp=lambda out, g, x, shape: (sum_to(g, x.shape),))
+define(
+    "expand",
+    lambda x, shape: x.expand(shape),
+    batch=_shape_batch("expand"),
+    vjp=lambda out, g, x, shape: (sum_to(g, x.shape),),
+)
 
 
 def _permute_batch(plates: tuple[Plate, ...], args: Operands, attrs: dict[str, Any]) -> Node:
@@ -78,7 +83,9 @@ define(
 define(
     "slice_embed",
     _slice_embed,
-    vjp=lambda out, g, x, size, dim, start, stop, step: (make("slice", g, dim=dim, start=start, stop=stop, step=step),),
+    vjp=lambda out, g, x, size, dim, start, stop, step: (
+        make("slice", g, dim=dim, start=start, stop=stop, step=step),
+    ),
 )
 
 
@@ -109,14 +116,16 @@ define("cat", lambda *xs, dim: torch.cat(xs, dim), batch=_cat_batch, vjp=_cat_vj
 for _name in ("tril", "triu"):
     define(
         _name,
-        lambda x, diagonal=0, _f=getattr(torch, _name): _f(x, diagonal),
+        lambda x, diagonal=0, _n=_name: getattr(torch, _n)(x, diagonal),
         vjp=lambda out, g, x, diagonal=0, _n=_name: (make(_n, g, diagonal=diagonal),),
     )
 define(
     "diagonal",
     lambda x, offset, dim1, dim2: torch.diagonal(x, offset, dim1, dim2),
     vjp=lambda out, g, x, offset, dim1, dim2: (
-        make("diagonal_embed", g, rows=x.shape[dim1], cols=x.shape[dim2], offset=offset, dim1=dim1, dim2=dim2),
+        make(
+            "diagonal_embed", g, rows=x.shape[dim1], cols=x.shape[dim2], offset=offset, dim1=dim1, dim2=dim2
+        ),
     ),
 )
 
@@ -187,7 +196,9 @@ define("amin", _over(torch.amin), vjp=_extremum_vjp, smooth="kinked")
 define(
     "logsumexp",
     _over(torch.logsumexp),
-    vjp=lambda out, g, x, dims, keepdim: (mul(reshape_node(g, kept(x, dims)), _exp_difference(x, reshape_node(out, kept(x, dims)))),),
+    vjp=lambda out, g, x, dims, keepdim: (
+        mul(reshape_node(g, kept(x, dims)), _exp_difference(x, reshape_node(out, kept(x, dims)))),
+    ),
 )
 
 
@@ -204,20 +215,39 @@ def _prod(x: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
 
 
 define("prod", _prod)
-define("any", lambda x, dims, keepdim: torch.any(x, dims, keepdim) if dims else x.bool(), vjp=lambda out, g, x, **_: (None,), smooth="jump")
-define("all", lambda x, dims, keepdim: torch.all(x, dims, keepdim) if dims else x.bool(), vjp=lambda out, g, x, **_: (None,), smooth="jump")
+define(
+    "any",
+    lambda x, dims, keepdim: torch.any(x, dims, keepdim) if dims else x.bool(),
+    vjp=lambda out, g, x, **_: (None,),
+    smooth="jump",
+)
+define(
+    "all",
+    lambda x, dims, keepdim: torch.all(x, dims, keepdim) if dims else x.bool(),
+    vjp=lambda out, g, x, **_: (None,),
+    smooth="jump",
+)
 for _name in ("argmax", "argmin"):
     define(
         _name,
-        lambda x, dim, keepdim, _f=getattr(torch, _name): _f(x.to(torch.uint8) if x.dtype is torch.bool else x, dim, keepdim),
+        lambda x, dim, keepdim, _n=_name: getattr(torch, _n)(
+            x.to(torch.uint8) if x.dtype is torch.bool else x, dim, keepdim
+        ),
         vjp=lambda out, g, x, **_: (None,),
         smooth="jump",
     )
-define("argsort", lambda x, dim, descending: torch.argsort(x, dim=dim, descending=descending, stable=True), vjp=lambda out, g, x, **_: (None,), smooth="jump")
+define(
+    "argsort",
+    lambda x, dim, descending: torch.argsort(x, dim=dim, descending=descending, stable=True),
+    vjp=lambda out, g, x, **_: (None,),
+    smooth="jump",
+)
 define(
     "cumsum",
     lambda x, dim: torch.cumsum(x, dim),
-    vjp=lambda out, g, x, dim: (make("flip", make("cumsum", make("flip", g, dims=(dim,)), dim=dim), dims=(dim,)),),
+    vjp=lambda out, g, x, dim: (
+        make("flip", make("cumsum", make("flip", g, dims=(dim,)), dim=dim), dims=(dim,)),
+    ),
 )
 define("cumprod", lambda x, dim: torch.cumprod(x, dim))
 define("logcumsumexp", lambda x, dim: torch.logcumsumexp(x, dim))

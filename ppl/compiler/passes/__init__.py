@@ -1,3 +1,5 @@
-"""Rewrites of the Graph, one a file. `PASSES` names the optional ones: leaving one out never changes a result."""
+"""Rewrites of the Graph, one a file. `PASSES` names the optional ones: leaving one out never changes a
+result.
+"""
 
 PASSES = ("simplify", "fold")

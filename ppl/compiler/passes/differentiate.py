@@ -1,8 +1,11 @@
 """Reverse-mode differentiation, Graph to Graph.
 
-Every operator brings its own reverse rule (`Operator.vjp`); regions have theirs in `differentiate_regions`; for anything else
-torch's formula is recorded once. An adjoint may have fewer axes and plates than its node (it is then constant along them); where an
-operand varies over fewer plates than its consumer, the adjoint is summed over the others. So the reverse of a plate is a plate.
+Every operator brings its own reverse rule (`Operator.vjp`); regions have theirs in `differentiate_regions`;
+for anything else
+torch's formula is recorded once. An adjoint may have fewer axes and plates than its node (it is then
+constant along them); where an
+operand varies over fewer plates than its consumer, the adjoint is summed over the others. So the reverse of
+a plate is a plate.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ def value_and_grad(graph: Graph, wrt: Sequence[Node] | None = None) -> Graph:
     """
     inputs = [n for n in graph.inputs if n.is_float] if wrt is None else list(wrt)
     grads = vjp(graph.outputs[:1], [1.0], inputs)
-    return Graph(graph.inputs, (*graph.outputs, *(materialise(g, n) for g, n in zip(grads, inputs, strict=True))))
+    return Graph(
+        graph.inputs, (*graph.outputs, *(materialise(g, n) for g, n in zip(grads, inputs, strict=True)))
+    )
 
 
 def vjp(outputs: Sequence[Node], cotangents: Sequence[Operand | None], wrt: Sequence[Node]) -> list[Operand]:
@@ -61,7 +66,11 @@ def _active(order: Sequence[Node], wrt: Sequence[Node]) -> set[Node]:
     """Nodes through which a derivative can flow."""
     active = set(wrt)
     for node in order:
-        if node not in active and any(a in active for a in node.nodes) and (node.outs is not None or node.is_float):
+        if (
+            node not in active
+            and any(a in active for a in node.nodes)
+            and (node.outs is not None or node.is_float)
+        ):
             active.add(node)
     return active
 
@@ -71,7 +80,9 @@ def _accumulate(adjoints: dict[Node, Operand], node: Node, g: Operand) -> None:
     adjoints[node] = g if known is None else add(known, g)
 
 
-def _push(node: Node, grads: Sequence[Operand | None], active: set[Node], adjoints: dict[Node, Operand]) -> None:
+def _push(
+    node: Node, grads: Sequence[Operand | None], active: set[Node], adjoints: dict[Node, Operand]
+) -> None:
     operator = OPERATORS[node.op]
     for arg, g in zip(node.args, grads, strict=True):
         if g is None or not isinstance(arg, Node) or arg not in active or not arg.is_float:
@@ -114,7 +125,9 @@ def materialise(g: Operand, node: Node) -> Node:
 
 
 def unbroadcast(g: Operand, out: tuple[int, ...], shape: tuple[int, ...]) -> Operand:
-    """Sum an adjoint of shape `out` (or broadcastable to it) over the axes along which the operand was broadcast."""
+    """Sum an adjoint of shape `out` (or broadcastable to it) over the axes along which the operand was
+    broadcast.
+    """
     if out == shape:
         return g
     extra = len(out) - len(shape)
@@ -146,7 +159,12 @@ def torch_vjp(node: Node, gs: dict[int, Operand]) -> list[Operand | None]:
     """The reverse rule torch itself has for this operator, recorded from its backward."""
     outs = node.outs or (node.type,)
     used = tuple(sorted(i for i in gs if outs[i].dtype.is_floating_point))
-    key = (node.op, tuple(a.type if isinstance(a, Node) else (type(a), a) for a in node.args), node.attrs, used)
+    key = (
+        node.op,
+        tuple(a.type if isinstance(a, Node) else (type(a), a) for a in node.args),
+        node.attrs,
+        used,
+    )
     known = _FORMULAS.get(key)
     if known is None:
         known = _FORMULAS[key] = _record_formula(node, used)

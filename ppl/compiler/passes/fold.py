@@ -11,12 +11,27 @@ from ppl.compiler.ops.batching import sizes
 from ppl.compiler.ops.effects import EFFECTS
 from ppl.compiler.passes.vectorise import vectorise
 
-_FREE = {"input", "full", "constant", "plate_index", "plate_slice", "reshape", "permute", "expand", "iota", "slice", "select", "item"}
+_FREE = {
+    "input",
+    "full",
+    "constant",
+    "plate_index",
+    "plate_slice",
+    "reshape",
+    "permute",
+    "expand",
+    "iota",
+    "slice",
+    "select",
+    "item",
+}
 _LIMIT = 1 << 26  # elements; larger intermediate results are left where they are
 
 
 def fold(graph: Graph, data: dict[Node, torch.Tensor]) -> tuple[Graph, dict[Node, torch.Tensor]]:
-    """(graph, data) with data-only computations done. The main program's nodes only; bodies of regions are left alone."""
+    """(graph, data) with data-only computations done. The main program's nodes only; bodies of regions
+    are left alone.
+    """
     order = graph.nodes()
     constant = {n for n in data}
     static: set[Node] = set()  # depends on no input at all

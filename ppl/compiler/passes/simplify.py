@@ -1,4 +1,6 @@
-"""Algebra that is exact in floating point, and views that cancel. Common subexpressions are shared already (nodes are interned)."""
+"""Algebra that is exact in floating point, and views that cancel. Common subexpressions are shared already
+(nodes are interned).
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def _same(a: Operand, node: Node) -> Node | None:
 
 
 def _is(a: Operand, value: float) -> bool:
-    return (not isinstance(a, Node) and a == value) or (isinstance(a, Node) and a.op == "full" and a.attr("value") == value)
+    return (not isinstance(a, Node) and a == value) or (
+        isinstance(a, Node) and a.op == "full" and a.attr("value") == value
+    )
 
 
 def _add(node: Node, args: tuple[Any, ...]) -> Node | None:
@@ -54,7 +58,13 @@ def _mul(node: Node, args: tuple[Any, ...]) -> Node | None:
     for x, y in ((a, b), (b, a)):
         if isinstance(x, Node) and x.op == "neg" and not isinstance(y, Node):
             return _same(make("mul", x.args[0], -y), node)
-        if isinstance(x, Node) and x.op == "mul" and not isinstance(y, Node) and not isinstance(x.args[1], Node) and abs(y) in (1, 2, 0.5):
+        if (
+            isinstance(x, Node)
+            and x.op == "mul"
+            and not isinstance(y, Node)
+            and not isinstance(x.args[1], Node)
+            and abs(y) in (1, 2, 0.5)
+        ):
             return _same(make("mul", x.args[0], x.args[1] * y), node)
     return None
 

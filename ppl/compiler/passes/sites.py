@@ -1,8 +1,11 @@
 """Sites → values and densities: the pass that gives a recorded program one of its readings.
 
-Every random choice becomes, as the caller decides, an unconstrained input mapped onto its support ("unconstrained"), an input in
-the support ("value"), or stays a draw ("draw"). What the sites contribute (log densities, log-Jacobians, values) is collected, out
-of regions too: a scan carries the running total, a switch returns its branch's. An input stands for all elements of a site:
+Every random choice becomes, as the caller decides, an unconstrained input mapped onto its support
+("unconstrained"), an input in
+the support ("value"), or stays a draw ("draw"). What the sites contribute (log densities, log-Jacobians,
+values) is collected, out
+of regions too: a scan carries the running total, a switch returns its branch's. An input stands for all
+    elements of a site:
 `[*loops, *element]`, loops (plates, scans) outermost first.
 """
 
@@ -16,7 +19,19 @@ import torch
 
 from ppl.compiler import specs
 from ppl.compiler.graph import Graph, Node, Plate, Type, bodies, inline, substitute
-from ppl.compiler.ops import Scan, full, item, make, make_input, plate_index, plate_slice, plate_stack, plate_sum, scan, switch
+from ppl.compiler.ops import (
+    Scan,
+    full,
+    item,
+    make,
+    make_input,
+    plate_index,
+    plate_slice,
+    plate_stack,
+    plate_sum,
+    scan,
+    switch,
+)
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.ops.pointwise import add, mul, where
@@ -52,7 +67,9 @@ class Layout:
 
     @property
     def support(self) -> specs.Support:
-        return specs.bijector(self.effect.site.spec, tuple(p.type for p in self.effect.params), self.effect.node.type)
+        return specs.bijector(
+            self.effect.site.spec, tuple(p.type for p in self.effect.params), self.effect.node.type
+        )
 
     @property
     def unconstrained(self) -> tuple[int, ...]:
@@ -75,7 +92,11 @@ def layouts(graph: Graph, kinds: Sequence[str] = ("sample",)) -> list[Layout]:
 
 
 def _layouts(
-    graph: Graph, loops: tuple[tuple[str, int], ...], optional: bool, kinds: Sequence[str], outer: frozenset[Plate]
+    graph: Graph,
+    loops: tuple[tuple[str, int], ...],
+    optional: bool,
+    kinds: Sequence[str],
+    outer: frozenset[Plate],
 ) -> Iterator[Layout]:
     for node in graph.effects:
         if node.op in kinds:
@@ -88,12 +109,15 @@ def _layouts(
             if node.op == "scan":
                 here = (*here, (node.attr("name"), node.attr("length")))
             for body in bodies(node):
-                yield from _layouts(body, here, optional or node.op == "switch", kinds, outer | set(node.plates))
+                yield from _layouts(
+                    body, here, optional or node.op == "switch", kinds, outer | set(node.plates)
+                )
 
 
 @dataclass
 class Reading:
-    """What lowering collected in one scope. `total` sums log densities (and log-Jacobians); `parts[kind, name]` holds, per
+    """What lowering collected in one scope. `total` sums log densities (and log-Jacobians);
+    `parts[kind, name]` holds, per
     site, all its elements: kinds "value", "log_density", "deterministic"."""
 
     total: Operand = 0.0
@@ -102,7 +126,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class Lowering:
-    """How to read a program: `policy` names the mode of each random choice, `keep` the kinds of parts to collect."""
+    """How to read a program: `policy` names the mode of each random choice, `keep` the kinds of parts
+    to collect.
+    """
 
     policy: Callable[[Effect], str]
     keep: frozenset[str] = frozenset()
@@ -110,8 +136,12 @@ class Lowering:
     redraw: bool = False  # observed sites become draws (for predictions)
     batch: Plate | None = None  # every draw is made once per element of this plate
 
-    def run(self, graph: Graph, supplies: Mapping[str, Node]) -> tuple[Reading, tuple[Node, ...], tuple[Node, ...]]:
-        """(what was collected, remaining effects, outputs) of a program whose sites' elements are `supplies`."""
+    def run(
+        self, graph: Graph, supplies: Mapping[str, Node]
+    ) -> tuple[Reading, tuple[Node, ...], tuple[Node, ...]]:
+        """(what was collected, remaining effects, outputs) of a program whose sites' elements are
+        `supplies`.
+        """
         memo: dict[Node, Node] = {n: n for n in graph.inputs}
         reading, effects = self._scope(graph, memo, dict(supplies), frozenset())
         outputs = tuple(substitute(graph.outputs, memo)) if graph.outputs else ()
@@ -133,7 +163,12 @@ class Lowering:
         return reading, effects
 
     def _site(
-        self, e: Effect, memo: dict[Node, Node], supplies: dict[str, Node], outer: frozenset[Plate], reading: Reading
+        self,
+        e: Effect,
+        memo: dict[Node, Node],
+        supplies: dict[str, Node],
+        outer: frozenset[Plate],
+        reading: Reading,
     ) -> list[Node]:
         original = e.node
         e = Effect.of(_with_args(original, substitute(original.nodes, memo)))
@@ -224,7 +259,9 @@ class Lowering:
         self._keep(reading, "site", e.name, lp, inner)
         self._add(reading, e, lp, inner, masked=True)
 
-    def _add(self, reading: Reading, e: Effect, term: Node, inner: tuple[Plate, ...], masked: bool = False) -> None:
+    def _add(
+        self, reading: Reading, e: Effect, term: Node, inner: tuple[Plate, ...], masked: bool = False
+    ) -> None:
         """Sum a term over its axes and plates into the total."""
         if not self.total:
             return
@@ -239,7 +276,9 @@ class Lowering:
             weighed = plate_sum(weighed, plate)
         reading.total = add(reading.total, weighed)
 
-    def _keep(self, reading: Reading, kind: str, name: str, value: Node | None, inner: tuple[Plate, ...]) -> None:
+    def _keep(
+        self, reading: Reading, kind: str, name: str, value: Node | None, inner: tuple[Plate, ...]
+    ) -> None:
         if kind in self.keep and value is not None:
             reading.parts[kind, name] = _stacked(value, inner)
 
@@ -266,18 +305,36 @@ class Lowering:
         return names, seen, plates
 
     def _scan(
-        self, node: Node, memo: dict[Node, Node], supplies: dict[str, Node], outer: frozenset[Plate], reading: Reading
+        self,
+        node: Node,
+        memo: dict[Node, Node],
+        supplies: dict[str, Node],
+        outer: frozenset[Plate],
+        reading: Reading,
     ) -> list[Node]:
         renewed = substitute(node.nodes, memo)
-        s = Scan.of(scan(node.attr("body"), *_split(node, renewed), node.attr("length"), node.attr("reverse"), node.attr("name")))
+        s = Scan.of(
+            scan(
+                node.attr("body"),
+                *_split(node, renewed),
+                node.attr("length"),
+                node.attr("reverse"),
+                node.attr("name"),
+            )
+        )
         names, values, plates = self._inner_supplies(node, supplies, outer)
         plates = tuple(p for p in plates if p != self.batch)
         k = len(s.init)
         n_ys = len(s.body.outputs) - k
         inputs = list(s.body.inputs)
-        extra = [make_input(f"site {n}", v.shape[1:], v.dtype, v.plates, "element") for n, v in zip(names, values, strict=True)]
+        extra = [
+            make_input(f"site {n}", v.shape[1:], v.dtype, v.plates, "element")
+            for n, v in zip(names, values, strict=True)
+        ]
         inside: dict[Node, Node] = {n: n for n in inputs}
-        inner, effects = self._scope(s.body, inside, dict(zip(names, extra, strict=True)), outer | set(node.plates))
+        inner, effects = self._scope(
+            s.body, inside, dict(zip(names, extra, strict=True)), outer | set(node.plates)
+        )
         outs = substitute(s.body.outputs, inside)
         running = make_input("total", (), torch.get_default_dtype(), node.plates, "carry")
         total = add(running, inner.total)
@@ -293,17 +350,26 @@ class Lowering:
         consts = list(s.consts)
         if self.batch is not None:
             consts.append(plate_index(self.batch))
-            body = replace(body, inputs=(*body.inputs, make_input("batch", (), torch.int64, (self.batch,), "const")))
+            body = replace(
+                body, inputs=(*body.inputs, make_input("batch", (), torch.int64, (self.batch,), "const"))
+            )
         new = scan(body, [*s.init, zero], [*s.xs, *values], consts, s.length, s.reverse, s.name)
         new.mark = node.mark
         for i in range(len(node.outs or ())):
             shift = 0 if i < k else (1 if i < k + n_ys else 1 + len(keys))
             memo[item(node, i)] = item(new, i + shift)
-        self._region_results(reading, item(new, k), {key: item(new, k + 1 + n_ys + j) for j, key in enumerate(keys)}, plates)
+        self._region_results(
+            reading, item(new, k), {key: item(new, k + 1 + n_ys + j) for j, key in enumerate(keys)}, plates
+        )
         return [new] if effects else []
 
     def _switch(
-        self, node: Node, memo: dict[Node, Node], supplies: dict[str, Node], outer: frozenset[Plate], reading: Reading
+        self,
+        node: Node,
+        memo: dict[Node, Node],
+        supplies: dict[str, Node],
+        outer: frozenset[Plate],
+        reading: Reading,
     ) -> list[Node]:
         index, *operands = substitute(node.nodes, memo)
         names, values, plates = self._inner_supplies(node, supplies, outer)
@@ -312,9 +378,14 @@ class Lowering:
         typed = switch(node.attr("branches"), index, operands).attr("branches")
         results = []
         for branch in typed:
-            extra = [make_input(f"site {n}", v.shape, v.dtype, v.plates, "operand") for n, v in zip(names, values, strict=True)]
+            extra = [
+                make_input(f"site {n}", v.shape, v.dtype, v.plates, "operand")
+                for n, v in zip(names, values, strict=True)
+            ]
             inside: dict[Node, Node] = {n: n for n in branch.inputs}
-            inner, effects = self._scope(branch, inside, dict(zip(names, extra, strict=True)), outer | set(node.plates))
+            inner, effects = self._scope(
+                branch, inside, dict(zip(names, extra, strict=True)), outer | set(node.plates)
+            )
             outs = substitute(branch.outputs, inside)
             present = {lay.name for lay in _layouts(branch, (), False, ("sample",), frozenset())}
             for name, u in zip(names, extra, strict=True):
@@ -325,16 +396,26 @@ class Lowering:
         shapes = {key: next(i.parts[key] for _, _, i, _, _ in results if key in i.parts) for key in keys}
         graphs = []
         for branch, extra, inner, effects, outs in results:
-            total = inner.total if isinstance(inner.total, Node) else full(inner.total, (), torch.get_default_dtype())
+            total = (
+                inner.total
+                if isinstance(inner.total, Node)
+                else full(inner.total, (), torch.get_default_dtype())
+            )
             parts = [inner.parts.get(key) or _absent(shapes[key]) for key in keys]
-            tail = [make_input("batch", (), torch.int64, (self.batch,), "operand")] if self.batch is not None else []
+            tail = (
+                [make_input("batch", (), torch.int64, (self.batch,), "operand")]
+                if self.batch is not None
+                else []
+            )
             graphs.append(Graph((*branch.inputs, *extra, *tail), (*outs, total, *parts), tuple(effects)))
         new = switch(graphs, index, everything, node.attr("name"))
         new.mark = node.mark
         n = len(node.outs or ())
         for i in range(n):
             memo[item(node, i)] = item(new, i)
-        self._region_results(reading, item(new, n), {key: item(new, n + 1 + j) for j, key in enumerate(keys)}, plates)
+        self._region_results(
+            reading, item(new, n), {key: item(new, n + 1 + j) for j, key in enumerate(keys)}, plates
+        )
         return [new] if any(g.effects for g in graphs) else []
 
     def _unconstrained(self, branches: Sequence[Graph], name: str) -> bool:
@@ -358,6 +439,7 @@ class Lowering:
 
 # ---------------------------------------------------------------- small helpers
 
+
 def _with_args(node: Node, new: Sequence[Node]) -> Node:
     from ppl.compiler.ops import remake
 
@@ -366,7 +448,9 @@ def _with_args(node: Node, new: Sequence[Node]) -> Node:
 
 
 def replace_effect(e: Effect) -> Effect:
-    """The effect without mask and scale: a log-Jacobian belongs to the coordinates, not to the site's weight."""
+    """The effect without mask and scale: a log-Jacobian belongs to the coordinates, not to the site's
+    weight.
+    """
     return replace(e, mask=None, scale=None)
 
 
@@ -382,7 +466,9 @@ def _stacked(node: Node, plates: Sequence[Plate]) -> Node:
 
 
 def _standard_normal(u: Node) -> Operand:
-    """log N(u; 0, 1): what a site of a branch not taken contributes, so that the joint density stays proper (Carlin & Chib 1995)."""
+    """log N(u; 0, 1): what a site of a branch not taken contributes, so that the joint density stays
+    proper (Carlin & Chib 1995).
+    """
     count = math.prod(u.shape)
     squares: Operand = mul(u, u)
     if u.shape and isinstance(squares, Node):

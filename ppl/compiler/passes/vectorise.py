@@ -1,6 +1,8 @@
-"""Plates → leading axes: the same graph on physical tensors whose leading axes are the plates, outermost first.
+"""Plates → leading axes: the same graph on physical tensors whose leading axes are the plates, outermost
+first.
 
-Chains, draws and particles are plates too: give an input one more plate, vectorise, and the whole program is batched.
+Chains, draws and particles are plates too: give an input one more plate, vectorise, and the whole program
+is batched.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ Operands = list["Batched | Scalar"]
 
 
 def vectorise(graph: Graph, out_plates: tuple[Plate, ...] | None = None) -> Graph:
-    """`graph` without plates. An input or output that varied over plates gets them as leading axes; with `out_plates`, every
+    """`graph` without plates. An input or output that varied over plates gets them as leading axes;
+    with `out_plates`, every
     output gets exactly these (expanded where it doesn't vary)."""
     memo: dict[Node, Batched] = {}
     parts: dict[Node, list[Node]] = {}
@@ -36,7 +39,8 @@ def vectorise(graph: Graph, out_plates: tuple[Plate, ...] | None = None) -> Grap
 def add_plate(graph: Graph, inputs: Sequence[Node], plate: Plate) -> Graph:
     """`graph` with `inputs` varying over one more plate."""
     memo = {
-        n: make_input(n.attr("name"), n.shape, n.dtype, tuple(sorted((*n.plates, plate))), n.attr("role")) for n in inputs
+        n: make_input(n.attr("name"), n.shape, n.dtype, tuple(sorted((*n.plates, plate))), n.attr("role"))
+        for n in inputs
     }
     renewed = tuple(memo.get(n, n) for n in graph.inputs)
     outputs = tuple(substitute(graph.outputs, memo))
@@ -46,7 +50,9 @@ def add_plate(graph: Graph, inputs: Sequence[Node], plate: Plate) -> Graph:
 
 def _batched(node: Node, memo: dict[Node, Batched], parts: dict[Node, list[Node]]) -> Batched:
     if node.op == "input":
-        physical = make_input(node.attr("name"), sizes(node.plates) + node.shape, node.dtype, (), node.attr("role"))
+        physical = make_input(
+            node.attr("name"), sizes(node.plates) + node.shape, node.dtype, (), node.attr("role")
+        )
         return Batched(physical, node.plates, node.shape)
     if not node.args and not node.plates:
         return Batched(node, (), node.shape)
