@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ppl.compiler.ops.effects import Effect
-from ppl.compiler.passes.sites import Layout, layouts
+from ppl.compiler.passes.layouts import Layout, layouts
 from ppl.distributions import family_of
 from ppl.errors import DataError, closest
 from ppl.inference.mcmc import ChainDraws

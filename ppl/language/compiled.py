@@ -14,7 +14,7 @@ from ppl.compiler.engines import engine_named
 from ppl.compiler.graph import Graph, Node, Plate
 from ppl.compiler.passes import PASSES
 from ppl.compiler.passes.fold import fold
-from ppl.compiler.passes.sites import layouts
+from ppl.compiler.passes.layouts import layouts
 from ppl.compiler.passes.vectorise import add_plate, vectorise
 from ppl.compiler.tracer import working_dtype
 from ppl.errors import DataError, closest

@@ -11,7 +11,7 @@ import torch
 
 from ppl.compiler.graph import Graph, Node, bodies
 from ppl.compiler.ops.effects import Effect
-from ppl.compiler.passes.sites import Layout, layouts
+from ppl.compiler.passes.layouts import Layout, layouts
 from ppl.compiler.specs import Record, put_together
 from ppl.distributions import Family, family_of
 from ppl.errors import PplError

@@ -18,8 +18,9 @@ from ppl.compiler.ops.batching import reshape
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.pointwise import add
 from ppl.compiler.passes.differentiate import materialise, vjp
+from ppl.compiler.passes.layouts import Layout, input_for
 from ppl.compiler.passes.simplify import simplify
-from ppl.compiler.passes.sites import Layout, Lowering, input_for
+from ppl.compiler.passes.sites import Lowering
 from ppl.compiler.tracer import trace, working_dtype
 from ppl.distributions import constraints, family_of
 from ppl.distributions.bijectors import biject_to

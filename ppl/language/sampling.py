@@ -9,7 +9,8 @@ import torch
 
 from ppl.compiler.graph import Graph, Node, Plate
 from ppl.compiler.ops import make_input
-from ppl.compiler.passes.sites import Layout, Lowering, input_for, layouts
+from ppl.compiler.passes.layouts import Layout, input_for, layouts
+from ppl.compiler.passes.sites import Lowering
 from ppl.compiler.passes.vectorise import vectorise
 from ppl.distributions import family_of
 from ppl.language.readings import constant_input

@@ -12,13 +12,13 @@ of regions too: a scan carries the running total, a switch returns its branch's.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 
 from ppl.compiler import specs
-from ppl.compiler.graph import Graph, Node, Plate, Type, bodies, inline, substitute
+from ppl.compiler.graph import Graph, Node, Plate, bodies, inline, substitute
 from ppl.compiler.ops import (
     Scan,
     full,
@@ -35,83 +35,8 @@ from ppl.compiler.ops import (
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.ops.pointwise import add, mul, where
-from ppl.distributions import family_of
-from ppl.errors import PplError, StructureError
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where a random choice stands and what its values look like."""
-
-    name: str
-    effect: Effect
-    loops: tuple[tuple[str, int], ...]
-    optional: bool = False  # inside a branch: exists only when that is taken
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        return tuple(n for _, n in self.loops)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of all its elements."""
-        return self.sizes + self.effect.node.shape
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.effect.node.dtype
-
-    @property
-    def discrete(self) -> bool:
-        return bool(family_of(self.effect.site.spec.cls).discrete) or not self.dtype.is_floating_point
-
-    @property
-    def support(self) -> specs.Support:
-        return specs.bijector(
-            self.effect.site.spec, tuple(p.type for p in self.effect.params), self.effect.node.type
-        )
-
-    @property
-    def unconstrained(self) -> tuple[int, ...]:
-        """The shape of all its elements in unconstrained space."""
-        return self.sizes + self.support.unconstrained
-
-    @property
-    def dims(self) -> tuple[str, ...]:
-        named = self.effect.site.dims
-        rest = len(self.effect.node.shape) - len(named)
-        return (*(n for n, _ in self.loops), *named, *(f"{self.name}_dim_{i}" for i in range(rest)))
-
-
-def layouts(graph: Graph, kinds: Sequence[str] = ("sample",)) -> list[Layout]:
-    """The sites of a recorded program, in program order; a site in several branches once."""
-    found: dict[str, Layout] = {}
-    for layout in _layouts(graph, (), False, kinds, frozenset()):
-        found.setdefault(layout.name, layout)
-    return list(found.values())
-
-
-def _layouts(
-    graph: Graph,
-    loops: tuple[tuple[str, int], ...],
-    optional: bool,
-    kinds: Sequence[str],
-    outer: frozenset[Plate],
-) -> Iterator[Layout]:
-    for node in graph.effects:
-        if node.op in kinds:
-            e = Effect.of(node)
-            if not dict(e.site.options).get("hidden"):
-                inner = tuple((p.name, p.size) for p in e.context if p not in outer)
-                yield Layout(e.name, e, (*loops, *inner), optional)
-        elif node.op in ("scan", "switch"):
-            here = (*loops, *((p.name, p.size) for p in node.plates if p not in outer))
-            if node.op == "scan":
-                here = (*here, (node.attr("name"), node.attr("length")))
-            for body in bodies(node):
-                yield from _layouts(
-                    body, here, optional or node.op == "switch", kinds, outer | set(node.plates)
-                )
+from ppl.compiler.passes.layouts import effects_in
+from ppl.errors import StructureError
 
 
 @dataclass
@@ -292,7 +217,7 @@ class Lowering:
         names = [
             lay.name
             for body in bodies(node)
-            for lay in _layouts(body, (), False, ("sample",), frozenset())
+            for lay in effects_in(body, (), False, ("sample",), frozenset())
             if self.policy(lay.effect) != "draw"
         ]
         names = list(dict.fromkeys(names))
@@ -387,7 +312,7 @@ class Lowering:
                 branch, inside, dict(zip(names, extra, strict=True)), outer | set(node.plates)
             )
             outs = substitute(branch.outputs, inside)
-            present = {lay.name for lay in _layouts(branch, (), False, ("sample",), frozenset())}
+            present = {lay.name for lay in effects_in(branch, (), False, ("sample",), frozenset())}
             for name, u in zip(names, extra, strict=True):
                 if name not in present and self._unconstrained(typed, name):
                     inner.total = add(inner.total, _standard_normal(u))
@@ -420,7 +345,7 @@ class Lowering:
 
     def _unconstrained(self, branches: Sequence[Graph], name: str) -> bool:
         for branch in branches:
-            for lay in _layouts(branch, (), False, ("sample",), frozenset()):
+            for lay in effects_in(branch, (), False, ("sample",), frozenset()):
                 if lay.name == name:
                     return self.policy(lay.effect) == "unconstrained"
         return False
@@ -479,13 +404,3 @@ def _standard_normal(u: Node) -> Operand:
 def _absent(like: Node) -> Node:
     """The value of a site in a branch that doesn't have it."""
     return full(float("nan") if like.is_float else -1, like.shape, like.dtype)
-
-
-def input_for(layout: Layout, unconstrained: bool) -> Node:
-    """The graph input that stands for all elements of a site."""
-    if unconstrained:
-        return make_input(layout.name, layout.unconstrained, layout.dtype, (), "unconstrained")
-    return make_input(layout.name, layout.shape, layout.dtype, (), "value")
-
-
-__all__ = ["Layout", "Lowering", "PplError", "Reading", "Type", "input_for", "layouts"]
