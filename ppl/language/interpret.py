@@ -23,7 +23,7 @@ from ppl.errors import (
     StructureError,
     user_mark,
 )
-from ppl.language import checks, refusals, scoring
+from ppl.language import checks, refusals, scoring, values
 from ppl.language.dependence import Dependence, NeedsDependence, location_and_scale
 from ppl.language.handlers import Message
 from ppl.language.loops import Loop, PlateLoop, run_loop, stack
@@ -162,7 +162,7 @@ class Interpreter(Runtime):
         checks.check_parameters(d, message, _EAGER)
         value = message.value
         if value is not None:
-            checks.holes(value, message)
+            values.holes(value, message)
         random = fresh = scoring.missing(value, d)
         for given in self._given(message, bool(random.any())):
             value = given if value is None else torch.where(fresh, given, value)
@@ -236,7 +236,7 @@ class Interpreter(Runtime):
 
     def _array(self, value: Any, message: Message) -> torch.Tensor:
         if id(value) not in self.arrays:
-            self.arrays[id(value)] = (value, checks.as_values(value, message, DTYPE))
+            self.arrays[id(value)] = (value, values.as_values(value, message, DTYPE))
         return self.arrays[id(value)][1]
 
     def element(self, value: Any, message: Message, role: str = "value") -> Any:
@@ -250,12 +250,12 @@ class Interpreter(Runtime):
         index = tuple(loop.item if w else loop.row for w, loop in zip(whole, self.loops, strict=False))
         sizes = list(zip([loop.name for loop in self.loops], rows, strict=True))
         if role == "value":
-            return checks.full_value(tensor, message, sizes, DTYPE)[index]
-        weights = checks.weights(tensor, role, message, sizes, DTYPE)
+            return values.full_value(tensor, message, sizes, DTYPE)[index]
+        weights = values.weights(tensor, role, message, sizes, DTYPE)
         return weights[index] if weights.dim() else weights
 
     def observed_value(self, value: Any, message: Message) -> Any:
-        return checks.full_value(value, message, [], DTYPE)
+        return values.full_value(value, message, [], DTYPE)
 
     def _check_given(self) -> None:
         latent = [n for n, s in self.sites.items() if s.kind == "sample"]

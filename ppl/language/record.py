@@ -27,7 +27,7 @@ from ppl.compiler.tracer import GuardMode
 from ppl.distributions import family_of
 from ppl.distributions.constraints import constraint_from
 from ppl.errors import DataError, Location, Mark, RecordingError, StructureError, user_mark
-from ppl.language import checks, record_regions
+from ppl.language import checks, record_regions, values
 from ppl.language.handlers import Message
 from ppl.language.known import known
 from ppl.language.program import Bound
@@ -218,7 +218,7 @@ class _Recorder(Runtime):
             if isinstance(message.log_weight, torch.Tensor)
             else torch.tensor(message.log_weight)
         )
-        checks.check_weight(numbers, message)
+        values.check_weight(numbers, message)
         mask, scale = self._weights(message)
         return effect(
             "factor", Site(message.name), [weight], weight.type, self.context, mask, scale, message.mark
@@ -264,12 +264,12 @@ class _Recorder(Runtime):
         loops = self.tracer.here.loops
         sizes = [(loop.name, loop.size) for loop in loops]
         if role in ("mask", "scale"):
-            weight = checks.weights(value, role, message, sizes, self.dtype)
+            weight = values.weights(value, role, message, sizes, self.dtype)
             self.tracer.declare(weight, f"{message.name} {role}")
             return self.tracer.lift(self.tracer.element(self.tracer.real(weight))) if weight.dim() else weight
         d = message.distribution
-        tensor = checks.full_value(value, message, sizes, self.dtype)
-        holes = checks.holes(tensor, message)
+        tensor = values.full_value(value, message, sizes, self.dtype)
+        holes = values.holes(tensor, message)
         if holes is None:
             self.tracer.declare(tensor, message.name)
         traced = (
@@ -277,10 +277,10 @@ class _Recorder(Runtime):
             if loops and holes is None
             else None
         )
-        if not checks.check_support(d, tensor, holes, message, self.tracer, traced):
+        if not values.check_support(d, tensor, holes, message, self.tracer, traced):
             message.options["guarded"] = True
         if holes is not None:
-            tensor = torch.where(torch.isnan(tensor), checks.filler(d, self.tracer), tensor)
+            tensor = torch.where(torch.isnan(tensor), values.filler(d, self.tracer), tensor)
         self.tracer.declare(tensor, message.name)
         full = self.tracer.real(tensor)
         if holes is not None:
@@ -288,7 +288,7 @@ class _Recorder(Runtime):
                 full, self.tracer.real(self.tracer.declare(holes, f"{message.name} holes")), len(holes)
             )
             message.options["missing"] = len(holes)
-        self.observed[message.name] = checks.with_nan(tensor, holes)
+        self.observed[message.name] = values.with_nan(tensor, holes)
         return self.tracer.lift(self.tracer.element(full))
 
     def observed_value(self, value: Any, message: Message) -> Any:
@@ -299,16 +299,16 @@ class _Recorder(Runtime):
         each = ", the shape of one element" if loops else ""
         traced = isinstance(value, torch.Tensor) and self.tracer.is_traced(value)
         if traced:
-            checks.check_shape(value.shape, message, (), each)
+            values.check_shape(value.shape, message, (), each)
             full = known(value, self.tracer)
             if full is None or any(loop.rescale != 1.0 for loop in loops):
-                if checks.guardable(message.distribution):
+                if values.guardable(message.distribution):
                     message.options["guarded"] = True
                 return value
             varying = [loop for loop in loops if loop.name in self.tracer.varies(value)]
         else:
-            full, varying = checks.as_values(value, message, self.dtype), []
-            checks.check_shape(full.shape, message, (), each)
+            full, varying = values.as_values(value, message, self.dtype), []
+            values.check_shape(full.shape, message, (), each)
         for axis, loop in enumerate(loops):
             if loop not in varying:
                 full = full.unsqueeze(axis)

@@ -91,6 +91,7 @@ def log_prob(d: Distribution, value: torch.Tensor) -> torch.Tensor:
     support = d.support
     if constraints.is_dependent(support):
         return d.log_prob(value)
+    assert support is not None
     inside = support.check(value).expand(d.batch_shape)
     if bool(inside.all()):
         return d.log_prob(value)

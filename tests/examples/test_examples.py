@@ -89,5 +89,5 @@ def test_averaged_networks_beat_maximum_likelihood(capsys: pytest.CaptureFixture
     assert averaged["accuracy"] > 0.93
     assert averaged["accuracy"] > single["accuracy"]
     assert averaged["log loss"] < 0.7 * single["log loss"]
-    assert averaged["sure but wrong"] < 0.3 * single["sure but wrong"]
+    assert averaged["sure but wrong"] < 0.5 * single["sure but wrong"]
     assert "sure" in capsys.readouterr().out
