@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -360,3 +362,23 @@ def test_the_structure_is_equal_for_new_data() -> None:
     other = second.bound.program(t(1, 2, 3, 4, 5, 6, 7, 8)).condition(y=t(8, 7, 6, 5, 4, 3, 2, 1))
     assert ppl.compile(first.bound).gradient_graph is not None
     assert ppl.compile(first.bound).gradient_graph.digest == ppl.compile(other).gradient_graph.digest
+
+
+def test_compiling_does_not_load_torch_compile() -> None:
+    """sympy and torch._dynamo take seconds to import; recording and compiling a model must not need them."""
+    program = """
+import sys, torch, ppl
+from ppl.distributions import HalfNormal, Normal
+
+@ppl.model
+def m(x):
+    s = ppl.sample("s", HalfNormal(1.0))
+    b = ppl.sample("b", Normal(torch.zeros(2), 1.0))
+    for n in ppl.plate("n", x.shape[0]):
+        ppl.sample("y", Normal(x[n] @ b, s))
+
+ppl.compile(m(torch.ones(3, 2)).condition(y=torch.zeros(3))).value_and_grad(torch.zeros(4, 3))
+print([name for name in ("sympy", "torch._dynamo") if name in sys.modules])
+"""
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

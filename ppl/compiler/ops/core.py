@@ -8,10 +8,12 @@ these up by name.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -138,14 +140,38 @@ def _infer(
     known = _TYPES.get(key)
     if known is None:
         with _disable_current_modes(), torch._C.DisableTorchFunction():
-            metas = [meta(a.type) if isinstance(a, Node) else a for a in args]
-            out = operator.run(*metas, **attrs)
+            out = _run_once(operator, args, attrs)
         if isinstance(out, tuple | list):
             known = tuple(Type(tuple(o.shape), o.dtype) for o in out)
         else:
             known = Type(tuple(out.shape), out.dtype)
         _TYPES[key] = known
     return known
+
+
+_LARGE = 10**7
+
+
+def _run_once(operator: Operator, args: Sequence[Operand], attrs: dict[str, Any]) -> Any:
+    """The operator on zeros that take no memory, or on meta tensors where that is too large or impossible.
+
+    Zeros first: torch's meta functions are written in Python and load sympy and the whole of torch.compile
+    on their first use, which takes seconds. Not for any operator of torch's: the size of its result might
+    depend on the values (`unique`), which only meta functions refuse.
+    """
+    types = [a.type for a in args if isinstance(a, Node)]
+    ours = operator.name not in ("opaque", "vmapped")
+    if ours and sum(math.prod(t.shape) for t in types) <= _LARGE:
+        try:
+            return operator.run(*[zeros(a.type) if isinstance(a, Node) else a for a in args], **attrs)
+        except (RuntimeError, IndexError, ValueError):  # zeros may lie outside the operator's domain
+            pass
+    return operator.run(*[meta(a.type) if isinstance(a, Node) else a for a in args], **attrs)
+
+
+def zeros(type_: Type) -> torch.Tensor:
+    """Zeros of this type, one number in memory."""
+    return torch.zeros((), dtype=type_.dtype).expand(type_.shape)
 
 
 def meta(type_: Type) -> torch.Tensor:
@@ -216,7 +242,10 @@ def broadcast(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     result = shapes[0]
     for shape in shapes[1:]:
         if shape != result:
-            result = tuple(torch.broadcast_shapes(result, shape))
+            try:
+                result = np.broadcast_shapes(result, shape)
+            except ValueError:  # torch's words for it; torch first would load sympy
+                result = tuple(torch.broadcast_shapes(result, shape))
     return result
 
 
