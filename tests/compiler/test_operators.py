@@ -30,6 +30,7 @@ from ppl.compiler.engines.torch_engine import compile_torch
 from ppl.compiler.graph import Graph
 from ppl.compiler.ops import OPERATORS, make, make_input
 from ppl.compiler.passes.vectorise import add_plate, vectorise
+from ppl.compiler.tracer import working_dtype
 
 NAMES = sorted(
     n for n, o in OPERATORS.items() if o.kind not in ("plate", "region", "effect", "item", "random")
@@ -222,3 +223,20 @@ def test_folding_of_uniform_tensors(name: str) -> None:
             )
             found = compile_torch(Graph((), (node,)))()[0]
             same(found, expected, f"{name}({first}, {second})")
+
+
+def test_numbers_chosen_by_a_condition_have_the_working_dtype() -> None:
+    mask = torch.tensor([True, False])
+    condition = make_input("mask", (2,), torch.bool)
+    with working_dtype(torch.float64):
+        node = make("where", condition, 0.1, 0.0)
+    (found,) = compile_torch(Graph((condition,), (node,)), checked=True)(mask)
+    assert found.dtype == torch.float64 and found.tolist() == [0.1, 0.0]
+
+
+def test_types_are_inferred_anew_for_another_working_dtype() -> None:
+    counts = make_input("counts", (3,), torch.int64)
+    for dtype in (torch.float32, torch.float64):
+        with working_dtype(dtype):
+            assert make("to", counts, dtype=dtype).dtype == dtype
+            assert make("exp", counts).dtype == dtype

@@ -7,8 +7,10 @@ from __future__ import annotations
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 
+from ppl.compiler.engines.torch_engine import compile_torch
 from ppl.compiler.passes import PASSES
 from ppl.language.compiled import Compiled
+from ppl.language.readings import constant_input
 from programs import generate, oracle
 
 _SETTINGS = dict(
@@ -48,6 +50,14 @@ def check(tree: object) -> None:
         value, grad = compiled.value_and_grad(points[0])
         close(value, expected.detach(), f"log density with passes {passes}")
         close(grad, gradient, f"gradient with passes {passes}")
+    for batch in (None, 4):  # every value has the type of its node
+        graph, data = compiled._physical(compiled.gradient_graph, batch)
+        rest = [
+            constant_input(compiled.recorded, n, data, "cpu")
+            for n in graph.inputs
+            if n.attr("role") not in ("flat", "value")
+        ]
+        compile_torch(graph, checked=True)(points[0] if batch is None else points, *rest)
     values, grads = compiled.value_and_grad(points)
     close(values[0], expected.detach(), "batched log density")
     close(grads[0], gradient, "batched gradient")

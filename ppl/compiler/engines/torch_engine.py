@@ -70,15 +70,17 @@ def seeded(seed: int) -> Iterator[None]:
         generator.set_state(state)
 
 
-def compile_torch(graph: Graph, device: torch.device | str = "cpu") -> Program:
-    """Compile a graph (already vectorised: no node varies over a plate) for torch."""
-    source, names = generate(graph, torch.device(device))
+def compile_torch(graph: Graph, device: torch.device | str = "cpu", checked: bool = False) -> Program:
+    """Compile a graph (already vectorised: no node varies over a plate) for torch. `checked` programs
+    assert that every value has the type of its node.
+    """
+    source, names = generate(graph, torch.device(device), checked)
     namespace: dict[str, Any] = dict(names)
     exec(compile(source, "<ppl graph>", "exec"), namespace)
     return Program(graph, source, namespace["run"])
 
 
-def generate(graph: Graph, device: torch.device) -> tuple[str, dict[str, Any]]:
+def generate(graph: Graph, device: torch.device, checked: bool = False) -> tuple[str, dict[str, Any]]:
     """Python source of `run(keys, *inputs)` and the names it uses."""
     order = graph.nodes()
     last: dict[Node, int] = {}
@@ -91,6 +93,7 @@ def generate(graph: Graph, device: torch.device) -> tuple[str, dict[str, Any]]:
         "inf": float("inf"),
         "nan": float("nan"),
         "draw_keyed": _draw_keyed,
+        "assert_typed": _assert_typed,
     }
     variable: dict[Node, str] = {n: f"i{k}" for k, n in enumerate(graph.inputs)}
     rows = [f"def run(keys, {', '.join(variable[n] for n in graph.inputs)}):"]
@@ -102,6 +105,9 @@ def generate(graph: Graph, device: torch.device) -> tuple[str, dict[str, Any]]:
         variable[node] = name = f"t{position}"
         args = [variable[a] if isinstance(a, Node) else repr(a) for a in node.args]
         rows.append(f"    {name} = {_expression(node, args, names, f'f{position}', device)}")
+        if checked and node.outs is None:
+            names[f"n{position}"] = node
+            rows.append(f"    assert_typed({name}, n{position})")
         dead = [
             variable[a]
             for a in dict.fromkeys(node.nodes)
@@ -145,6 +151,11 @@ def _expression(
         names[f"{label}_{key_}"] = value
         keywords.append(f"{key_}={label}_{key_}")
     return f"{label}({', '.join([*args, *keywords])})"
+
+
+def _assert_typed(value: torch.Tensor, node: Node) -> None:
+    found = (tuple(value.shape), value.dtype)
+    assert found == (node.shape, node.dtype), f"{node} is {node.type} and came out as {found}"
 
 
 def _draw_keyed(node: Node, keys: Keys, *params: torch.Tensor) -> torch.Tensor:

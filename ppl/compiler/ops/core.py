@@ -93,7 +93,8 @@ def make(op: str, /, *args: Operand, mark: Mark | None = None, **attrs: Any) -> 
     if operator.kind == "pointwise":
         return _make_pointwise(operator, args, tuple(sorted(attrs.items())), mark)
     items = tuple(sorted(attrs.items()))
-    key = (op, tuple(a.type if isinstance(a, Node) else (type(a), a) for a in args), items)
+    types = tuple(a.type if isinstance(a, Node) else (type(a), a) for a in args)
+    key = (op, types, items, torch.get_default_dtype())
     out = _infer(key, operator, args, attrs)
     if isinstance(out, tuple):
         return intern_node(op, args, items, Type((), torch.int64), union_plates(args), out, mark)
@@ -195,6 +196,8 @@ def _make_pointwise(
             _cast(a, operand) if isinstance(a, Node) and _takes_cast(op, i) else a
             for i, a in enumerate(folded)
         ]
+    if op.name == "where" and not any(isinstance(a, Node) for a in folded[1:]):
+        folded[1] = full(folded[1], (), out)  # type: ignore[arg-type]  # else each engine would pick a dtype
     return intern_node(op.name, tuple(folded), attrs, Type(shape, out), union_plates(folded), None, mark)
 
 
