@@ -5,7 +5,7 @@ and batched.
 from __future__ import annotations
 
 import torch
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 
 from ppl.compiler.engines.torch_engine import compile_torch
 from ppl.compiler.passes import PASSES
@@ -63,7 +63,18 @@ def check(tree: object) -> None:
     close(grads[0], gradient, "batched gradient")
 
 
+ZERO = ("const", 0.0)
+NUMBERS_ONLY = [  # a `where` of two numbers, in the gradient of a truncated density
+    ("sample", "truncated", ("const", -0.58), ("sin", ("env", 0))),
+]
+COPIES = [  # all copies of a scan's carry over a plate
+    ("scan", 1, [("sample", "batch", ZERO, ZERO), ("plate", 2, [("let", ("env", 2))], True)], False),
+]
+
+
 @settings(max_examples=300, **_SETTINGS)
+@example(NUMBERS_ONLY)
+@example(COPIES)
 @given(generate.programs)
 def test_compiled_equals_interpreted(tree: object) -> None:
     check(tree)

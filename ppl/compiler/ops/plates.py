@@ -77,6 +77,12 @@ def _stack_batch(plates: tuple[Plate, ...], args: Operands, attrs: dict[str, Any
     return move_axis(node, sorted((*plates, plate)).index(plate), len(plates))
 
 
+def _stack_vjp(out: Node, g: Node, x: Node, plate: Plate) -> tuple[Node]:
+    if plate in x.plates:
+        return (plate_slice(g, plate),)
+    return (make("sum", g, dims=(-len(g.shape),), keepdim=False),)  # all copies of one value
+
+
 def _sum_batch(plates: tuple[Plate, ...], args: Operands, attrs: dict[str, Any]) -> Node:
     x = node_of(args[0])
     axis = x.plates.index(attrs["plate"]) - len(x.node.shape)
@@ -100,6 +106,6 @@ define(
     _unplated,
     kind="plate",
     batch=_stack_batch,
-    vjp=lambda out, g, x, plate: (plate_slice(g, plate),),
+    vjp=_stack_vjp,
 )
 define("plate_sum", _unplated, kind="plate", batch=_sum_batch, vjp=lambda out, g, x, plate: (g,))
