@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -147,6 +148,21 @@ def _softplus(x: Node, beta: float = 1, threshold: float = 20) -> Node:
 @aten("log_sigmoid_forward")
 def _log_sigmoid(x: Node) -> tuple[Node, Node]:
     return make("log_sigmoid", x), full(0.0, (0,), x.dtype)
+
+
+@aten("binary_cross_entropy_with_logits")
+def _bce_with_logits(x: Node, y: Any, weight: Any = None, pos_weight: Any = None, reduction: int = 1) -> Any:
+    """(1 − y) x − (1 + (pos_weight − 1) y) log σ(x), times weight."""
+    ones = make("log_sigmoid", x)
+    if pos_weight is not None:
+        ones = mul(ones, add(mul(sub(pos_weight, 1.0), y), 1.0))
+    loss = sub(mul(sub(1.0, y), x), ones)
+    if weight is not None:
+        loss = mul(loss, weight)
+    if reduction == 0:
+        return loss
+    total = make("sum", loss, dims=tuple(range(-len(loss.shape), 0)), keepdim=False)
+    return div(total, float(math.prod(loss.shape))) if reduction == 1 else total
 
 
 @aten("silu")

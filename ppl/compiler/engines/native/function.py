@@ -1,0 +1,111 @@
+"""A graph as one native function: its text, and what its parameters are."""
+
+from __future__ import annotations
+
+import keyword
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ppl.compiler.engines.native import blocks, regions  # noqa: F401  (they fill BLOCKS)
+from ppl.compiler.engines.native.frame import Assumptions, Reader
+from ppl.compiler.engines.native.index import Index, linear
+from ppl.compiler.engines.native.lower import Lowering, Shared
+from ppl.compiler.engines.native.pointwise import cast, kind_of
+from ppl.compiler.engines.native.writer import Value, Writer
+from ppl.compiler.graph import Graph, Node
+
+VARYING = ("flat", "value")
+"""Roles of inputs that change from call to call: they arrive in `x`, one after the other."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of a graph as the native function `density(x, out, data…, buffers…, numbers…) -> i64`.
+
+    Args:
+        text: the source.
+        data: the inputs that are data, in the order of their parameters.
+        buffers: sizes of the work arrays, in the order of their parameters.
+        numbers: values of the whole-number parameters, in order.
+        uses: names of the special functions called.
+        assume: index data → they must lie in [0, this).
+        size_in, size_out: numbers in `x` and `out`.
+    """
+
+    text: str
+    data: tuple[Node, ...]
+    buffers: tuple[int, ...]
+    numbers: tuple[int, ...]
+    uses: frozenset[str]
+    assume: Assumptions
+    size_in: int
+    size_out: int
+
+
+def to_source(graph: Graph, assume: bool = True) -> Source:
+    """Lower a graph (already vectorised). Raises `Unsupported` where the native engine has no way to run it.
+
+    Args:
+        graph: the graph; all its outputs are put into `out`, flattened, one after the other.
+        assume: take index data to be in range, without a test at every read.
+    """
+    shared = Shared(assume={} if assume else None)
+    readers: dict[Node, Reader] = {}
+    data: dict[Node, str] = {}
+    offset = 0
+    for node in graph.inputs:
+        if node.attr("role") in VARYING:
+            readers[node] = _reader(shared.writer, "x", "f", node, offset)
+            kind_of(node.dtype)
+            offset += math.prod(node.shape)
+        else:
+            data[node] = _name(node, len(data))
+            readers[node] = _reader(shared.writer, data[node], _stored_kind(node), node, 0)
+    sinks, size_out = [], 0
+    for node in graph.outputs:
+        sinks.append((node, "out", Index.of(size_out)))
+        size_out += math.prod(node.shape)
+    lowering = Lowering(shared, graph, readers)
+    replaced = zip(lowering.graph.outputs, sinks, strict=True)
+    lowering.run([(node, array, at) for node, (_, array, at) in replaced])
+    return Source(
+        _text(shared, data),
+        tuple(data),
+        tuple(shared.buffers.values()),
+        tuple(shared.writer.numbers),
+        frozenset(shared.writer.uses),
+        shared.assume or {},
+        offset,
+        size_out,
+    )
+
+
+def _stored_kind(node: Node) -> str:
+    return "f" if kind_of(node.dtype) == "f" else "i"
+
+
+def _name(node: Node, position: int) -> str:
+    clean = re.sub(r"\W", "_", str(node.attr("name")))
+    return f"d{position}_{clean}" if not keyword.iskeyword(clean) else f"d{position}"
+
+
+def _reader(writer: Writer, array: str, stored: str, node: Node, offset: int) -> Reader:
+    kind = kind_of(node.dtype)
+
+    def read(idx: Sequence[Index]) -> Value:
+        at = linear(idx, node.shape).plus(offset)
+        level = writer.index_level(at)
+        element = Value(f"{array}[{writer.index_text(at)}]", stored, level)
+        return writer.let(cast(element, kind), kind, level)
+
+    return read
+
+
+def _text(shared: Shared, data: dict[Node, str]) -> str:
+    parameters = ["x: Floats", "out: Floats"]
+    parameters += [f"{name}: {'Floats' if _stored_kind(node) == 'f' else 'Ints'}" for node, name in data.items()]
+    parameters += [f"{name}: Floats" for name in shared.buffers]
+    parameters += [f"{name}: i64" for name in shared.writer.numbers.values()]
+    return f"def density({', '.join(parameters)}) -> i64:\n{shared.writer.text()}\n    return 0\n"

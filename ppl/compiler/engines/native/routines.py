@@ -1,0 +1,154 @@
+"""Loops that generated code calls: factorisation, triangular systems, running sums, places of extremes.
+
+Arrays are row-major. `outer`, `n` and `inner` are the sizes before, of and after the axis that is worked along.
+"""
+
+from __future__ import annotations
+
+from ppl.compiler.native import Floats, f64, i64, math, native, select
+
+
+@native
+def cholesky(a: Floats, out: Floats, n: i64) -> i64:
+    """The lower factor L of A = L Lᵀ (n × n, its lower triangle is read), column by column. nan everywhere and
+    the result 1 where A is not positive definite.
+    """
+    for j in range(n):
+        pivot = a[j * n + j]
+        for k in range(j):
+            pivot -= out[j * n + k] * out[j * n + k]
+        if not pivot > 0.0:
+            for k in range(n * n):
+                out[k] = math.nan
+            return 1
+        diagonal = math.sqrt(pivot)
+        out[j * n + j] = diagonal
+        for i in range(j):
+            out[i * n + j] = 0.0
+        for i in range(j + 1, n):
+            rest = a[i * n + j]
+            for k in range(j):
+                rest -= out[i * n + k] * out[j * n + k]
+            out[i * n + j] = rest / diagonal
+    return 0
+
+
+@native
+def solve_lower(a: Floats, b: Floats, out: Floats, n: i64, m: i64, unit: bool) -> None:
+    """X with A X = B for a lower triangular A (n × n), B and X (n × m): forward substitution."""
+    for i in range(n):
+        for c in range(m):
+            out[i * m + c] = b[i * m + c]
+        for k in range(i):
+            factor = a[i * n + k]
+            for c in range(m):
+                out[i * m + c] -= factor * out[k * m + c]
+        if not unit:
+            diagonal = a[i * n + i]
+            for c in range(m):
+                out[i * m + c] = out[i * m + c] / diagonal
+
+
+@native
+def solve_upper(a: Floats, b: Floats, out: Floats, n: i64, m: i64, unit: bool) -> None:
+    """X with A X = B for an upper triangular A: back substitution."""
+    for step in range(n):
+        i = n - 1 - step
+        for c in range(m):
+            out[i * m + c] = b[i * m + c]
+        for k in range(i + 1, n):
+            factor = a[i * n + k]
+            for c in range(m):
+                out[i * m + c] -= factor * out[k * m + c]
+        if not unit:
+            diagonal = a[i * n + i]
+            for c in range(m):
+                out[i * m + c] = out[i * m + c] / diagonal
+
+
+@native
+def running_sum(a: Floats, outer: i64, n: i64, inner: i64) -> None:
+    """In place: a[k] becomes a[0] + … + a[k]."""
+    for o in range(outer):
+        for k in range(1, n):
+            at = (o * n + k) * inner
+            for i in range(inner):
+                a[at + i] += a[at - inner + i]
+
+
+@native
+def running_product(a: Floats, outer: i64, n: i64, inner: i64) -> None:
+    """In place: a[k] becomes a[0] · … · a[k]."""
+    for o in range(outer):
+        for k in range(1, n):
+            at = (o * n + k) * inner
+            for i in range(inner):
+                a[at + i] = a[at + i] * a[at - inner + i]
+
+
+@native
+def running_logsumexp(a: Floats, outer: i64, n: i64, inner: i64) -> None:
+    """In place: a[k] becomes log(exp a[0] + … + exp a[k])."""
+    for o in range(outer):
+        for k in range(1, n):
+            at = (o * n + k) * inner
+            for i in range(inner):
+                old = a[at - inner + i]
+                new = a[at + i]
+                top = select((old > new) | (old != old), old, new)
+                low = select((old > new) | (old != old), new, old)
+                gap = select(top == low, 0.0, low - top)  # equal infinities differ by nan
+                a[at + i] = top + math.log1p(math.exp(gap))
+
+
+@native
+def place_of_extreme(a: Floats, out: Floats, outer: i64, n: i64, inner: i64, sign: f64) -> None:
+    """The first place of the largest element (sign 1) or the smallest (sign −1); nan counts as beyond all."""
+    for o in range(outer):
+        for i in range(inner):
+            best = sign * a[o * n * inner + i]
+            place = 0
+            for k in range(1, n):
+                value = sign * a[(o * n + k) * inner + i]
+                if value > best or (value != value and best == best):
+                    best = value
+                    place = k
+            out[o * inner + i] = float(place)
+
+
+@native
+def order_of(a: Floats, out: Floats, outer: i64, n: i64, inner: i64, sign: f64) -> None:
+    """The stable order that sorts along the axis, rising for sign 1, falling for −1, nan last (rising) or first:
+    insertion sort, for short axes.
+    """
+    for o in range(outer):
+        for i in range(inner):
+            base = o * n * inner + i
+            for k in range(n):
+                value = sign * a[base + k * inner]
+                at = k
+                while at > 0:
+                    before = sign * a[base + int(out[base + (at - 1) * inner]) * inner]
+                    later = before > value or (sign > 0.0 and before != before and value == value)
+                    if sign < 0.0 and value != value and before == before:
+                        later = True
+                    if not later:
+                        break
+                    out[base + at * inner] = out[base + (at - 1) * inner]
+                    at -= 1
+                out[base + at * inner] = float(k)
+
+
+ROUTINES = {
+    r.name: r
+    for r in (
+        cholesky,
+        solve_lower,
+        solve_upper,
+        running_sum,
+        running_product,
+        running_logsumexp,
+        place_of_extreme,
+        order_of,
+    )
+}

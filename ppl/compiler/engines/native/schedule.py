@@ -1,0 +1,146 @@
+"""Which loops there are and what runs in each: statements whose outermost loops have one length and that do not
+wait for each other's results share a loop; inside it the same is done with what loops remain.
+
+So the forward and the backward half of a density meet in one pass over the data: the adjoint of a sum is known
+before the sum is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ppl.compiler.engines.native.statements import Statement
+from ppl.compiler.graph import Node
+
+
+@dataclass(eq=False)
+class Block:
+    """A node that is computed by code of its own (a region, a factorisation), after all that it needs.
+    Without a node: whoever reads results after the last statement.
+    """
+
+    node: Node | None
+    needs: tuple[Node, ...]
+
+
+@dataclass(eq=False)
+class Straight:
+    """Statements without loops (left), and blocks."""
+
+    members: list[Statement | Block] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Loop:
+    """A loop shared by statements; `members` pairs each with the axis of its domain that runs here."""
+
+    size: int
+    unrolled: bool
+    members: list[tuple[Statement, int]] = field(default_factory=list)
+    items: list[Straight | Loop] = field(default_factory=list)
+
+
+Items = list[Straight | Loop]
+
+
+def schedule(work: Sequence[Statement | Block]) -> Items:
+    """A plan for statements and blocks given in an order in which each comes after what it needs."""
+    return _plan([(w, w.order if isinstance(w, Statement) else ()) for w in work])
+
+
+def _plan(work: Sequence[tuple[Statement | Block, tuple[int, ...]]]) -> Items:
+    items: Items = []
+    place: dict[Statement | Block, int] = {}
+    makers: dict[Node, list[Statement | Block]] = {}
+    axis: dict[Statement | Block, int | None] = {}
+    for one, axes in work:
+        mine = axes[0] if axes else None
+        axis[one] = mine
+        least = 0
+        for node in dict.fromkeys(_needs(one)):
+            for maker in makers.get(node, ()):
+                there = axis[maker]
+                shared = (
+                    isinstance(one, Statement)
+                    and isinstance(maker, Statement)
+                    and mine is not None
+                    and there is not None
+                    and aligned(one, mine, maker, there)
+                )
+                least = max(least, place[maker] + (0 if shared else 1))
+        at = _position(items, one, mine, least)
+        item = items[at]
+        if isinstance(item, Loop):
+            assert isinstance(one, Statement) and mine is not None
+            item.members.append((one, mine))
+        else:
+            item.members.append(one)
+        place[one] = at
+        if one.node is not None:
+            makers.setdefault(one.node, []).append(one)
+    rest = dict(work)
+    for item in items:
+        if isinstance(item, Loop):
+            item.items = _plan([(s, rest[s][1:]) for s, _ in item.members])
+    return items
+
+
+def _needs(one: Statement | Block) -> list[Node]:
+    return list(one.needs) if isinstance(one, Block) else [node for node, _ in one.reads]
+
+
+def _position(items: Items, one: Statement | Block, axis: int | None, least: int) -> int:
+    """The first item from `least` on that `one` can join; a new one at the end if there is none."""
+    if axis is None:
+        for at in range(least, len(items)):
+            if isinstance(items[at], Straight):
+                return at
+        items.append(Straight())
+        return len(items) - 1
+    assert isinstance(one, Statement)
+    size, unrolled = one.extents[axis], axis in one.unrolled
+    for at in range(least, len(items)):
+        item = items[at]
+        if isinstance(item, Loop) and item.size == size and item.unrolled == unrolled:
+            return at
+    items.append(Loop(size, unrolled))
+    return len(items) - 1
+
+
+def aligned(reader: Statement, axis: int, maker: Statement, there: int) -> bool:
+    """Whether the reader, at each point of its axis, reads the maker's result at the same point of its own."""
+    result = maker.free[there]
+    if result is None or axis in reader.unrolled:
+        return False
+    return all(idx[result].is_atom(f"d{axis}") for node, idx in reader.reads if node is maker.node)
+
+
+def paths(items: Items, above: tuple[tuple[Loop, int], ...] = ()) -> dict[Statement | Block, tuple[tuple[Loop, int], ...]]:
+    """The loops around each statement, outermost first, with the axis that runs in each."""
+    found: dict[Statement | Block, tuple[tuple[Loop, int], ...]] = {}
+    for item in items:
+        if isinstance(item, Straight):
+            for member in item.members:
+                found[member] = tuple(
+                    (loop, next(axis for s, axis in loop.members if s is member)) for loop, _ in above
+                )
+        else:
+            found |= paths(item.items, (*above, (item, -1)))
+    return found
+
+
+def is_local(reader: Statement | Block, maker: Statement, around: dict[Statement | Block, tuple[tuple[Loop, int], ...]]) -> bool:
+    """Whether the reader runs where the maker's value is still at hand, so that it need not be stored."""
+    outer = dict(around[maker])
+    mine = dict(around[reader])
+    if not any(maker.free[axis] is not None for axis in outer.values()) and maker.place is None:
+        return True  # a scalar
+    if not isinstance(reader, Statement) or maker.place is not None:
+        return False
+    for loop, axis in outer.items():
+        if maker.free[axis] is None:
+            continue
+        if loop not in mine or loop.unrolled or not aligned(reader, mine[loop], maker, axis):
+            return False
+    return True
