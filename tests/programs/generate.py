@@ -230,6 +230,7 @@ class Walk:
     def cond(self, s: Any, env: list[torch.Tensor]) -> None:
         self.fresh("cond")
         before = self.count
+        room = 10 ** (6 - self.in_branch)  # numbers for the names in a branch, those of inner branches too
 
         def branch(body: Any, offset: int) -> Callable[[], torch.Tensor]:
             def run() -> torch.Tensor:
@@ -241,8 +242,8 @@ class Walk:
 
             return run
 
-        env.append(ppl.cond(self.number(s[1], env) > 0.1, branch(s[2], 0), branch(s[3], 100)))
-        self.count = before + 200
+        env.append(ppl.cond(self.number(s[1], env) > 0.1, branch(s[2], 0), branch(s[3], room)))
+        self.count = before + 2 * room
 
 
 @ppl.model

@@ -57,5 +57,3 @@ def decompose(graph: Graph) -> Graph:
             memo[node] = remake(node, args)
     outputs = tuple(memo.get(o, o) for o in graph.outputs)
     return Graph(graph.inputs, outputs, (), graph.names)
-
-

@@ -26,13 +26,24 @@ class Frame:
         writer: the text.
         readers: how to read the graph's inputs and its roots.
         assume: gathers what must hold of index data, which is then not tested in the text; None: test it.
+        data: inputs of the graph that are data, or parts of them → those data.
+        held: reads a tensor that the graph itself holds.
         on_read: told of every element of an input or root that is read, and of every expression.
     """
 
-    def __init__(self, writer: Writer, readers: dict[Node, Reader], assume: Assumptions | None) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        readers: dict[Node, Reader],
+        assume: Assumptions | None,
+        data: dict[Node, Node] | None = None,
+        held: Callable[[Node, Sequence[Index]], Value] | None = None,
+    ) -> None:
         self.writer = writer
         self.readers = readers
         self.assume = assume
+        self.data = {} if data is None else data
+        self.held = held
         self.on_read: Callable[[Node, Sequence[Index]], None] | None = None
 
     def read(self, node: Node | Scalar, idx: Sequence[Index]) -> Value:
@@ -55,6 +66,8 @@ class Frame:
 
     def compute(self, node: Node, idx: Sequence[Index]) -> Value:
         """Element `idx` of a node from its arguments, even if the node is a root."""
+        if node.op == "constant" and self.held is not None:
+            return self.held(node, idx)
         if node.op in READ:
             return READ[node.op](self, node, idx)
         if node.op in OPERATORS and OPERATORS[node.op].kind in ("pointwise", "cast"):
@@ -73,6 +86,12 @@ class Frame:
             return operands[0]
         return self.writer.let(text, kind, level)
 
+    def data_behind(self, node: Node) -> Node | None:
+        """The data of which a node is a view."""
+        while node.op in VIEWS:
+            node = node.nodes[0]
+        return node if node.op == "constant" else self.data.get(node)
+
     def index(self, node: Node, idx: Sequence[Index], size: int) -> Index:
         """Element `idx` of an integer node as an index below `size`. Index data are assumed to be in range
         (who binds the data looks); otherwise negative numbers count from the end, and what is out of range is
@@ -84,10 +103,7 @@ class Frame:
             return Index.of(min(max(position + size if position < 0 else position, 0), size - 1))
         if size == 1:
             return Index()
-        source = _data_behind(node)
-        if self.assume is not None and source is not None and source in self.readers:
-            self.assume[source] = min(size, self.assume.get(source, size))
-        else:
+        if not self._in_range(node, size):
             key = ("wrapped", value.text, size)
             known = self.writer.recall(key)
             if known is None:
@@ -97,12 +113,21 @@ class Frame:
             value = known
         return self.writer.atom(value, size)
 
+    def _in_range(self, node: Node, size: int) -> bool:
+        """Whether all elements of an index are known, or may be assumed, to lie in [0, size)."""
+        source = self.data_behind(node)
+        if source is None:
+            return False
+        if source.op == "constant":
+            places = source.attr("value").tensor()
+            return bool(((places >= 0) & (places < size)).all())
+        if self.assume is None:
+            return False
+        self.assume[source] = min(size, self.assume.get(source, size))
+        return True
 
-def _data_behind(node: Node) -> Node | None:
-    """The input of which an index is a view."""
-    while node.op in ("reshape", "expand", "permute", "slice", "select", "flip", "wrap_index"):
-        node = node.nodes[0]
-    return node if node.op == "input" else None
+
+VIEWS = ("reshape", "expand", "permute", "slice", "select", "flip", "wrap_index")
 
 
 def fit(idx: Sequence[Index], operand: Node | Scalar) -> tuple[Index, ...]:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import keyword
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ppl.compiler.engines.native import blocks, regions  # noqa: F401  (they fill BLOCKS)
 from ppl.compiler.engines.native.frame import Assumptions, Reader
-from ppl.compiler.engines.native.index import Index, linear
-from ppl.compiler.engines.native.lower import Lowering, Shared
-from ppl.compiler.engines.native.pointwise import cast, kind_of
-from ppl.compiler.engines.native.writer import Value, Writer
+from ppl.compiler.engines.native.index import Index
+from ppl.compiler.engines.native.lower import Lowering, Shared, array_reader, stored_kind
+from ppl.compiler.engines.native.pointwise import kind_of
 from ppl.compiler.graph import Graph, Node
+from ppl.compiler.ops import Constant
 
 VARYING = ("flat", "value")
 """Roles of inputs that change from call to call: they arrive in `x`, one after the other."""
@@ -31,6 +30,7 @@ class Source:
         numbers: values of the whole-number parameters, in order.
         uses: names of the special functions called.
         assume: index data → they must lie in [0, this).
+        constants: tensors that the graph itself holds; their parameters follow those of the data.
         size_in, size_out: numbers in `x` and `out`.
     """
 
@@ -40,6 +40,7 @@ class Source:
     numbers: tuple[int, ...]
     uses: frozenset[str]
     assume: Assumptions
+    constants: tuple[Constant, ...]
     size_in: int
     size_out: int
 
@@ -57,17 +58,17 @@ def to_source(graph: Graph, assume: bool = True) -> Source:
     offset = 0
     for node in graph.inputs:
         if node.attr("role") in VARYING:
-            readers[node] = _reader(shared.writer, "x", "f", node, offset)
+            readers[node] = array_reader(shared.writer, "x", "f", node, offset)
             kind_of(node.dtype)
             offset += math.prod(node.shape)
         else:
             data[node] = _name(node, len(data))
-            readers[node] = _reader(shared.writer, data[node], _stored_kind(node), node, 0)
+            readers[node] = array_reader(shared.writer, data[node], stored_kind(node), node)
     sinks, size_out = [], 0
     for node in graph.outputs:
         sinks.append((node, "out", Index.of(size_out)))
         size_out += math.prod(node.shape)
-    lowering = Lowering(shared, graph, readers)
+    lowering = Lowering(shared, graph, readers, {node: node for node in data})
     replaced = zip(lowering.graph.outputs, sinks, strict=True)
     lowering.run([(node, array, at) for node, (_, array, at) in replaced])
     return Source(
@@ -77,13 +78,10 @@ def to_source(graph: Graph, assume: bool = True) -> Source:
         tuple(shared.writer.numbers),
         frozenset(shared.writer.uses),
         shared.assume or {},
+        tuple(shared.constants),
         offset,
         size_out,
     )
-
-
-def _stored_kind(node: Node) -> str:
-    return "f" if kind_of(node.dtype) == "f" else "i"
 
 
 def _name(node: Node, position: int) -> str:
@@ -91,21 +89,14 @@ def _name(node: Node, position: int) -> str:
     return f"d{position}_{clean}" if not keyword.iskeyword(clean) else f"d{position}"
 
 
-def _reader(writer: Writer, array: str, stored: str, node: Node, offset: int) -> Reader:
-    kind = kind_of(node.dtype)
-
-    def read(idx: Sequence[Index]) -> Value:
-        at = linear(idx, node.shape).plus(offset)
-        level = writer.index_level(at)
-        element = Value(f"{array}[{writer.index_text(at)}]", stored, level)
-        return writer.let(cast(element, kind), kind, level)
-
-    return read
+def _pointer(node: Node) -> str:
+    return "Floats" if stored_kind(node) == "f" else "Ints"
 
 
 def _text(shared: Shared, data: dict[Node, str]) -> str:
     parameters = ["x: Floats", "out: Floats"]
-    parameters += [f"{name}: {'Floats' if _stored_kind(node) == 'f' else 'Ints'}" for node, name in data.items()]
+    parameters += [f"{name}: {_pointer(node)}" for node, name in data.items()]
+    parameters += [f"{name}: {_pointer(node)}" for node, name in shared.constants.values()]
     parameters += [f"{name}: Floats" for name in shared.buffers]
     parameters += [f"{name}: i64" for name in shared.writer.numbers.values()]
     return f"def density({', '.join(parameters)}) -> i64:\n{shared.writer.text()}\n    return 0\n"

@@ -15,6 +15,7 @@ from ppl.compiler.engines.native.schedule import Block, Items, Loop, Straight, i
 from ppl.compiler.engines.native.statements import COMBINE, STATEMENTS, Statement, output, stored
 from ppl.compiler.engines.native.writer import Value, Writer
 from ppl.compiler.graph import Graph, Node
+from ppl.compiler.ops import Constant
 
 BLOCKS: dict[str, Callable[[Lowering, Node], None]] = {}
 """Operators that are run by code of their own; operator → what writes it. Filled by `blocks` and `regions`."""
@@ -27,12 +28,37 @@ class Shared:
     writer: Writer = field(default_factory=Writer)
     buffers: dict[str, int] = field(default_factory=dict)
     assume: Assumptions | None = field(default_factory=dict)
+    constants: dict[Constant, tuple[Node, str]] = field(default_factory=dict)
+
+    def held(self, node: Node, idx: Sequence[Index]) -> Value:
+        """An element of a tensor that the graph itself holds."""
+        tensor: Constant = node.attr("value")
+        _, name = self.constants.setdefault(tensor, (node, f"h{len(self.constants)}"))
+        return array_reader(self.writer, name, stored_kind(node), node)(idx)
 
     def buffer(self, size: int) -> str:
         """The name of a new array of `size` numbers, zero-filled by no one."""
         name = f"w{len(self.buffers)}"
         self.buffers[name] = size
         return name
+
+
+def stored_kind(node: Node) -> str:
+    """How data are passed: "f" for float64, "i" for whole numbers and truth values."""
+    return "f" if kind_of(node.dtype) == "f" else "i"
+
+
+def array_reader(writer: Writer, array: str, stored: str, node: Node, offset: int = 0) -> Reader:
+    """Reads the elements of a node from an array parameter."""
+    kind = kind_of(node.dtype)
+
+    def read(idx: Sequence[Index]) -> Value:
+        at = linear(idx, node.shape).plus(offset)
+        level = writer.index_level(at)
+        element = Value(f"{array}[{writer.index_text(at)}]", stored, level)
+        return writer.let(cast(element, kind), kind, level)
+
+    return read
 
 
 class Lowering:
@@ -42,13 +68,16 @@ class Lowering:
         shared: the function.
         graph: no node varies over a plate.
         readers: how to read the graph's inputs.
+        data: inputs of the graph that are data, or parts of them → those data.
     """
 
-    def __init__(self, shared: Shared, graph: Graph, readers: dict[Node, Reader]) -> None:
+    def __init__(
+        self, shared: Shared, graph: Graph, readers: dict[Node, Reader], data: dict[Node, Node]
+    ) -> None:
         self.shared = shared
         self.writer = shared.writer
         self.graph = decompose(graph)
-        self.frame = Frame(shared.writer, dict(readers), shared.assume)
+        self.frame = Frame(shared.writer, dict(readers), shared.assume, data, shared.held)
         self.inputs = set(readers)
         self._roots: dict[Node, None] = {}
         self.home: dict[Node, int] = {}  # root → level from which on its value stands
@@ -109,7 +138,7 @@ class Lowering:
         return list(statements)
 
     def _is_leaf(self, node: Node) -> bool:
-        return node in self.inputs
+        return node in self.inputs or node.op == "constant"
 
     def _behind(self, node: Node, found: dict[Node, None]) -> None:
         """The roots that a node is computed from without passing another root."""
@@ -152,7 +181,11 @@ class Lowering:
         for one in work:
             if isinstance(one, Statement) and one.outside is None:
                 makers.setdefault(one.node, []).append(one)
-        readers = [(one, node) for one in work for node in (one.needs if isinstance(one, Block) else [n for n, _ in one.reads])]
+        readers = [
+            (one, node)
+            for one in work
+            for node in (one.needs if isinstance(one, Block) else [n for n, _ in one.reads])
+        ]
         for one, node in readers:
             for maker in makers.get(node, ()):
                 if node not in self.arrays and not is_local(one, maker, around):

@@ -25,6 +25,16 @@ def _outer(lowering: Lowering, node: Node, t: Index | None = None) -> Reader:
     return lambda idx: lowering.frame.read(node, (*lead, *idx))
 
 
+def _data(lowering: Lowering, inner: Sequence[Node], outer: Sequence[Node]) -> dict[Node, Node]:
+    """The inputs of a region's body that are data, or parts of data."""
+    found = {}
+    for one, other in zip(inner, outer, strict=True):
+        source = lowering.frame.data_behind(other)
+        if source is not None:
+            found[one] = source
+    return found
+
+
 class _Cell:
     """A variable that a region assigns: a local scalar, or an array."""
 
@@ -87,17 +97,17 @@ def _steps(
             writer.scopes.append(writer.scopes.pop())
         level = writer.level
         readers: dict[Node, Reader] = {}
-        for i, inner in enumerate(s.body.inputs):
-            if i < k:
-                readers[inner] = lambda idx, cell=carries[i]: cell.read(idx, level)
-            elif i < k + len(s.xs):
-                readers[inner] = _outer(lowering, s.xs[i - k], t)
-            else:
-                readers[inner] = _outer(lowering, s.consts[i - k - len(s.xs)])
+        for inner, cell in zip(s.body.inputs, carries, strict=False):
+            readers[inner] = lambda idx, cell=cell: cell.read(idx, level)
+        for inner, x in zip(s.body.inputs[k:], s.xs, strict=False):
+            readers[inner] = _outer(lowering, x, t)
+        for inner, constant in zip(s.body.inputs[k + len(s.xs) :], s.consts, strict=True):
+            readers[inner] = _outer(lowering, constant)
+        data = _data(lowering, s.body.inputs[k:], (*s.xs, *s.consts))
         for i in range(k):  # the carries that enter the step
             if k + count + i in stacks:
                 _keep(lowering, stacks[k + count + i], t, carries[i], level)
-        body = Lowering(lowering.shared, s.body, readers)
+        body = Lowering(lowering.shared, s.body, readers, data)
         results = body.graph.outputs
         sinks = [(results[i], new[i].name, Index()) for i in range(k) if new[i] is not None]  # type: ignore[union-attr]
         for i in range(k, k + count):
@@ -153,7 +163,7 @@ def _switch(lowering: Lowering, node: Node) -> None:
                 inner: _outer(lowering, operand)
                 for inner, operand in zip(branch.inputs, operands, strict=True)
             }
-            body = Lowering(lowering.shared, branch, readers)
+            body = Lowering(lowering.shared, branch, readers, _data(lowering, branch.inputs, operands))
             results = body.graph.outputs
             arrays = [(results[i], cell.name, Index()) for i, cell in cells.items() if not cell.scalar]
             body.run(arrays, [results[i] for i, cell in cells.items() if cell.scalar])

@@ -116,7 +116,9 @@ def aligned(reader: Statement, axis: int, maker: Statement, there: int) -> bool:
     return all(idx[result].is_atom(f"d{axis}") for node, idx in reader.reads if node is maker.node)
 
 
-def paths(items: Items, above: tuple[tuple[Loop, int], ...] = ()) -> dict[Statement | Block, tuple[tuple[Loop, int], ...]]:
+def paths(
+    items: Items, above: tuple[tuple[Loop, int], ...] = ()
+) -> dict[Statement | Block, tuple[tuple[Loop, int], ...]]:
     """The loops around each statement, outermost first, with the axis that runs in each."""
     found: dict[Statement | Block, tuple[tuple[Loop, int], ...]] = {}
     for item in items:
@@ -130,7 +132,9 @@ def paths(items: Items, above: tuple[tuple[Loop, int], ...] = ()) -> dict[Statem
     return found
 
 
-def is_local(reader: Statement | Block, maker: Statement, around: dict[Statement | Block, tuple[tuple[Loop, int], ...]]) -> bool:
+def is_local(
+    reader: Statement | Block, maker: Statement, around: dict[Statement | Block, tuple[tuple[Loop, int], ...]]
+) -> bool:
     """Whether the reader runs where the maker's value is still at hand, so that it need not be stored."""
     outer = dict(around[maker])
     mine = dict(around[reader])

@@ -1,0 +1,127 @@
+"""Native functions as LLVM IR: a fragment for each, and the module of several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import arithmetic, arrays, conditions, prelude  # noqa: F401 (they declare what writes an expression)
+from .calls import PASSED
+from .frame import LLVM, Frame
+from .function import Native
+from .keys import Keys
+from .signatures import signature
+from .statements import assigned_in, block
+from .types import POINTERS, Signature, Type
+
+AnyNative = Native[..., Any]
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """One function in LLVM IR, all but the word that says whether others see it.
+
+    calls: the native functions it calls itself. helpers: what it needs of the prelude.
+    """
+
+    symbol: str
+    text: str
+    signature: Signature
+    calls: tuple[AnyNative, ...]
+    helpers: tuple[str, ...]
+
+
+class Module:
+    """The functions of one build: each is emitted once, after those it calls."""
+
+    def __init__(self) -> None:
+        self.fragments: dict[AnyNative, Fragment] = {}
+        self._open: set[AnyNative] = set()
+        self._signatures: dict[AnyNative, Signature] = {}
+        self._symbols: dict[AnyNative, str] = {}
+        self.keys = Keys()
+
+    def add(self, native: AnyNative) -> Fragment | None:
+        """Emit a function, or find it emitted; None while it is being emitted itself."""
+        if native in self._open:
+            return None
+        if (found := self.fragments.get(native)) is not None:
+            return found
+        key = self.keys.key(native)
+        if native.fragment is not None and native.fragment[0] == key:
+            found = native.fragment[1]
+            for used in found.calls:
+                self.add(used)
+        else:
+            self._open.add(native)
+            found = _emitted(native, self)
+            self._open.remove(native)
+            native.fragment = (key, found)
+        self.fragments[native] = found
+        return found
+
+    def symbol(self, native: AnyNative) -> str:
+        """Its name in the module: unlike that of any other function, and the same in every build."""
+        found = self._symbols.get(native)
+        if found is None:
+            name = native.name if native.name.isascii() else "f"
+            found = self._symbols[native] = f"{name}.{self.keys.key(native)[:12]}"
+        return found
+
+    def signature(self, native: AnyNative) -> Signature:
+        found = self._signatures.get(native)
+        if found is None:
+            found = self._signatures[native] = signature(native)
+        return found
+
+    def text(self, exported: Iterable[AnyNative]) -> str:
+        """The module: these functions seen from outside, the others internal."""
+        for native in exported:
+            self.add(native)
+        seen = set(exported)
+        helpers = dict.fromkeys(name for fragment in self.fragments.values() for name in fragment.helpers)
+        parts = [prelude.text(list(helpers))]
+        for native, fragment in self.fragments.items():
+            kind = "dso_local" if native in seen else "internal"
+            parts.append(f"define {kind} {fragment.text}")
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _emitted(native: AnyNative, module: Module) -> Fragment:
+    """Emit one function; those it calls are added to the module first."""
+    declared = module.signature(native)
+    tree = native.origin.tree
+    frame = Frame(native, declared.result, {*declared.names, *assigned_in(tree.body)}, module)
+    for name, type in zip(declared.names, declared.parameters, strict=True):
+        frame.types[name] = type
+        frame.locals[name] = frame.parameter(name)
+    block(frame, tree.body)
+    frame.finish(tree)
+    stored = tuple(
+        type in POINTERS and frame.is_stored(frame.parameter(name))
+        for name, type in zip(declared.names, declared.parameters, strict=True)
+    )
+    complete = replace(declared, stored=stored)
+    symbol = module.symbol(native)
+    body = "\n".join(frame.lines)
+    text = f"{_result(complete)} @{symbol}({_parameters(frame, complete)}){_attributes(native)} {{\n{body}\n}}"
+    return Fragment(symbol, text, complete, tuple(frame.calls), tuple(frame.helpers))
+
+
+def _result(declared: Signature) -> str:
+    return "zeroext i1" if declared.result is Type.BOOL else LLVM[declared.result]
+
+
+def _parameters(frame: Frame, declared: Signature) -> str:
+    parts = []
+    for name, type, stored in zip(declared.names, declared.parameters, declared.stored, strict=True):
+        kind = PASSED[type]
+        if type in POINTERS:
+            kind += " noalias nocapture align 8" + ("" if stored else " readonly")
+        parts.append(f"{kind} {frame.parameter(name)}")
+    return ", ".join(parts)
+
+
+def _attributes(native: AnyNative) -> str:
+    return " nounwind" + {True: " alwaysinline", False: " noinline", None: ""}[native.inline]

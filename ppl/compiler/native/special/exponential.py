@@ -1,0 +1,122 @@
+"""exp and its relatives: x = n log 2 + r with |r| <= log(2)/2, and exp(x) = 2ⁿ exp(r).
+
+n is found by adding 1.5·2⁵², which leaves the rounded number in the lowest bits of the sum: processors without a
+conversion from float to 64-bit integer, AVX2 among them, do that on vectors too. 2ⁿ is a product of two factors
+built from exponent bits, so that results may be subnormal or overflow. Nothing branches.
+"""
+
+from __future__ import annotations
+
+from ppl.compiler.native import bits, f64, from_bits, i64, native, select
+
+from .polynomials import poly_10
+
+LOG2_E = 1.4426950408889634
+LN2 = 0.6931471805599453
+LN2_HIGH = 0.6931471805598903  # 42 bits: times an exponent it is exact
+LN2_LOW = 5.497923018708371e-14
+
+# Added to n, rounds it; leaves n + 2·1023 in the lowest bits, the biases of the exponents of two factors.
+ROUND = 1.5 * 2.0**52 + 2046.0
+
+LARGEST = 720.0  # exp is inf from 709.79 on, exp/256 from 715.4 on
+LEAST = -746.0  # exp is 0 below -745.14
+
+
+@native(exact=True, inline=True)
+def exp_remainder(r: f64) -> f64:
+    """(exp(r) - 1 - r)/r² for |r| <= log(2)/2, to 5e-18 of exp(r) (`exp` in tests/compiler/native/minimax.py)."""
+    return poly_10(
+        r,
+        0.5,
+        0.1666666666666667,
+        0.04166666666666667,
+        0.008333333333326141,
+        0.0013888888888883752,
+        0.00019841269874800493,
+        2.4801587325533363e-05,
+        2.7557255425746435e-06,
+        2.7557273661348637e-07,
+        2.510520637395701e-08,
+        2.0914679376583935e-09,
+    )
+
+
+@native(exact=True, inline=True)
+def scale(x: f64, shifted: i64) -> f64:
+    """2ⁿ x, rounded once, where the lowest twelve bits of `shifted` hold n + 2046 and |n| <= 1080."""
+    half = shifted >> 1
+    return x * from_bits(half << 52) * from_bits((shifted - half) << 52)
+
+
+@native(exact=True, inline=True)
+def exp_scaled(x: f64, low: f64, n: i64) -> f64:
+    """2ⁿ exp(x + low) for -8 <= n <= 8, and a `low` below 1e-3 that x has no digits for."""
+    x = select(x > LARGEST, LARGEST, x)
+    x = select(x < LEAST, LEAST, x)
+    shifted = x * LOG2_E + ROUND
+    k = shifted - ROUND
+    r = ((x - k * LN2_HIGH) - k * LN2_LOW) + low
+    return scale(1.0 + (r + r * r * exp_remainder(r)), bits(shifted) + n)
+
+
+@native(exact=True, inline=True)
+def exp(x: f64) -> f64:
+    """exp(x), within 1 ulp.
+
+    >>> exp(0.0), exp(-1e9)
+    (1.0, 0.0)
+    """
+    return exp_scaled(x, -0.0, 0)
+
+
+@native(exact=True, inline=True)
+def exp2(x: f64) -> f64:
+    """2 to the power of x, within 2 ulp.
+
+    >>> exp2(10.0)
+    1024.0
+    """
+    return exp2_sum(x, -0.0)
+
+
+@native(exact=True, inline=True)
+def exp2_sum(x: f64, low: f64) -> f64:
+    """2 to the power of x + low, for a `low` below 1e-3."""
+    x = select(x > 1025.0, 1025.0, x)
+    x = select(x < -1080.0, -1080.0, x)
+    shifted = x + ROUND
+    r = ((x - (shifted - ROUND)) + low) * LN2
+    return scale(1.0 + (r + r * r * exp_remainder(r)), bits(shifted))
+
+
+@native(exact=True, inline=True)
+def expm1(x: f64) -> f64:
+    """exp(x) - 1, within 2 ulp, for small x too.
+
+    >>> expm1(1e-20)
+    1e-20
+    """
+    bounded = select(x > LARGEST, LARGEST, x)
+    bounded = select(bounded < -40.0, -40.0, bounded)
+    shifted = bounded * LOG2_E + ROUND
+    k = shifted - ROUND
+    high = bounded - k * LN2_HIGH
+    low = k * LN2_LOW
+    r = high - low
+    small = r + (((high - r) - low) + r * r * exp_remainder(r))
+    # 2ⁿ (exp(r) - 1 + 1 - 2⁻ⁿ); beyond n = 60 the last term is below half an ulp, and its exponent not in range.
+    reciprocal = select(k > 60.0, 0.0, from_bits((3069 - bits(shifted)) << 52))
+    result = scale(small + (1.0 - reciprocal), bits(shifted))
+    return select(x == 0.0, x, result)
+
+
+@native(exact=True, inline=True)
+def sigmoid(x: f64) -> f64:
+    """1/(1 + exp(-x)), within 3 ulp, into the subnormal numbers for x down to -745.
+
+    >>> sigmoid(0.0)
+    0.5
+    """
+    e = exp(-abs(x))
+    return select(x < 0.0, e, 1.0) / (1.0 + e)
