@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -40,14 +42,37 @@ class ModelTarget:
         )
 
 
+def _torch(compiled: Compiled) -> tuple[Any, Any]:
+    """The target and the sampler on it, LANES chains at a time."""
+    target = ModelTarget(compiled)
+    return target, partial(sample, target)
+
+
+def _native(compiled: Compiled, chains: int) -> tuple[Any, Any]:
+    """The target and the sampler on it, in machine code, a thread for each chain."""
+    from ppl.inference.mcmc.native import DensityTarget, sample_native
+
+    program, data = compiled.native()
+    code, first = program.environment(data)
+    threads = min(chains, os.cpu_count() or 1)
+    environments = [first, *(first.copy() for _ in range(threads - 1))]
+    target = DensityTarget(code.address, first.words, compiled.dim)
+
+    def run(*args: Any, **options: Any) -> ChainDraws:
+        words = [e.words for e in environments]  # the environments live as long as this function
+        return sample_native(code.address, words, compiled.dim, *args, **options)
+
+    return target, run
+
+
 def run_hamiltonian(run: Run, method: Any) -> Any:
     """Sample a program's posterior with NUTS or HMC."""
     started = perf_counter()
     compiled = Compiled(run.bound, run.engine, device=run.device, dtype=run.dtype)
     _require_latents(compiled, type(method).__name__)
     check_report(run, compiled)
-    target = ModelTarget(compiled)
     chain_ids = list(range(run.chains)) if run.chain_ids is None else list(run.chain_ids)
+    target, sampler = _native(compiled, len(chain_ids)) if compiled.engine.pointwise else _torch(compiled)
     compile_seconds = perf_counter() - started
     points, rungs = None, ["resumed"] * len(chain_ids)
     if run.resume is None:
@@ -55,8 +80,7 @@ def run_hamiltonian(run: Run, method: Any) -> Any:
             target, _rungs(compiled, run.seed), chain_ids, run.seed, _explainer(compiled)
         )
     with Progress(enabled=run.progress) as show:
-        draws = sample(
-            target,
+        draws = sampler(
             points,
             method,
             run.draws,
@@ -109,7 +133,7 @@ def _rungs(compiled: Compiled, seed: int) -> list[Any]:
     uniform(−2, 2).
     """
     free = improper(compiled.recorded)
-    sampler = Sampler(compiled.recorded, compiled.engine, compiled.device, free=free, observed=False)
+    sampler = Sampler(compiled.recorded, compiled.batch_engine, compiled.device, free=free, observed=False)
 
     def unconstrained_draws(n: int, *where: object) -> np.ndarray | None:
         given = {}

@@ -229,7 +229,7 @@ class ModelPredictor:
         names |= set(self._deterministic(recorded)) if bound is not None else set()
         chains, count = next(iter(draws.values())).shape[:2]
         given = {k: draws[k].reshape(chains * count, *draws[k].shape[2:]) for k in fixed}
-        sampler = Sampler(recorded, self.compiled.engine, self.compiled.device, fixed)
+        sampler = Sampler(recorded, self.compiled.batch_engine, self.compiled.device, fixed)
         out = sampler(seed, chains * count, given)
         return {k: v.cpu().numpy().reshape(chains, count, *v.shape[1:]) for k, v in out.items() if k in names}
 
@@ -240,5 +240,5 @@ class ModelPredictor:
         recorded = (
             self.compiled.recorded if bound is None else record(as_bound(bound), self.compiled.recorded.dtype)
         )
-        out = Sampler(recorded, self.compiled.engine, self.compiled.device)(seed, draws)
+        out = Sampler(recorded, self.compiled.batch_engine, self.compiled.device)(seed, draws)
         return {k: v.cpu().numpy()[None] for k, v in out.items()}

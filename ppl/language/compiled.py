@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ppl.compiler.engines import engine_named
+from ppl.compiler.engines import TORCH, Engine, check_engine, choose
 from ppl.compiler.graph import Graph, Node, Plate
 from ppl.compiler.passes import PASSES
 from ppl.compiler.passes.fold import fold
@@ -29,6 +29,9 @@ class Compiled(Readings):
     Attributes: `graph` (log density of x), `recorded`, `parts` (where each site lives in x), `dim`, `engine`.
     """
 
+    DENSITIES = ("graph", "gradient_graph")
+    """What inference loops call; other graphs run on the torch engine where the chosen one takes one point."""
+
     def __init__(
         self,
         bound: Bound,
@@ -42,7 +45,8 @@ class Compiled(Readings):
         self.passes = tuple(passes)
         self.device = device
         self.recorded = record(bound, dtype) if recorded is None else recorded
-        self.engine, self.engine_reason = engine_named(engine, self.recorded.graph, device)
+        check_engine(engine)
+        self._wanted_engine = engine
         self.layouts = layouts(self.recorded.graph)
         self._cache: dict[Any, Any] = {}
 
@@ -52,22 +56,60 @@ class Compiled(Readings):
     def data(self) -> dict[Node, torch.Tensor]:
         return {n: t.to(self.device) for n, t in self.recorded.data.items()}
 
+    @functools.cached_property
+    def _chosen(self) -> tuple[Engine, str]:
+        if self.dim == 0 and self._wanted_engine == "auto":
+            return TORCH, "there is nothing to differentiate"
+        return choose(self._wanted_engine, lambda: self._ready("gradient_graph", None)[0], self.device, self.recorded.dtype)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that runs the density and its gradient."""
+        return self._chosen[0]
+
+    @property
+    def engine_reason(self) -> str:
+        return self._chosen[1]
+
+    @property
+    def batch_engine(self) -> Engine:
+        """The engine that runs whatever else there is: draws, values, many points at once."""
+        return TORCH if self._wanted_engine in ("auto", "native") else self.engine
+
     def program(self, which: str, batch: int | None = None) -> Any:
         """The compiled callable of a graph ("graph", "gradient_graph", …), batched over a leading
         axis of `batch`.
         """
         key = (which, batch)
         if key not in self._cache:
+            one_point = self.engine.pointwise and which in self.DENSITIES
+            if one_point and batch is not None:
+                self._cache[key] = _rows(self.program(which))
+            else:
+                graph, rest = self._ready(which, batch)
+                program = (self.engine if one_point else self.batch_engine).compile(graph, self.device)
+                self._cache[key] = _bound(program, rest)
+        return self._cache[key]
+
+    def _ready(self, which: str, batch: int | None) -> tuple[Graph, list[torch.Tensor]]:
+        """A graph as engines take it, and its inputs but for the points."""
+        key = ("ready", which, batch)
+        if key not in self._cache:
             with working_dtype(self.recorded.dtype):
                 graph, data = self._physical(getattr(self, which), batch)
-            rest = [
+            self._cache[key] = graph, [
                 constant_input(self.recorded, n, data, self.device)
                 for n in graph.inputs
                 if n.attr("role") not in ("flat", "value")
             ]
-            program = self.engine.compile(graph, self.device)
-            self._cache[key] = lambda *xs: program(*xs, *rest)
         return self._cache[key]
+
+    def native(self) -> tuple[Any, list[torch.Tensor]]:
+        """The native program of value and gradient, and its data."""
+        graph, rest = self._ready("gradient_graph", None)
+        if "native" not in self._cache:
+            self._cache["native"] = self.engine.compile(graph, self.device)
+        return self._cache["native"], rest
 
     def _physical(self, graph: Graph, batch: int | None) -> tuple[Graph, dict[Node, torch.Tensor]]:
         """The graph without plates, its data-only parts computed."""
@@ -131,7 +173,7 @@ class Compiled(Readings):
         """`sampler(seed, n)`: n joint draws of all sites from the program, by name."""
         from ppl.language.sampling import Sampler
 
-        return Sampler(self.recorded, self.engine, self.device)
+        return Sampler(self.recorded, self.batch_engine, self.device)
 
     def explain(self) -> Any:
         from ppl.language.explain import explain
@@ -175,3 +217,17 @@ def compile(
 
 
 __all__ = ["Compiled", "Part", "compile"]
+
+
+def _bound(program: Any, rest: Sequence[torch.Tensor]) -> Any:
+    return lambda *xs: program(*xs, *rest)
+
+
+def _rows(program: Any) -> Any:
+    """A program of one point, for a batch of them."""
+
+    def run(*xs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        rows = [program(*(x[i] for x in xs)) for i in range(xs[0].shape[0])]
+        return tuple(torch.stack(column) for column in zip(*rows, strict=True))
+
+    return run

@@ -82,6 +82,8 @@ def _accumulate(x: torch.Tensor) -> torch.Tensor:
     return total
 
 
+WEIGHT = torch.tensor([0.5, 2.0, 1.0])
+
 CALLS: dict[str, tuple[Callable[..., Any], tuple[Make, ...]]] = {
     # contractions
     "einsum ij,jk": (lambda a, b: torch.einsum("ij,jk->ik", a, b), (R(2, 3), R(3, 4))),
@@ -194,6 +196,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Make, ...]]] = {
     "std": (lambda x: x.std(0, keepdim=True), (R(3, 2),)),
     "var_mean": (lambda x: torch.var_mean(x, dim=-1), (R(2, 3),)),
     "std_mean": (lambda x: torch.std_mean(x, dim=-1), (R(2, 3),)),
+    "norm at zero": (lambda x: (x * 0.0).norm() + x.sum(), (R(3),)),
     "norm": (lambda x: x.norm(), (R(3),)),
     "vector_norm 1": (lambda x: torch.linalg.vector_norm(x, 1, dim=-1), (R(2, 3),)),
     "vector_norm 3": (lambda x: torch.linalg.vector_norm(x, 3), (R(2, 3),)),
@@ -244,6 +247,12 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Make, ...]]] = {
         (R(2, 3),),
     ),
     "bce logits": (lambda x: F.binary_cross_entropy_with_logits(x, torch.tensor([0.0, 1.0, 1.0])), (R(3),)),
+    "bce logits weighted": (
+        lambda x: F.binary_cross_entropy_with_logits(
+            x, torch.tensor([0.0, 1.0, 1.0]), WEIGHT, pos_weight=WEIGHT, reduction="none"
+        ),
+        (R(3),),
+    ),
     "bce": (lambda x: F.binary_cross_entropy(x, torch.tensor([0.0, 1.0, 1.0])), (U(3),)),
     "mse": (lambda x, y: F.mse_loss(x, y), (R(3), R(3))),
     "huber": (lambda x: F.huber_loss(x, torch.zeros(3)), (R(3),)),
@@ -330,6 +339,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Make, ...]]] = {
     "roll all": (lambda x: torch.roll(x, 2), (R(5),)),
     "rot90": (torch.rot90, (R(2, 3),)),
     "pad": (lambda x: F.pad(x, (1, 2), value=0.5), (R(2, 3),)),
+    "pad cut": (lambda x: F.pad(x, (-1, 2, 1, -1)), (R(2, 3),)),
     "pad reflect": (lambda x: F.pad(x[None], (1, 1), mode="reflect")[0], (R(2, 3),)),
     "tril": (lambda x: x.tril(-1) + x.triu(), (R(3, 3),)),
     "diag": (torch.diag, (R(3),)),

@@ -10,7 +10,7 @@ import torch
 from ppl.compiler.aten.table import ATEN, aten
 from ppl.compiler.aten.views import expand, negative, same_dtype, squeeze, t, view
 from ppl.compiler.graph import Node
-from ppl.compiler.ops import full, make
+from ppl.compiler.ops import full, make, make_opaque
 from ppl.compiler.ops.core import broadcast
 from ppl.compiler.ops.pointwise import add, div, mul, sub
 
@@ -102,6 +102,24 @@ def _arg(op: str) -> Callable[..., Node]:
 
 ATEN["argmax.default"] = _arg("argmax")
 ATEN["argmin.default"] = _arg("argmin")
+
+
+@aten("linalg_vector_norm")
+def _vector_norm(
+    x: Node, ord: Any = 2, dims: Any = None, keepdim: bool = False, dtype: torch.dtype | None = None
+) -> Any:
+    """(Σ |x|ᵖ)^(1/p); as torch's, its gradient at zero is zero."""
+    x = x if dtype is None or dtype == x.dtype else make("to", x, dtype=dtype)
+    axes = _dims(x, dims)
+    if ord == float("inf"):
+        return make("amax", make("abs", x), dims=axes, keepdim=keepdim)
+    if ord == 1:
+        return make("sum", make("abs", x), dims=axes, keepdim=keepdim)
+    if ord != 2:
+        return make_opaque(torch.ops.aten.linalg_vector_norm.default, [x, ord, axes or None, keepdim], {})
+    total = make("sum", mul(x, x), dims=axes, keepdim=keepdim)
+    zero = make("eq", total, 0.0)
+    return make("where", zero, 0.0, make("sqrt", make("where", zero, 1.0, total)))
 
 
 @aten("trace")

@@ -135,6 +135,21 @@ def same_dtype(xs: Sequence[Node]) -> list[Node]:
     return [x if x.dtype == dtype else make("to", x, dtype=dtype) for x in xs]
 
 
+@aten("constant_pad_nd")
+def _pad(x: Node, pad: Sequence[int], value: Any = 0) -> Node:
+    """`pad` counts what is put before and after each axis, the last axis first; negative counts cut off."""
+    for position, (before, after) in enumerate(zip(pad[::2], pad[1::2], strict=True)):
+        d, size = -1 - position, x.shape[-1 - position]
+        if before < 0 or after < 0:
+            x = _slice(x, d, max(0, -before), size - max(0, -after))
+        lead, tail = list(x.shape), list(x.shape)
+        lead[d], tail[d] = max(before, 0), max(after, 0)
+        parts = [full(value, lead, x.dtype), x, full(value, tail, x.dtype)]
+        parts = [p for p in parts if p is x or p.shape[d]]
+        x = make("cat", *parts, dim=d) if len(parts) > 1 else x
+    return x
+
+
 @aten("flip")
 def _flip(x: Node, dims: Sequence[int]) -> Node:
     return make("flip", x, dims=tuple(negative(d, len(x.shape)) for d in dims))

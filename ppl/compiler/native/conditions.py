@@ -51,13 +51,16 @@ def _ordered(frame: Frame, op: ast.cmpop, a: Value, b: Value, node: ast.AST) -> 
     )
 
 
+_SAFE = (ast.Add, ast.Sub, ast.Mult, ast.Div)
+
+
 def is_simple(node: ast.expr) -> bool:
     """May the expression be evaluated where Python would not? It then has no effect and can't fail."""
     kind = node.__class__
     if kind is ast.Name or kind is ast.Constant:
         return True
     if kind is ast.BinOp:
-        return node.op.__class__ in _FLOAT and is_simple(node.left) and is_simple(node.right)  # type: ignore[attr-defined]
+        return node.op.__class__ in _SAFE and is_simple(node.left) and is_simple(node.right)  # type: ignore[attr-defined]
     if kind is ast.UnaryOp:
         return is_simple(node.operand)  # type: ignore[attr-defined]
     if kind is ast.Compare:

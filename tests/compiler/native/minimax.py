@@ -160,6 +160,20 @@ def _erfc_inverse_ratio(w: mpf) -> mpf:
     return z * w
 
 
+# ---------------------------------------------------------------- angles
+
+
+def _atan_remainder(t: mpf) -> mpf:
+    """(atan(x) − x)/x³ at t = x²."""
+    return -mpmath.hyp2f1(1.5, 1, 2.5, -t) / 3
+
+
+def _asin_remainder(t: mpf) -> mpf:
+    """(asin(x) − x)/x³ at t = x²."""
+    x = mp.sqrt(t)
+    return (mp.asin(x) - x) / x**3
+
+
 # ---------------------------------------------------------------- gamma
 
 
@@ -232,6 +246,8 @@ FITS = {
     "pow": Fit(_pow_remainder, 0.0, 4 * _S**2, 6),
     "erf": Fit(_erf_ratio, 0.0, 1.0, 12),
     "erfcx": Fit(_erfcx_over_w, 0.0, 1 / mpf(_ORIGIN), 11, 11, origin=_ORIGIN),
+    "atan": Fit(_atan_remainder, 0.0, (mp.sqrt(2) - 1) ** 2, 10),
+    "asin": Fit(_asin_remainder, 0.0, 0.25, 12),
     "erfinv": Fit(_erfinv_ratio, 0.0, 0.25, 6, 6),
     "erfc_inverse": Fit(_erfc_inverse_ratio, 1 / 27.4, 1 / 0.83, 6, 6),
     "lgamma_middle": Fit(_lgamma_middle, 0.0, 3.0, 9, 9),

@@ -134,7 +134,11 @@ def test_the_step_is_that_of_the_unwhitened_coordinates(functions, name):
         np.testing.assert_allclose(walk.energy, energy(position, p, METRICS[name]), rtol=1e-12)
 
 
-SMALL = [unit(2), Diagonal.from_variances(np.array([0.5, 3.0])), Dense.from_covariance(np.array([[1, 0.4], [0.4, 2]]))]
+SMALL = [
+    unit(2),
+    Diagonal.from_variances(np.array([0.5, 3.0])),
+    Dense.from_covariance(np.array([[1, 0.4], [0.4, 2]])),
+]
 
 
 @pytest.mark.parametrize("in_use", SMALL, ids=lambda m: type(m).__name__)
@@ -207,8 +211,8 @@ def test_the_fisher_diagonal_is_the_same(functions):
 
 def test_arrays_hold_a_state_exactly():
     """state → arrays → state is the identity, to the bit."""
-    from ppl.inference.mcmc.checkpoint import flatten
     from ppl.inference.mcmc.chain import ChainState
+    from ppl.inference.mcmc.checkpoint import flatten
 
     plan = plan_for("diag", 50)
     state = start("diag", plan, Diagonal.from_variances(RNG.uniform(0.1, 1, 3)), 0.3, 3)

@@ -74,7 +74,15 @@ def stopping(model, at):
 @pytest.mark.parametrize("method", METHODS, ids=label)
 def test_resuming_gives_the_draws_of_an_uninterrupted_run(method, tmp_path):
     path = tmp_path / "run.npz"
-    run = {"method": method, "draws": 12, "warmup": 60, "seed": 3, "keep_warmup": True, "thin": 2, "threads": 1}
+    run = {
+        "method": method,
+        "draws": 12,
+        "warmup": 60,
+        "seed": 3,
+        "keep_warmup": True,
+        "thin": 2,
+        "threads": 1,
+    }
     whole = LOGISTIC.sample(starts(3, 3), **run)
     calls = int(whole.gradient_evaluations.sum())
     stops = []
@@ -180,9 +188,7 @@ def test_ctrl_c_returns_what_was_drawn(monkeypatch):
 
 @pytest.mark.parametrize("at", [1, 30])
 def test_ctrl_c_during_warmup_returns_no_draws(at):
-    part = LOGISTIC.sample(
-        starts(3, 1), NUTS(), 20, 500, 1, keep_warmup=True, density=stopping(LOGISTIC, at)
-    )
+    part = LOGISTIC.sample(starts(3, 1), NUTS(), 20, 500, 1, keep_warmup=True, density=stopping(LOGISTIC, at))
     assert part.interrupted and part.q.shape == (1, 0, 3)
     assert part.warmup_q.shape[1] < 500 and np.isnan(part.step_sizes).all() == (at == 1)
 
@@ -338,7 +344,11 @@ def test_bad_starts_and_counts_are_refused():
             LOGISTIC.sample(starts(3, 2), NUTS(), 1, 1, 1, chain_ids=ids)
     with pytest.raises(PplError, match="nowhere to start"):
         LOGISTIC.sample(None, NUTS(), 1, 1, 1, chain_ids=(0,))
-    for out in (np.zeros((1, 1, 2)), np.zeros((1, 1, 3), np.float32), np.zeros((1, 3, 1)).transpose(0, 2, 1)[:, :, ::-1]):
+    for out in (
+        np.zeros((1, 1, 2)),
+        np.zeros((1, 1, 3), np.float32),
+        np.zeros((1, 3, 1)).transpose(0, 2, 1)[:, :, ::-1],
+    ):
         with pytest.raises(PplError, match="`out`"):
             LOGISTIC.sample(starts(3, 1), NUTS(), 1, 1, 1, out=out)
     with pytest.raises(PplError, match="private words"):

@@ -46,7 +46,9 @@ def test_gaussian_moments(name, method):
     assert not result.stats["diverging"].any()
 
 
-@pytest.mark.parametrize("method", [NUTS(), HMC(), NUTS(step_size=0.9), HMC(num_steps=3, jitter=0.0)], ids=str)
+@pytest.mark.parametrize(
+    "method", [NUTS(), HMC(), NUTS(step_size=0.9), HMC(num_steps=3, jitter=0.0)], ids=str
+)
 @pytest.mark.parametrize(
     ("model", "transforms"),
     [

@@ -72,7 +72,7 @@ class Frame:
             return READ[node.op](self, node, idx)
         if node.op in OPERATORS and OPERATORS[node.op].kind in ("pointwise", "cast"):
             return self._pointwise(node, idx)
-        raise Unsupported(f"operator '{node.op}'")
+        raise Unsupported(f"operator '{name_of(node)}'")
 
     def _pointwise(self, node: Node, idx: Sequence[Index]) -> Value:
         rule = RULES.get(node.op)
@@ -125,6 +125,15 @@ class Frame:
             return False
         self.assume[source] = min(size, self.assume.get(source, size))
         return True
+
+
+def name_of(node: Node) -> str:
+    """The operator's name; of a call of torch's, the name of torch's function."""
+    attrs = dict(node.attrs)
+    if node.op == "vmapped":
+        attrs = {**attrs, **dict(attrs.get("attrs") or ())}
+    function = attrs.get("func")
+    return str(function) if function is not None else str(attrs.get("op") or node.op)
 
 
 VIEWS = ("reshape", "expand", "permute", "slice", "select", "flip", "wrap_index")

@@ -21,11 +21,12 @@ VARYING = ("flat", "value")
 
 @dataclass(frozen=True)
 class Source:
-    """The text of a graph as the native function `density(x, out, data…, buffers…, numbers…) -> i64`.
+    """The text of a graph as the native function `lowered(x, out, data…, buffers…, numbers…) -> i64`.
 
     Args:
         text: the source.
         data: the inputs that are data, in the order of their parameters.
+        pointers: the types of the data's parameters, those of constants too.
         buffers: sizes of the work arrays, in the order of their parameters.
         numbers: values of the whole-number parameters, in order.
         uses: names of the special functions called.
@@ -36,6 +37,7 @@ class Source:
 
     text: str
     data: tuple[Node, ...]
+    pointers: tuple[str, ...]
     buffers: tuple[int, ...]
     numbers: tuple[int, ...]
     uses: frozenset[str]
@@ -74,6 +76,7 @@ def to_source(graph: Graph, assume: bool = True) -> Source:
     return Source(
         _text(shared, data),
         tuple(data),
+        tuple(_pointer(n) for n in (*data, *(node for node, _ in shared.constants.values()))),
         tuple(shared.buffers.values()),
         tuple(shared.writer.numbers),
         frozenset(shared.writer.uses),
@@ -99,4 +102,4 @@ def _text(shared: Shared, data: dict[Node, str]) -> str:
     parameters += [f"{name}: {_pointer(node)}" for node, name in shared.constants.values()]
     parameters += [f"{name}: Floats" for name in shared.buffers]
     parameters += [f"{name}: i64" for name in shared.writer.numbers.values()]
-    return f"def density({', '.join(parameters)}) -> i64:\n{shared.writer.text()}\n    return 0\n"
+    return f"def lowered({', '.join(parameters)}) -> i64:\n{shared.writer.text()}\n    return 0\n"

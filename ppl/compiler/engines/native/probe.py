@@ -15,6 +15,7 @@ from ppl.compiler.engines.native.pointwise import EXPENSIVE, constant, kind_of
 from ppl.compiler.engines.native.statements import STATEMENTS, Statement
 from ppl.compiler.engines.native.writer import Value, Writer
 from ppl.compiler.graph import Node, Scalar
+from ppl.compiler.ops import OPERATORS
 
 UNROLL = 8
 """Axes up to this size are written out where that settles which part of a concatenation is read."""
@@ -66,6 +67,10 @@ class Probe(Frame):
             return self._any(node)
         if self.leaves(node):
             self._leaf(node, idx)
+            return self._any(node)
+        if self.statement.scatters and OPERATORS[node.op].kind == "pointwise" and node.is_float:
+            self.roots[node] = None  # computed in a loop of its own, which vectorises
+            self.statement.reads.append((node, tuple(idx)))
             return self._any(node)
         if node.op in EXPENSIVE and math.prod(node.shape) > 1:
             if self._evaluations(idx) >= 2 * math.prod(node.shape):

@@ -33,10 +33,13 @@ class Straight:
 
 @dataclass(eq=False)
 class Loop:
-    """A loop shared by statements; `members` pairs each with the axis of its domain that runs here."""
+    """A loop shared by statements; `members` pairs each with the axis of its domain that runs here. Scatters
+    have loops of their own: their stores to computed places would keep the others from being vectorised.
+    """
 
     size: int
     unrolled: bool
+    scatter: bool = False
     members: list[tuple[Statement, int]] = field(default_factory=list)
     items: list[Straight | Loop] = field(default_factory=list)
 
@@ -99,12 +102,12 @@ def _position(items: Items, one: Statement | Block, axis: int | None, least: int
         items.append(Straight())
         return len(items) - 1
     assert isinstance(one, Statement)
-    size, unrolled = one.extents[axis], axis in one.unrolled
+    kind = (one.extents[axis], axis in one.unrolled, one.scatters)
     for at in range(least, len(items)):
         item = items[at]
-        if isinstance(item, Loop) and item.size == size and item.unrolled == unrolled:
+        if isinstance(item, Loop) and (item.size, item.unrolled, item.scatter) == kind:
             return at
-    items.append(Loop(size, unrolled))
+    items.append(Loop(*kind))
     return len(items) - 1
 
 

@@ -56,6 +56,11 @@ class Statement:
             return frozenset()
         return frozenset(d for d, axis in enumerate(self.free) if axis is None)
 
+    @property
+    def scatters(self) -> bool:
+        """Whether it adds to computed places."""
+        return self.place is not None and self.combine != "store"
+
     def target(self, f: Frame, idx: Sequence[Index]) -> Sequence[Index]:
         """The index into the result of a point of the domain."""
         if self.place is not None:

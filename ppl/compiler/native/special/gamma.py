@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from ppl.compiler.native import f64, math, native, round_even, select
 
-from .logarithm import log, log_normal
+from .logarithm import log_at_most_1, log_normal, log_positive
 from .polynomials import poly_8, poly_9
 
 LOG_2_PI_E = 0.4189385332046727  # (log(2 pi) - 1)/2
 DIGAMMA_ROOT = 0.46163214496836236  # of psi(1 + z), and what it lacks
 DIGAMMA_ROOT_LOW = -1.5522348162858677e-17
-INTEGERS = 2.0**52  # from here on every float is an integer
 
 
 @native(exact=True, inline=True)
@@ -103,24 +102,36 @@ def lgamma_tail(x: f64, log_x: f64) -> f64:
 
 
 @native(exact=True, inline=True)
+def lgamma_positive(x: f64) -> f64:
+    """log Γ(x) for x > 0: half the price of `lgamma`, where the sign is known.
+
+    >>> lgamma_positive(1.0)
+    0.0
+    """
+    near = x < 4.0
+    below_1 = x < 1.0
+    log_x = log_positive(x)
+    z = select(below_1, x, select(near, x - 1.0, 3.0))
+    middle = lgamma_middle(z) + select(below_1, -log_x, 0.0)
+    return select(near, middle, lgamma_tail(select(near, 4.0, x), log_x))
+
+
+@native(exact=True, inline=True)
 def lgamma(x: f64) -> f64:
     """log |Γ(x)|, to 1e-15 of max(1, |log Γ|), and of itself near the zeros at 1 and 2.
 
-    Below 0: log Γ(x) = -log |sin(pi x)/pi| - log Γ(1 - x).
+    Below 0: log |Γ(x)| = -log |sin(pi x)/pi| - log Γ(1 - x).
 
     >>> lgamma(1.0), lgamma(0.0)
     (0.0, inf)
     """
     reflected = x < 0.0
-    y = select(reflected, 1.0 - x, x)
-    log_y = log(y)
-    low = y < 1.0
-    middle = lgamma_middle(select(low, y, select(y < 4.0, y - 1.0, 3.0))) - select(low, log_y, 0.0)
-    direct = select(y < 4.0, middle, lgamma_tail(select(y < 4.0, 4.0, y), log_y))
-    r = x - round_even(x)
-    sine = log(abs(r * sinpi_ratio(r)))
-    result = select(reflected, -sine - direct, direct)
-    return select(x < -INTEGERS, math.inf, result)
+    direct = lgamma_positive(select(reflected, 1.0 - x, x))
+    nearest = round_even(x)
+    r = x - nearest
+    sine = log_at_most_1(abs(r * sinpi_ratio(r)))
+    pole = (nearest == x) & (x <= 0.0)
+    return select(pole, math.inf, select(reflected, -sine - direct, direct))
 
 
 @native(exact=True, inline=True)
@@ -216,8 +227,8 @@ def trigamma(x: f64) -> f64:
     direct = select(near, middle, tail)
     r = x - round_even(x)
     pole = r == 0.0
-    sine = select(pole, 1.0, r * sinpi_ratio(r))
-    result = select(reflected, 1.0 / (sine * sine) - direct, direct)
+    cosecant = 1.0 / select(pole, 1.0, r * sinpi_ratio(r))
+    result = select(reflected, cosecant * cosecant - direct, direct)
     return select(pole & (x <= 0.0), math.inf, result)
 
 

@@ -16,6 +16,9 @@ ROOT_HALF = 0x3FE6A09E667F3BCD  # bits of sqrt(1/2)
 FRACTION = 0x000FFFFFFFFFFFFF
 TWO_52 = 0x4330000000000000  # bits of 2⁵²: with a small integer in the lowest bits, 2⁵² plus that integer
 LEAST_NORMAL = 2.0**-1022
+TWO_54 = 2.0**54
+HUGE = 2.0**1000
+BIASED = 2.0**52 + 1023.0
 LOG10_E = 0.4342944819032518
 LOG10_2_HIGH = 0.30102999566383914  # 42 bits
 LOG10_2_LOW = 1.42050232272661e-13
@@ -25,7 +28,7 @@ LOG2_E = 1.4426950408889634
 @native(exact=True, inline=True)
 def exponent(shifted: i64) -> f64:
     """k, where `shifted` is bits(2ᵏ z) + ONE - ROOT_HALF and z in [sqrt(1/2), sqrt(2))."""
-    return from_bits((shifted >> 52) | TWO_52) - (2.0**52 + 1023.0)
+    return from_bits((shifted >> 52) | TWO_52) - BIASED
 
 
 @native(exact=True, inline=True)
@@ -39,7 +42,7 @@ def log1p_reduced(f: f64, high: f64, low: f64) -> f64:
     """high + low + log(1 + f) for 1 + f from sqrt(1/2) to sqrt(2); `high` is 0 or large beside `low`.
 
     The series: (log((1 + s)/(1 - s)) - 2 s)/s³ in s², to 5e-16 of itself, which is 6e-18 of the logarithm
-    (`log` in tests/compiler/native/minimax.py). 2 s = f - s f, and f is exact.
+    (`log` in tests/compiler/native/minimax.py). 2 s = f - s f, and there f is exact.
     """
     s = f / (2.0 + f)
     t = s * s
@@ -53,8 +56,7 @@ def log1p_reduced(f: f64, high: f64, low: f64) -> f64:
         0.15331721600556042,
         0.14616449685043406,
     )
-    half_square = 0.5 * f * f
-    return high - ((half_square - (s * (half_square + series) + low)) - f)
+    return high + (f - (s * (f - series) - low))
 
 
 @native(exact=True, inline=True)
@@ -66,10 +68,26 @@ def log_normal(x: f64) -> f64:
 
 
 @native(exact=True, inline=True)
+def log_at_most_1(x: f64) -> f64:
+    """log(x) for 0 < x <= 1, subnormal or not: all are scaled."""
+    shifted = bits(x * TWO_54) + (ONE - ROOT_HALF)
+    k = exponent(shifted) - 54.0
+    return log1p_reduced(fraction(shifted) - 1.0, k * LN2_HIGH, k * LN2_LOW)
+
+
+@native(exact=True, inline=True)
+def log_positive(x: f64) -> f64:
+    """log(x) for 0 < x < inf."""
+    subnormal = x < LEAST_NORMAL
+    shifted = bits(select(subnormal, x * TWO_54, x)) + (ONE - ROOT_HALF)
+    k = exponent(shifted) - select(subnormal, 54.0, 0.0)
+    return log1p_reduced(fraction(shifted) - 1.0, k * LN2_HIGH, k * LN2_LOW)
+
+
+@native(exact=True, inline=True)
 def at_edges(result: f64, x: f64) -> f64:
     """The logarithm of x, which is `result` for positive finite x."""
-    edge = select(x == 0.0, -math.inf, select(x < 0.0, math.nan, x))
-    return select((x > 0.0) & (x < math.inf), result, edge)
+    return select(x > 0.0, select(x < math.inf, result, x), select(x == 0.0, -math.inf, math.nan))
 
 
 @native(exact=True, inline=True)
@@ -79,10 +97,7 @@ def log(x: f64) -> f64:
     >>> log(1.0), log(0.0)
     (0.0, -inf)
     """
-    subnormal = x < LEAST_NORMAL
-    shifted = bits(select(subnormal, x * 2.0**54, x)) + (ONE - ROOT_HALF)
-    k = exponent(shifted) - select(subnormal, 54.0, 0.0)
-    return at_edges(log1p_reduced(fraction(shifted) - 1.0, k * LN2_HIGH, k * LN2_LOW), x)
+    return at_edges(log_positive(x), x)
 
 
 @native(exact=True, inline=True)
@@ -93,7 +108,7 @@ def log2(x: f64) -> f64:
     10.0
     """
     subnormal = x < LEAST_NORMAL
-    shifted = bits(select(subnormal, x * 2.0**54, x)) + (ONE - ROOT_HALF)
+    shifted = bits(select(subnormal, x * TWO_54, x)) + (ONE - ROOT_HALF)
     k = exponent(shifted) - select(subnormal, 54.0, 0.0)
     return at_edges(k + LOG2_E * log1p_reduced(fraction(shifted) - 1.0, 0.0, 0.0), x)
 
@@ -106,7 +121,7 @@ def log10(x: f64) -> f64:
     3.0
     """
     subnormal = x < LEAST_NORMAL
-    shifted = bits(select(subnormal, x * 2.0**54, x)) + (ONE - ROOT_HALF)
+    shifted = bits(select(subnormal, x * TWO_54, x)) + (ONE - ROOT_HALF)
     k = exponent(shifted) - select(subnormal, 54.0, 0.0)
     rest = LOG10_E * log1p_reduced(fraction(shifted) - 1.0, 0.0, 0.0)
     return at_edges(k * LOG10_2_HIGH + (k * LOG10_2_LOW + rest), x)
@@ -118,7 +133,7 @@ def log_sum(x: f64, low: f64) -> f64:
     shifted = bits(x) + (ONE - ROOT_HALF)
     k = exponent(shifted)
     unit = from_bits(((2046 << 52) - (shifted & ~FRACTION)))  # 2⁻ᵏ; from k = 1023 on `low` is lost anyway
-    f = (fraction(shifted) - 1.0) + select(x < 2.0**1000, low * unit, 0.0)
+    f = (fraction(shifted) - 1.0) + select(x < HUGE, low * unit, 0.0)
     return at_edges(log1p_reduced(f, k * LN2_HIGH, k * LN2_LOW), x)
 
 

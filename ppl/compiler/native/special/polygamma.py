@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ppl.compiler.native import f64, i64, math, native
+from ppl.compiler.native import f64, i64, math, native, round_even
 
 TERMS_FROM = 20.0
 
@@ -66,14 +66,15 @@ def polygamma(n: i64, x: f64) -> f64:
     if x == math.inf:
         return 0.0
     order = n + 1
-    alternating = 1.0 - 2.0 * (n & 1)  # (-1)ⁿ
-    factorial = -alternating
+    sign = 2.0 * (n & 1) - 1.0  # (-1)ⁿ⁺¹
+    factorial = sign
     for k in range(2, order):
         factorial *= k
     if x > 0.0:
         return factorial * hurwitz_zeta(order, x)
-    r = x - math.floor(x)
+    r = x - round_even(x)
     if r == 0.0:
         return factorial * math.inf
+    nearest = inverse_power(abs(r), order) * (1.0 if r > 0.0 else sign)
     mirrored = hurwitz_zeta(order, 1.0 - r) - hurwitz_zeta(order, 1.0 - x)
-    return factorial * (hurwitz_zeta(order, r) - alternating * mirrored)
+    return factorial * (nearest + hurwitz_zeta(order, 1.0 + r) + sign * mirrored)

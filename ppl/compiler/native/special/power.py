@@ -6,13 +6,15 @@ from ppl.compiler.native import bits, f64, from_bits, math, native, select
 
 from .error_function import UPPER_HALF
 from .exponential import exp2_sum
-from .logarithm import LEAST_NORMAL, ONE, ROOT_HALF, exponent, fraction
+from .logarithm import LEAST_NORMAL, ONE, ROOT_HALF, TWO_54, exponent, fraction
 from .polynomials import poly_6
 
 # 1/(12 log 2), its 26 leading digits and the rest
 LOG2_E_12 = 0.12022458674074694
 LOG2_E_12_HIGH = 0.12022458575665951
 LOG2_E_12_LOW = 9.840874428618621e-10
+UP = 2.0**600
+DOWN = 2.0**-600
 
 
 @native(exact=True, inline=True)
@@ -34,7 +36,7 @@ def pow(x: f64, y: f64) -> f64:
     """
     a = abs(x)
     subnormal = a < LEAST_NORMAL
-    shifted = bits(select(subnormal, a * 2.0**54, a)) + (ONE - ROOT_HALF)
+    shifted = bits(select(subnormal, a * TWO_54, a)) + (ONE - ROOT_HALF)
     k = exponent(shifted) - select(subnormal, 54.0, 0.0)
     z = fraction(shifted)
     f = 2.0 * (z - 1.0)
@@ -116,8 +118,8 @@ def hypot(x: f64, y: f64) -> f64:
     """
     a, b = abs(x), abs(y)
     larger = select(a > b, a, b)
-    unit = select(larger > 2.0**500, 2.0**-600, select(larger < 2.0**-500, 2.0**600, 1.0))
-    back = select(larger > 2.0**500, 2.0**600, select(larger < 2.0**-500, 2.0**-600, 1.0))
+    unit = select(larger > 1e150, DOWN, select(larger < 1e-150, UP, 1.0))
+    back = select(larger > 1e150, UP, select(larger < 1e-150, DOWN, 1.0))
     p, q = a * unit, b * unit
     result = back * math.sqrt(p * p + q * q)
     return select((a == math.inf) | (b == math.inf), math.inf, result)

@@ -102,9 +102,7 @@ def find_step_size(
     searching = True
     while searching and SMALLEST < step < LARGEST:
         passed = attempts * WORDS * ((spec[DIM] + WORDS - 1) // WORDS)
-        normals(
-            point[n:], marks[RANDOM:], spec[DIM], n, passed, iteration, spec[CHAIN], purpose, spec[SEED]
-        )
+        normals(point[n:], marks[RANDOM:], spec[DIM], n, passed, iteration, spec[CHAIN], purpose, spec[SEED])
         before = start_point(spec, metric, work, start)
         gain = before - leapfrog(spec, metric, work, start, end, step, density, env)
         good = math.isfinite(gain) and gain > LOG_THRESHOLD
@@ -134,9 +132,7 @@ def search_and_restart(
 ) -> None:
     """Search from the step size in use and begin dual averaging anew with what was found."""
     guess = math.exp(state[LOG_STEP])
-    found = find_step_size(
-        state, counts, spec, metric, work, marks, density, env, iteration, purpose, guess
-    )
+    found = find_step_size(state, counts, spec, metric, work, marks, density, env, iteration, purpose, guess)
     restart_averaging(state, counts, found)
 
 

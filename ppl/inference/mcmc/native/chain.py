@@ -129,9 +129,7 @@ def adapt(
             copy(state[state_out(n) + 1 :], row[dim:], dim)
             counts[WINDOW_ROWS] += 1
     if todo & RESTART != 0 and spec[ADAPT_STEP] != 0 and spec[FISHER] != 0:
-        search_and_restart(
-            state, counts, spec, metric, work, marks, density, env, counts[ITERATION], SEARCH
-        )
+        search_and_restart(state, counts, spec, metric, work, marks, density, env, counts[ITERATION], SEARCH)
 
 
 @native

@@ -53,7 +53,9 @@ class Callback:
         try:
             point = np.ctypeslib.as_array(x, (self.dim,))
             result = np.ctypeslib.as_array(out, (1 + self.dim,))
-            with np.errstate(all="ignore"):  # overflow far from the mode is expected: the sampler tests for it
+            with np.errstate(
+                all="ignore"
+            ):  # overflow far from the mode is expected: the sampler tests for it
                 return int(self.function(point, result, np.ctypeslib.as_array(env, (self.words,))))
         except BaseException as error:
             self.error = error

@@ -28,7 +28,6 @@ from ppl.inference.mcmc.sampling import (
     _check_counts,
     _collect,
     _flat,
-    _progress,
     _restore,
 )
 from ppl.inference.random import check_seed
@@ -164,7 +163,8 @@ def sample_native(
     watch.show()
     result = _collect([_without_draws(record) for record in watch.records()], settings, dim, interrupted)
     count = min(record.draws_done(settings) for record in watch.records())
-    return replace(result, q=q[:, :count], stats=_typed(result.stats), warmup_stats=_typed(result.warmup_stats))
+    warm_stats = None if result.warmup_stats is None else _typed(result.warmup_stats)
+    return replace(result, q=q[:, :count], stats=_typed(result.stats), warmup_stats=warm_stats)
 
 
 class _Watch:
@@ -257,7 +257,9 @@ def _check_arrays(
             found=str(list(points.shape)),
         )
     if len(envs) == 0:
-        raise PplError("there must be private words for one thread at least", expected="envs=[env, …]", found="[]")
+        raise PplError(
+            "there must be private words for one thread at least", expected="envs=[env, …]", found="[]"
+        )
     if out is None:
         return
     good = out.shape == (chains, draws, dim) and out.dtype == np.float64
@@ -279,8 +281,6 @@ def _without_draws(record: Record) -> Record:
     return replace(record, trace=Trace(record.trace.q[:0], record.trace.stats))
 
 
-def _typed(statistics: dict[str, NDArray] | None) -> dict[str, NDArray] | None:
+def _typed(statistics: dict[str, NDArray]) -> dict[str, NDArray]:
     """Statistics with their own types: they were written as floats."""
-    if statistics is None:
-        return None
     return {name: values.astype(STATS[name]) for name, values in statistics.items()}

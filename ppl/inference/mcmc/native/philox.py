@@ -13,7 +13,7 @@ registers.
 
 from __future__ import annotations
 
-from ppl.compiler.native import Floats, Ints, i64, f64, math, native, wrap
+from ppl.compiler.native import Floats, Ints, f64, i64, math, native, wrap
 
 WORD = 0xFFFFFFFF
 MULTIPLIER_0, MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57

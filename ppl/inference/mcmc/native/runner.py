@@ -7,12 +7,12 @@ the time, and publishing the chain's state for checkpoints and interrupts.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from threading import Lock
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,13 @@ from ppl.inference.mcmc.native.philox import FIRST_SEARCH, SEARCH
 from ppl.inference.mcmc.step_size import DualAveraging
 
 Array = NDArray[np.float64]
-Core = Mapping[str, Callable[..., Any]]
+
+
+class Core(Protocol):
+    """The sampler's functions, by name."""
+
+    def __getitem__(self, name: str, /) -> Callable[..., Any]: ...
+
 
 ENTRIES = (run_chain, evaluate, find_step_size, search_and_restart)
 WINDOW_WORDS = 1 << 20
@@ -48,7 +54,15 @@ def compiled_core() -> Core:
 
 def python_core() -> Core:
     """The same entries as plain Python."""
-    return {entry.name: entry for entry in ENTRIES}
+
+    def quiet(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            with np.errstate(all="ignore"):  # inf and nan far from the mode are expected
+                return function(*args)
+
+        return call
+
+    return {entry.name: quiet(entry.python) for entry in ENTRIES}
 
 
 def table(rows: int, dim: int, q: Array | None = None) -> tuple[Trace, Array]:
@@ -109,20 +123,20 @@ class ChainRunner:
         self._window = np.zeros((min(self._rows, settings.warmup) if managed else 1, 2, dim))
         self._plan = flags(settings.plan)
         plan = settings.plan
-        self._ends = np.flatnonzero(plan.refresh | plan.switch | plan.restart) + 1 if managed else []
+        ends = np.flatnonzero(plan.refresh | plan.switch | plan.restart) + 1
+        self._ends: list[int] = ends.tolist() if managed else []
         self._learnt: Adaptation | None = None
         self._seconds = [0.0, 0.0]  # warm-up, sampling
         self._lock = Lock()
 
     def attach(self, record: Record, statistics: Array, warmup_statistics: Array | None) -> None:
         """Where draws go, and, if the record holds a state, where to go on from."""
-        none = np.zeros(1)
         warm = record.warmup_trace
         self._targets = (
             np.asarray(record.trace.q).reshape(-1),
             statistics.reshape(-1),
-            none if warm is None else warm.q.reshape(-1),
-            none if warmup_statistics is None else warmup_statistics.reshape(-1),
+            np.zeros(1) if warm is None else warm.q.reshape(-1),
+            np.zeros(1) if warmup_statistics is None else warmup_statistics.reshape(-1),
         )
         if record.state is not None:
             self._stand(record.state)

@@ -1,0 +1,154 @@
+"""The native engine: a graph as machine code, and the data and workspace it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ppl.compiler.engines.native.function import VARYING, Source, to_source
+from ppl.compiler.engines.native.routines import ROUTINES
+from ppl.compiler.graph import Graph, Node
+from ppl.compiler.native import Library, build, from_source
+from ppl.compiler.native.special import SPECIAL
+
+_ALIGN = 8  # numbers: buffers begin on cache lines
+
+
+@dataclass(frozen=True)
+class Code:
+    """A graph's native function `density(x, out, env)`, by the calling convention of compiled models."""
+
+    source: Source
+    text: str
+    library: Library
+
+    @property
+    def address(self) -> int:
+        return self.library["density"].address
+
+
+def compile_source(source: Source) -> Code:
+    """Machine code for a source (from the cache on disk if it was compiled before)."""
+    text = f"{source.text}\n\n{_entry(source)}"
+    uses: dict[str, Any] = {"inf": float("inf"), "nan": float("nan")}
+    uses |= {name: ROUTINES.get(name) or SPECIAL[name] for name in source.uses}
+    functions = {f.name: f for f in from_source(text, "density", uses)}
+    return Code(source, text, build([functions["density"]], name="density"))
+
+
+def _entry(source: Source) -> str:
+    """Unpacks the environment: addresses of data and buffers, then numbers."""
+    arguments = ["x", "out"]
+    kinds = [*source.pointers, *("Floats" for _ in source.buffers)]
+    arguments += [f"{'as_floats' if k == 'Floats' else 'as_ints'}(env[{i}])" for i, k in enumerate(kinds)]
+    arguments += [f"env[{len(kinds) + i}]" for i in range(len(source.numbers))]
+    call = f"lowered({', '.join(arguments)})"
+    return f"def density(x: Floats, out: Floats, env: Ints) -> i64:\n    return {call}\n"
+
+
+class Environment:
+    """Data and a private workspace, as the words that a native function reads.
+
+    One for each thread: two calls must not share a workspace.
+    """
+
+    def __init__(self, source: Source, data: Sequence[NDArray[Any]]) -> None:
+        self.source = source
+        self.data = list(data)
+        sizes = [-(-n // _ALIGN) * _ALIGN for n in source.buffers]
+        self.workspace = np.zeros(sum(sizes) + _ALIGN)
+        start = self.workspace.ctypes.data
+        start += -start % (8 * _ALIGN)
+        places = start + 8 * np.concatenate([[0], np.cumsum(sizes)[:-1]]) if sizes else []
+        self.words = np.array(
+            [*(d.ctypes.data for d in self.data), *(int(p) for p in places), *source.numbers, 0], np.int64
+        )
+
+
+    def copy(self) -> Environment:
+        """The same data with a workspace of its own."""
+        return Environment(self.source, self.data)
+
+
+class NativeProgram:
+    """A compiled graph: `program(*inputs, seed=0)` gives the tuple of outputs, for one point at a time.
+
+    Args:
+        graph: no node varies over a plate; float64 and whole numbers only.
+
+    Raises `Unsupported` if the graph holds an operator that the native engine lacks.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.code = compile_source(to_source(graph))
+        self._bound: tuple[tuple[int, ...], tuple[torch.Tensor, ...], Code, Environment] | None = None
+
+    @property
+    def source(self) -> str:
+        """The loops, as readable Python."""
+        return self.code.text
+
+    @cached_property
+    def careful(self) -> Code:
+        """The same with every index tested, for data with places that count from the end or lie outside."""
+        return compile_source(to_source(self.graph, assume=False))
+
+    def bind(self, data: Sequence[torch.Tensor]) -> tuple[Code, list[NDArray[Any]]]:
+        """The code that suits the data (in the order of the graph's inputs), and the data as it reads them."""
+        nodes = [n for n in self.graph.inputs if n.attr("role") not in VARYING]
+        given = dict(zip(nodes, data, strict=True))
+        code = self.code if _as_assumed(self.code.source, given) else self.careful
+        arrays = [_array(given[n]) for n in code.source.data]
+        return code, arrays + [_array(c.tensor()) for c in code.source.constants]
+
+    def environment(self, data: Sequence[torch.Tensor]) -> tuple[Code, Environment]:
+        """Code and a new environment for these data."""
+        code, arrays = self.bind(data)
+        return code, Environment(code.source, arrays)
+
+    def __call__(self, *inputs: torch.Tensor, seed: int = 0) -> tuple[torch.Tensor, ...]:
+        varying = [t for n, t in zip(self.graph.inputs, inputs, strict=True) if n.attr("role") in VARYING]
+        data = tuple(t for n, t in zip(self.graph.inputs, inputs, strict=True) if n.attr("role") not in VARYING)
+        code, env = self._environment_for(data)
+        x = np.concatenate([t.detach().to(torch.float64).reshape(-1).numpy() for t in varying] or [np.zeros(0)])
+        out = np.empty(code.source.size_out)
+        code.library["density"].unchecked(x.ctypes.data, out.ctypes.data, env.words.ctypes.data)
+        return self._outputs(out)
+
+    def _environment_for(self, data: tuple[torch.Tensor, ...]) -> tuple[Code, Environment]:
+        key = tuple(map(id, data))
+        if self._bound is None or self._bound[0] != key:
+            code, env = self.environment(data)
+            self._bound = (key, data, code, env)  # the data are kept, so that their ids stay theirs
+        return self._bound[2], self._bound[3]
+
+    def _outputs(self, out: NDArray[np.float64]) -> tuple[torch.Tensor, ...]:
+        results, start = [], 0
+        for node in self.graph.outputs:
+            stop = start + int(np.prod(node.shape))
+            part = torch.from_numpy(out[start:stop].copy()).reshape(node.shape)
+            results.append(part.to(node.dtype))
+            start = stop
+        return tuple(results)
+
+
+def _as_assumed(source: Source, given: dict[Node, torch.Tensor]) -> bool:
+    return all(
+        not t.numel() or (int(t.min()) >= 0 and int(t.max()) < size)
+        for t, size in ((given[n], size) for n, size in source.assume.items())
+    )
+
+
+def _array(tensor: torch.Tensor) -> NDArray[Any]:
+    kind = torch.float64 if tensor.dtype.is_floating_point else torch.int64
+    return np.ascontiguousarray(tensor.detach().cpu().to(kind).numpy()).reshape(-1)
+
+
+__all__ = ["Code", "Environment", "NativeProgram", "compile_source"]
