@@ -52,8 +52,8 @@ def infer(
         method: "nuts", "hmc", or an object (`ppl.NUTS(target_accept=0.9)`).
         draws, warmup, chains: per chain; `num_samples`, `num_warmup`, `tune`, `random_seed` are accepted too.
         seed: the same seed gives the same draws, whatever the number of chains.
-        device, engine, dtype: "auto" takes the CPU, the torch engine and float64 (an nn.Module's
-            dtype where one takes part).
+        device, engine, dtype: "auto" takes the CPU, the native engine (machine code) where it can run the
+            program, otherwise the torch engine, and float64 (an nn.Module's dtype where one takes part).
         coords: labels for dims, `{"school": ["A", "B", …]}`.
         keep: names of the sites to report (all by default).
         progress: live progress on a terminal; always quiet elsewhere.

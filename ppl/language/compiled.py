@@ -60,7 +60,12 @@ class Compiled(Readings):
     def _chosen(self) -> tuple[Engine, str]:
         if self.dim == 0 and self._wanted_engine == "auto":
             return TORCH, "there is nothing to differentiate"
-        return choose(self._wanted_engine, lambda: self._ready("gradient_graph", None)[0], self.device, self.recorded.dtype)
+        return choose(
+            self._wanted_engine,
+            lambda: self._ready("gradient_graph", None)[0],
+            self.device,
+            self.recorded.dtype,
+        )
 
     @property
     def engine(self) -> Engine:
@@ -97,11 +102,14 @@ class Compiled(Readings):
         if key not in self._cache:
             with working_dtype(self.recorded.dtype):
                 graph, data = self._physical(getattr(self, which), batch)
-            self._cache[key] = graph, [
-                constant_input(self.recorded, n, data, self.device)
-                for n in graph.inputs
-                if n.attr("role") not in ("flat", "value")
-            ]
+            self._cache[key] = (
+                graph,
+                [
+                    constant_input(self.recorded, n, data, self.device)
+                    for n in graph.inputs
+                    if n.attr("role") not in ("flat", "value")
+                ],
+            )
         return self._cache[key]
 
     def native(self) -> tuple[Any, list[torch.Tensor]]:

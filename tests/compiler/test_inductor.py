@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import ppl
-from ppl.compiler.engines import engine_named
+from ppl.compiler.engines import check_engine, choose
 from ppl.compiler.engines.inductor import EngineNotice, compile_inductor
 from ppl.compiler.engines.torch_engine import compile_torch
 from ppl.compiler.graph import Graph
@@ -88,7 +88,6 @@ def test_what_torch_compile_refuses_runs_on_the_torch_engine(monkeypatch: pytest
 def test_the_engine_is_known_by_name() -> None:
     x = make_input("x", (), torch.float64)
     graph = Graph((x,), (x,))
-    assert engine_named("inductor", graph, "cpu")[0].name == "inductor"
-    assert engine_named("auto", graph, "cpu")[0].name == "torch"
+    assert choose("inductor", lambda: graph, "cpu", torch.float64)[0].name == "inductor"
     with pytest.raises(ppl.PplError, match="no engine 'inducter'"):
-        engine_named("inducter", graph, "cpu")
+        check_engine("inducter")

@@ -194,7 +194,7 @@ def test_ctrl_c_returns_what_was_drawn(monkeypatch):
         return evaluate(self, q)
 
     monkeypatch.setattr(hamiltonian.ModelTarget, "value_and_grad", interrupted)
-    posterior = run(chains=2, draws=5000, warmup=50)
+    posterior = run(chains=2, draws=5000, warmup=50, engine="torch")
     assert posterior.attrs["interrupted"]
     assert 0 < posterior.num_draws < 5000
 

@@ -32,7 +32,7 @@ notes
 cost
   density   # nodes
   gradient  # nodes
-  engine    torch on cpu, float64: …
+  engine    native on cpu, float64: …
   passes    simplify, fold"""
 
 WALK = """\

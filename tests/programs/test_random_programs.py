@@ -27,12 +27,13 @@ def close(a: torch.Tensor, b: torch.Tensor, what: str) -> None:
     assert bool(((a - b).abs() <= 1e-8 * scale).all()), f"{what}: {a} against {b}"
 
 
-def check(tree: object) -> None:
+def check(tree: object, plain: bool = True) -> None:
+    """`plain` runs the native engine's text as plain Python, otherwise as machine code."""
     bound = generate.build(tree)
     x = points = None
     recorded = None
     for passes in _CHOICES:
-        compiled = Compiled(bound, passes=passes, recorded=recorded)
+        compiled = Compiled(bound, engine="torch", passes=passes, recorded=recorded)
         recorded = compiled.recorded
         if points is None:
             generator = torch.Generator().manual_seed(0)
@@ -58,6 +59,14 @@ def check(tree: object) -> None:
             if n.attr("role") not in ("flat", "value")
         ]
         compile_torch(graph, checked=True)(points[0] if batch is None else points, *rest)
+    native = Compiled(
+        bound, engine="native", passes=_CHOICES[len(str(tree)) % len(_CHOICES)], recorded=recorded
+    )
+    program, data = native.native()
+    assert native.engine.name == "native"
+    value, grad = program.plain(points[0], *data) if plain else native.value_and_grad(points[0])
+    close(value, expected.detach(), "native log density")
+    close(grad, gradient, "native gradient")
     values, grads = compiled.value_and_grad(points)
     close(values[0], expected.detach(), "batched log density")
     close(grads[0], gradient, "batched gradient")
@@ -78,3 +87,9 @@ COPIES = [  # all copies of a scan's carry over a plate
 @given(generate.programs)
 def test_compiled_equals_interpreted(tree: object) -> None:
     check(tree)
+
+
+@settings(max_examples=60, **_SETTINGS)
+@given(generate.programs)
+def test_machine_code_equals_interpreted(tree: object) -> None:
+    check(tree, plain=False)

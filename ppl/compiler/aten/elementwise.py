@@ -153,10 +153,10 @@ def _log_sigmoid(x: Node) -> tuple[Node, Node]:
 @aten("binary_cross_entropy_with_logits")
 def _bce_with_logits(x: Node, y: Any, weight: Any = None, pos_weight: Any = None, reduction: int = 1) -> Any:
     """(1 − y) x − (1 + (pos_weight − 1) y) log σ(x), times weight."""
-    ones = make("log_sigmoid", x)
+    ones: Any = make("log_sigmoid", x)
     if pos_weight is not None:
         ones = mul(ones, add(mul(sub(pos_weight, 1.0), y), 1.0))
-    loss = sub(mul(sub(1.0, y), x), ones)
+    loss: Any = sub(mul(sub(1.0, y), x), ones)
     if weight is not None:
         loss = mul(loss, weight)
     if reduction == 0:

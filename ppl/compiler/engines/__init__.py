@@ -88,9 +88,7 @@ def choose(name: str, graph: Callable[[], Graph], device: str, dtype: torch.dtyp
     return TORCH, f"native can't: {reason}" if is_lack else reason
 
 
-def _hindrance(
-    graph: Callable[[], Graph], device: str, dtype: torch.dtype
-) -> tuple[str, bool] | None:
+def _hindrance(graph: Callable[[], Graph], device: str, dtype: torch.dtype) -> tuple[str, bool] | None:
     """Why native doesn't run a program, and whether it lacks something for it."""
     from ppl.compiler.engines.native import Unsupported
     from ppl.compiler.engines.native.function import to_source

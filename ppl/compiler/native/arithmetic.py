@@ -50,9 +50,16 @@ _ROUNDED_DOWN = {ast.FloorDiv: "floordiv", ast.Mod: "mod"}
 
 @writes(ast.BinOp)
 def _binary(frame: Frame, node: ast.BinOp) -> Value:
-    if node.op.__class__ is ast.Pow:
-        return _power(frame, node)
-    return operate(frame, node.op, value(frame, node.left), value(frame, node.right), node)
+    """Sums of many terms lean to the left: their spine is walked, not descended."""
+    spine: list[ast.BinOp] = []
+    left: ast.expr = node
+    while isinstance(left, ast.BinOp) and left.op.__class__ is not ast.Pow:
+        spine.append(left)
+        left = left.left
+    found = _power(frame, left) if isinstance(left, ast.BinOp) else value(frame, left)
+    for operation in reversed(spine):
+        found = operate(frame, operation.op, found, value(frame, operation.right), operation)
+    return found
 
 
 def operate(frame: Frame, op: ast.operator, a: Value, b: Value, node: ast.AST) -> Value:

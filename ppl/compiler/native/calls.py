@@ -41,28 +41,37 @@ _OF_MATH: dict[Any, str] = {
 
 def lookup(frame: Frame, node: ast.Name | ast.Attribute) -> Any:
     """What a global name, or `math.name`, stands for."""
-    name = node.id if isinstance(node, ast.Name) else node.value.id if isinstance(node.value, ast.Name) else ""
+    base = node if isinstance(node, ast.Name) else node.value
+    name = base.id if isinstance(base, ast.Name) else None
+    if name is None or (base is not node and name in frame.local_names):
+        raise _attribute(frame, node)
     try:
         found = frame.native.origin.lookup(name)
     except KeyError:
         raise frame.refuse(
             node,
-            f"`{name or ast.unparse(node)}` is not defined",
+            f"`{name}` is not defined",
             expected="a parameter, a local, a global number, a native function, a builtin of the subset or `math`",
             edit="from ppl.compiler.native import math" if name == "math" else None,
         ) from None
     if isinstance(node, ast.Name):
         return found
-    if found in MATH_MODULES and (node.attr in _MATH or node.attr in _CONSTANTS):
+    if not any(found is module for module in MATH_MODULES):
+        raise _attribute(frame, node)
+    if node.attr in _MATH or node.attr in _CONSTANTS:
         return getattr(math, node.attr)
-    if found in MATH_MODULES:
-        known = ", ".join(sorted([*_MATH, *_CONSTANTS]))
-        raise frame.refuse(node, f"math.{node.attr} is not in the subset", expected=known)
-    raise frame.refuse(
+    known = ", ".join(sorted([*_MATH, *_CONSTANTS]))
+    raise frame.refuse(node, f"math.{node.attr} is not in the subset", expected=known)
+
+
+def _attribute(frame: Frame, node: ast.Name | ast.Attribute) -> Exception:
+    """Only `math` has attributes here."""
+    assert isinstance(node, ast.Attribute)
+    return frame.refuse(
         node,
-        "an attribute is not in the subset",
+        "attributes are not in the subset, but for those of `math`",
         found=ast.unparse(node),
-        edit=f"from ... import {node.attr}, if it is a native function or a number",
+        edit=f"math.{node.attr}" if node.attr in _MATH else None,
     )
 
 

@@ -17,6 +17,10 @@ _INTEGER_ORDER = {ast.Lt: "slt", ast.LtE: "sle", ast.Gt: "sgt", ast.GtE: "sge", 
 @writes(ast.Compare)
 def _compare(frame: Frame, node: ast.Compare) -> Value:
     """`a < b < c` is `a < b and b < c` with b evaluated once, and c only if a < b."""
+    for op in node.ops:
+        if op.__class__ in CONSTRUCTS:
+            what, instead = CONSTRUCTS[op.__class__]
+            raise frame.refuse(node, f"{what} is not in the subset", edit=instead)
     left, rest = value(frame, node.left), list(zip(node.ops, node.comparators, strict=True))
 
     def further(frame: Frame, left: Value, rest: list[tuple[ast.cmpop, ast.expr]]) -> Value:
@@ -33,9 +37,6 @@ def _compare(frame: Frame, node: ast.Compare) -> Value:
 
 def _ordered(frame: Frame, op: ast.cmpop, a: Value, b: Value, node: ast.AST) -> Value:
     kind = op.__class__
-    if kind in CONSTRUCTS:
-        what, instead = CONSTRUCTS[kind]
-        raise frame.refuse(node, f"{what} is not in the subset", edit=instead)
     if a.type in (F64, I64) and b.type in (F64, I64):
         a, b = alike(frame, a, b)
         if a.type is F64:

@@ -81,7 +81,7 @@ class Module:
             self.add(native)
         seen = set(exported)
         helpers = dict.fromkeys(name for fragment in self.fragments.values() for name in fragment.helpers)
-        parts = [prelude.text(list(helpers))]
+        parts = [_EVERY, prelude.text(list(helpers))]
         for native, fragment in self.fragments.items():
             kind = "dso_local" if native in seen else "internal"
             parts.append(f"define {kind} {fragment.text}")
@@ -124,4 +124,9 @@ def _parameters(frame: Frame, declared: Signature) -> str:
 
 
 def _attributes(native: AnyNative) -> str:
-    return " nounwind" + {True: " alwaysinline", False: " noinline", None: ""}[native.inline]
+    return " #0" + {True: " alwaysinline", False: " noinline", None: ""}[native.inline]
+
+
+# Of every function. 512-bit vectors where the processor has them: LLVM prefers 256 for most, for fear of a lower
+# clock; loops over exp, log and lgamma ran 1.6 times as fast with 512 (Cascade Lake, one thread).
+_EVERY = 'attributes #0 = { nounwind "prefer-vector-width"="512" }'

@@ -160,7 +160,9 @@ class Frame:
                 f"`{name}` changes its type",
                 expected=f"{known}, as where it is first assigned",
                 found=str(value.type),
-                edit=converted(known, value.type, node) or f"another name for the {value.type}",
+                edit=f"{name} = 0.0, a float, where it is first assigned"
+                if (known, value.type) == (Type.I64, Type.F64)
+                else converted(known, value.type, node) or f"another name for the {value.type}",
             )
         assert self.locals is not None
         self.locals[name] = text = self._named(name, value.text)

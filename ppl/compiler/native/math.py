@@ -173,12 +173,14 @@ def isfinite(x: float) -> bool:
 def fma(x: float, y: float, z: float) -> float:
     """x y + z, rounded once."""
     product = x * y
-    if not (python.isfinite(x) and python.isfinite(y) and python.isfinite(z)):
+    if not (python.isfinite(x) and python.isfinite(y)):
         return product + z
+    if not python.isfinite(z):
+        return z
     exact = Fraction(x) * Fraction(y) + Fraction(z)
     if exact == 0:  # the sign of a zero: that of the sum of zeros, plus when numbers cancel
         return product + z if x == 0.0 or y == 0.0 else 0.0
     try:
         return float(exact)
     except OverflowError:
-        return python.copysign(inf, exact)
+        return inf if exact > 0 else -inf

@@ -1,7 +1,7 @@
 """The coefficients of `ppl.compiler.native.special`: what is approximated, where, and by which degrees.
 
-Each function is interpolated at Chebyshev nodes in 60 digits, by a polynomial or a rational function, which comes
-within a factor of about two of the best approximation; then coefficients are rounded to doubles.
+Each function is interpolated at Chebyshev nodes in 60 digits, by a polynomial or a rational function, which
+comes within a small factor of the best approximation; then coefficients are rounded to doubles.
 
     python tests/compiler/native/minimax.py            # prints coefficients and errors of all
     python tests/compiler/native/minimax.py exp log    # of some
@@ -22,7 +22,7 @@ Real = Callable[[mpf], mpf]
 
 @dataclass(frozen=True)
 class Fit:
-    """`function` on [low, high] by a polynomial of degree `degree`, over one of degree `below` if that is not 0.
+    """`function` on [low, high] by a polynomial of degree `degree`, over one of degree `below` if not 0.
 
     `origin`: the rational function is found in 1/(x + origin) and expanded in x, for half lines.
     """
@@ -54,7 +54,7 @@ def interpolate(fit: Fit) -> tuple[list[mpf], list[mpf]]:
 
 
 def on_half_line(p: list[mpf], q: list[mpf], origin: float) -> tuple[list[mpf], list[mpf]]:
-    """p(w) w / q(w) with w = 1/(x + origin), as polynomials in x; q of degree one more, leading coefficient kept."""
+    """p(w) w / q(w) with w = 1/(x + origin), as polynomials in x; the lower one is of degree one more."""
 
     def in_x(c: list[mpf], degree: int) -> list[mpf]:
         result = [mpf(0)] * (degree + 1)

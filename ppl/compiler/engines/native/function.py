@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import keyword
 import math
 import re
@@ -47,6 +48,7 @@ class Source:
     size_out: int
 
 
+@functools.lru_cache(maxsize=16)
 def to_source(graph: Graph, assume: bool = True) -> Source:
     """Lower a graph (already vectorised). Raises `Unsupported` where the native engine has no way to run it.
 

@@ -148,6 +148,9 @@ def _softplus(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
 
 
 def _polygamma(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+    if node.attr("n") == 0:
+        uses.add("digamma")
+        return f"digamma({cast(v[0], 'f')})"
     uses.add("polygamma")
     return f"polygamma({node.attr('n')}, {cast(v[0], 'f')})"
 
@@ -184,7 +187,7 @@ def _relu(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
     return f"select({v[0].text} < {literal(0, kind)}, {literal(0, kind)}, {v[0].text})"
 
 
-def _sign(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+def _sign_of(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
     a, zero, one = v[0].text, literal(0, kind), literal(1, kind)
     if kind == "b":
         return a
@@ -233,7 +236,7 @@ RULES |= {
     "clamp": _clamp,
     "abs": _abs,
     "relu": _relu,
-    "sign": _sign,
+    "sign": _sign_of,
     "to": _to,
     "pow": _pow,
     "isnan": lambda node, v, kind, uses: f"{v[0].text} != {v[0].text}",

@@ -49,6 +49,8 @@ class Probe(Frame):
     def read(self, node: Node | Scalar, idx: Sequence[Index]) -> Value:
         if not isinstance(node, Node):
             return constant(node)
+        if node.op == "full":
+            return super().read(node, idx)
         if node.op == "cat":
             if concatenated(self, node, idx) is not None:
                 return self.compute(node, idx)

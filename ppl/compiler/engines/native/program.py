@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ppl.compiler.engines.native.function import VARYING, Source, to_source
 from ppl.compiler.engines.native.routines import ROUTINES
 from ppl.compiler.graph import Graph, Node
-from ppl.compiler.native import Library, build, from_source
+from ppl.compiler.native import Library, Native, build, from_source
 from ppl.compiler.native.special import SPECIAL
 
 _ALIGN = 8  # numbers: buffers begin on cache lines
@@ -26,20 +26,30 @@ class Code:
 
     source: Source
     text: str
-    library: Library
+    functions: dict[str, Native[..., Any]]
+
+    @cached_property
+    def library(self) -> Library:
+        """The machine code, from the cache on disk if it was compiled before."""
+        return build([self.functions["density"]], name="density")
 
     @property
     def address(self) -> int:
         return self.library["density"].address
 
+    def plain(self, x: NDArray[np.float64], out: NDArray[np.float64], data: Sequence[NDArray[Any]]) -> None:
+        """Run the text as plain Python, slowly: for debugging."""
+        buffers = [np.full(n, np.nan) for n in self.source.buffers]
+        self.functions["lowered"](x, out, *data, *buffers, *self.source.numbers)
+
 
 def compile_source(source: Source) -> Code:
-    """Machine code for a source (from the cache on disk if it was compiled before)."""
+    """The native functions of a source."""
     text = f"{source.text}\n\n{_entry(source)}"
     uses: dict[str, Any] = {"inf": float("inf"), "nan": float("nan")}
     uses |= {name: ROUTINES.get(name) or SPECIAL[name] for name in source.uses}
     functions = {f.name: f for f in from_source(text, "density", uses)}
-    return Code(source, text, build([functions["density"]], name="density"))
+    return Code(source, text, functions)
 
 
 def _entry(source: Source) -> str:
@@ -65,11 +75,10 @@ class Environment:
         self.workspace = np.zeros(sum(sizes) + _ALIGN)
         start = self.workspace.ctypes.data
         start += -start % (8 * _ALIGN)
-        places = start + 8 * np.concatenate([[0], np.cumsum(sizes)[:-1]]) if sizes else []
+        places: Any = start + 8 * np.concatenate([[0], np.cumsum(sizes)[:-1]]) if sizes else []
         self.words = np.array(
             [*(d.ctypes.data for d in self.data), *(int(p) for p in places), *source.numbers, 0], np.int64
         )
-
 
     def copy(self) -> Environment:
         """The same data with a workspace of its own."""
@@ -113,11 +122,26 @@ class NativeProgram:
         code, arrays = self.bind(data)
         return code, Environment(code.source, arrays)
 
+    def plain(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """As calling the program, but as plain Python."""
+        x, data = self._split(inputs)
+        code, arrays = self.bind(data)
+        out = np.full(code.source.size_out, np.nan)
+        with np.errstate(all="ignore"):
+            code.plain(x, out, arrays)
+        return self._outputs(out)
+
+    def _split(self, inputs: Sequence[torch.Tensor]) -> tuple[NDArray[np.float64], tuple[torch.Tensor, ...]]:
+        """The varying inputs as one vector, and the data."""
+        paired = list(zip(self.graph.inputs, inputs, strict=True))
+        varying = [t for n, t in paired if n.attr("role") in VARYING]
+        flat = [t.detach().to(torch.float64).reshape(-1).numpy() for t in varying]
+        x = np.concatenate(flat) if flat else np.zeros(1)
+        return x, tuple(t for n, t in paired if n.attr("role") not in VARYING)
+
     def __call__(self, *inputs: torch.Tensor, seed: int = 0) -> tuple[torch.Tensor, ...]:
-        varying = [t for n, t in zip(self.graph.inputs, inputs, strict=True) if n.attr("role") in VARYING]
-        data = tuple(t for n, t in zip(self.graph.inputs, inputs, strict=True) if n.attr("role") not in VARYING)
+        x, data = self._split(inputs)
         code, env = self._environment_for(data)
-        x = np.concatenate([t.detach().to(torch.float64).reshape(-1).numpy() for t in varying] or [np.zeros(0)])
         out = np.empty(code.source.size_out)
         code.library["density"].unchecked(x.ctypes.data, out.ctypes.data, env.words.ctypes.data)
         return self._outputs(out)

@@ -52,6 +52,9 @@ class _Cell:
     def assign(self, value: Value) -> None:
         self.lowering.writer.line(f"{self.name} = {cast(value, self.kind)}")
 
+    def reader(self, level: int) -> Reader:
+        return lambda idx: self.read(idx, level)
+
     def read(self, idx: Sequence[Index], level: int) -> Value:
         if self.scalar:
             return Value(self.name, self.kind, level)
@@ -69,14 +72,14 @@ def _scan(lowering: Lowering, node: Node) -> None:
         if cell.scalar:
             cell.assign(lowering.frame.read(first, ()))
         else:
-            _copy(lowering, cell, lambda idx, first=first: lowering.frame.read(first, idx))
+            _copy(lowering, cell, _outer(lowering, first))
     stacks = {i: lowering.shared.buffer(math.prod(used[i].shape)) for i in used if i >= k}
     if s.length:
         _steps(lowering, s, carries, new, stacks, count)
     level = writer.level
     for i, item in used.items():
         if i < k:
-            lowering.frame.readers[item] = lambda idx, cell=carries[i]: cell.read(idx, level)
+            lowering.frame.readers[item] = carries[i].reader(level)
         else:
             lowering.arrays[item] = stacks[i]
             lowering.home[item] = level
@@ -93,12 +96,10 @@ def _steps(
 ) -> None:
     writer, k = lowering.writer, len(carries)
     with writer.loop(s.length, s.reverse) as t:
-        if s.length == 1:  # no loop was opened, but the carries change here
-            writer.scopes.append(writer.scopes.pop())
         level = writer.level
         readers: dict[Node, Reader] = {}
         for inner, cell in zip(s.body.inputs, carries, strict=False):
-            readers[inner] = lambda idx, cell=cell: cell.read(idx, level)
+            readers[inner] = cell.reader(level)
         for inner, x in zip(s.body.inputs[k:], s.xs, strict=False):
             readers[inner] = _outer(lowering, x, t)
         for inner, constant in zip(s.body.inputs[k + len(s.xs) :], s.consts, strict=True):
@@ -121,7 +122,7 @@ def _steps(
             cell.assign(value)
         for cell, fresh in zip(carries, new, strict=True):
             if fresh is not None:
-                _copy(lowering, cell, lambda idx, fresh=fresh: fresh.read(idx, writer.level))
+                _copy(lowering, cell, fresh.reader(writer.level))
 
 
 def _keep(lowering: Lowering, stack: str, t: Index, cell: _Cell, level: int) -> None:
@@ -173,7 +174,7 @@ def _switch(lowering: Lowering, node: Node) -> None:
     level = writer.level
     for i, item in used.items():
         lowering.home[item] = level
-        lowering.frame.readers[item] = lambda idx, cell=cells[i]: cell.read(idx, level)
+        lowering.frame.readers[item] = cells[i].reader(level)
 
 
 BLOCKS["scan"] = _scan

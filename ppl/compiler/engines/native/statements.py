@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
 from ppl.compiler.engines.native.frame import Frame, fit
 from ppl.compiler.engines.native.index import Index
 from ppl.compiler.engines.native.pointwise import Unsupported, cast, kind_of

@@ -13,8 +13,9 @@
     bessel          i0, i0e, i1, i1e
     rounding        floor to floor_divide, maximum, minimum, sign
 
-MATH: names of Python's `math` -> the function that stands for it in compiled code. SPECIAL: operators of the graph
-compiler -> the function with torch's meaning. How coefficients were found: `tests/compiler/native/minimax.py`.
+MATH: names of Python's `math` -> the function that stands for it in compiled code.
+SPECIAL: operators of the graph compiler -> the function with torch's meaning.
+How coefficients were found: `tests/compiler/native/minimax.py`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,19 @@ from typing import Any
 
 from ppl.compiler.native import Native
 
-from . import bessel, error_function, exponential, gamma, hyperbolic, logarithm, polygamma, power, quantiles
-from . import rounding, trigonometry
+from . import (
+    bessel,
+    error_function,
+    exponential,
+    gamma,
+    hyperbolic,
+    logarithm,
+    polygamma,
+    power,
+    quantiles,
+    rounding,
+    trigonometry,
+)
 
 __all__ = ["MATH", "SPECIAL"]
 

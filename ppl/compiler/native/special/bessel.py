@@ -1,5 +1,7 @@
-"""Modified Bessel functions of the first kind, of order 0 and 1: the power series below 8, sqrt(x) exp(-x) I(x) as a
-polynomial in 16/x - 1 above. Nothing branches.
+"""Modified Bessel functions of the first kind, of order 0 and 1.
+
+Below 8 a polynomial in x²/4, like the power series; above, sqrt(x) exp(-x) I(x) is one in 16/x - 1. Nothing
+branches.
 """
 
 from __future__ import annotations

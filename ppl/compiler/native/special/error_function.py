@@ -1,8 +1,8 @@
 """The error function, the normal distribution function, and their logarithms and scaled forms.
 
-All come from one approximation: erfcx(x) = exp(x²) erfc(x) for x >= 0 is a ratio of polynomials in x with positive
-coefficients, so that nothing cancels; the exponential is taken of x² to twice the digits. Only near 0, where
-1 - erfc would cancel, does erf have a series of its own. Nothing branches.
+All come from one approximation: erfcx(x) = exp(x²) erfc(x) for x >= 0 is a ratio of polynomials in x with
+positive coefficients, so that nothing cancels; the exponential is taken of x² to twice the digits. Only near 0,
+where 1 - erfc would cancel, does erf have a series of its own. Nothing branches.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from ppl.compiler.native import bits, f64, from_bits, math, native, select
 
 from .exponential import exp_scaled
-from .logarithm import at_edges, log_sum
+from .logarithm import log_sum
 from .polynomials import poly_11, poly_12
 
 ROOT_HALF = 0.7071067811865476
@@ -63,9 +63,9 @@ def erf_small(x: f64) -> f64:
 
     1 is taken from the first coefficient, so that what is rounded is a small part.
     """
-    return x + x * poly_12(
+    series = poly_12(
         x * x,
-        0.12837916709551256,
+        0.1283791670955126,
         -0.3761263890318375,
         0.11283791670954879,
         -0.026866170645076792,
@@ -79,11 +79,12 @@ def erf_small(x: f64) -> f64:
         -1.1372848856791674e-09,
         5.957176147748911e-11,
     )
+    return x + x * series
 
 
 @native(exact=True, inline=True)
 def exp_square(x: f64, factor: f64) -> f64:
-    """exp(factor x²) for |x| <= 40 and factor 1, -1 or -1/2, within 1 ulp: the digits of x² beyond the 53rd count."""
+    """exp(factor x²) for |x| <= 40 and factor 1, -1 or -1/2, within 1 ulp: digits of x² beyond the 53rd count."""
     head = from_bits(bits(x) & UPPER_HALF)
     return exp_scaled(factor * (head * head), factor * ((x - head) * (x + head)), 0)
 

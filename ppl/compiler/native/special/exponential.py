@@ -1,8 +1,8 @@
 """exp and its relatives: x = n log 2 + r with |r| <= log(2)/2, and exp(x) = 2ⁿ exp(r).
 
-n is found by adding 1.5·2⁵², which leaves the rounded number in the lowest bits of the sum: processors without a
-conversion from float to 64-bit integer, AVX2 among them, do that on vectors too. 2ⁿ is a product of two factors
-built from exponent bits, so that results may be subnormal or overflow. Nothing branches.
+n is found by adding 1.5·2⁵², which leaves the rounded number in the lowest bits of the sum: processors that
+can't convert floats to 64-bit integers, those with AVX2 among them, do that on vectors too. 2ⁿ is a product of
+two factors built from exponent bits, so that results may be subnormal or overflow. Nothing branches.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEAST = -746.0  # exp is 0 below -745.14
 
 @native(exact=True, inline=True)
 def exp_remainder(r: f64) -> f64:
-    """(exp(r) - 1 - r)/r² for |r| <= log(2)/2, to 5e-18 of exp(r) (`exp` in tests/compiler/native/minimax.py)."""
+    """(exp(r) - 1 - r)/r² for |r| <= log(2)/2 (`exp` in tests/compiler/native/minimax.py: 5e-18 of itself)."""
     return poly_10(
         r,
         0.5,
@@ -105,7 +105,7 @@ def expm1(x: f64) -> f64:
     low = k * LN2_LOW
     r = high - low
     small = r + (((high - r) - low) + r * r * exp_remainder(r))
-    # 2ⁿ (exp(r) - 1 + 1 - 2⁻ⁿ); beyond n = 60 the last term is below half an ulp, and its exponent not in range.
+    # 2ⁿ (exp(r) - 1 + 1 - 2⁻ⁿ); beyond n = 60 the last term is below half an ulp, and may have no exponent.
     reciprocal = select(k > 60.0, 0.0, from_bits((3069 - bits(shifted)) << 52))
     result = scale(small + (1.0 - reciprocal), bits(shifted))
     return select(x == 0.0, x, result)

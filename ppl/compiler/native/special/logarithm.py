@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ppl.compiler.native import bits, f64, from_bits, i64, math, native, select
 
-from .exponential import LN2, LN2_HIGH, LN2_LOW, exp
+from .exponential import LN2_HIGH, LN2_LOW, exp
 from .polynomials import poly_6
 
 ONE = 0x3FF0000000000000  # bits of 1
@@ -26,15 +26,33 @@ LOG2_E = 1.4426950408889634
 
 
 @native(exact=True, inline=True)
+def split(x: f64) -> i64:
+    """The bits of x = 2ᵏ z, a normal number, moved so that k and z with sqrt(1/2) <= z < sqrt(2) fall apart."""
+    return bits(x) + (ONE - ROOT_HALF)
+
+
+@native(exact=True, inline=True)
 def exponent(shifted: i64) -> f64:
-    """k, where `shifted` is bits(2ᵏ z) + ONE - ROOT_HALF and z in [sqrt(1/2), sqrt(2))."""
+    """k of what was `split`."""
     return from_bits((shifted >> 52) | TWO_52) - BIASED
 
 
 @native(exact=True, inline=True)
 def fraction(shifted: i64) -> f64:
-    """z, where `shifted` is bits(2ᵏ z) + ONE - ROOT_HALF and z in [sqrt(1/2), sqrt(2))."""
+    """z of what was `split`."""
     return from_bits((shifted & FRACTION) + ROOT_HALF)
+
+
+@native(exact=True, inline=True)
+def normalised(x: f64) -> f64:
+    """x, or 2⁵⁴ x where x is subnormal."""
+    return select(x < LEAST_NORMAL, x * TWO_54, x)
+
+
+@native(exact=True, inline=True)
+def surplus(x: f64) -> f64:
+    """By how much the exponent of `normalised` x is too large."""
+    return select(x < LEAST_NORMAL, 54.0, 0.0)
 
 
 @native(exact=True, inline=True)
@@ -46,7 +64,7 @@ def log1p_reduced(f: f64, high: f64, low: f64) -> f64:
     """
     s = f / (2.0 + f)
     t = s * s
-    series = t * poly_6(
+    series = poly_6(
         t,
         0.666666666666667,
         0.39999999999899505,
@@ -56,13 +74,13 @@ def log1p_reduced(f: f64, high: f64, low: f64) -> f64:
         0.15331721600556042,
         0.14616449685043406,
     )
-    return high + (f - (s * (f - series) - low))
+    return high + (f - (s * (f - t * series) - low))
 
 
 @native(exact=True, inline=True)
 def log_normal(x: f64) -> f64:
     """log(x) of a normal positive number."""
-    shifted = bits(x) + (ONE - ROOT_HALF)
+    shifted = split(x)
     k = exponent(shifted)
     return log1p_reduced(fraction(shifted) - 1.0, k * LN2_HIGH, k * LN2_LOW)
 
@@ -70,7 +88,7 @@ def log_normal(x: f64) -> f64:
 @native(exact=True, inline=True)
 def log_at_most_1(x: f64) -> f64:
     """log(x) for 0 < x <= 1, subnormal or not: all are scaled."""
-    shifted = bits(x * TWO_54) + (ONE - ROOT_HALF)
+    shifted = split(x * TWO_54)
     k = exponent(shifted) - 54.0
     return log1p_reduced(fraction(shifted) - 1.0, k * LN2_HIGH, k * LN2_LOW)
 
@@ -78,9 +96,8 @@ def log_at_most_1(x: f64) -> f64:
 @native(exact=True, inline=True)
 def log_positive(x: f64) -> f64:
     """log(x) for 0 < x < inf."""
-    subnormal = x < LEAST_NORMAL
-    shifted = bits(select(subnormal, x * TWO_54, x)) + (ONE - ROOT_HALF)
-    k = exponent(shifted) - select(subnormal, 54.0, 0.0)
+    shifted = split(normalised(x))
+    k = exponent(shifted) - surplus(x)
     return log1p_reduced(fraction(shifted) - 1.0, k * LN2_HIGH, k * LN2_LOW)
 
 
@@ -107,9 +124,8 @@ def log2(x: f64) -> f64:
     >>> log2(1024.0)
     10.0
     """
-    subnormal = x < LEAST_NORMAL
-    shifted = bits(select(subnormal, x * TWO_54, x)) + (ONE - ROOT_HALF)
-    k = exponent(shifted) - select(subnormal, 54.0, 0.0)
+    shifted = split(normalised(x))
+    k = exponent(shifted) - surplus(x)
     return at_edges(k + LOG2_E * log1p_reduced(fraction(shifted) - 1.0, 0.0, 0.0), x)
 
 
@@ -120,9 +136,8 @@ def log10(x: f64) -> f64:
     >>> log10(1000.0)
     3.0
     """
-    subnormal = x < LEAST_NORMAL
-    shifted = bits(select(subnormal, x * TWO_54, x)) + (ONE - ROOT_HALF)
-    k = exponent(shifted) - select(subnormal, 54.0, 0.0)
+    shifted = split(normalised(x))
+    k = exponent(shifted) - surplus(x)
     rest = LOG10_E * log1p_reduced(fraction(shifted) - 1.0, 0.0, 0.0)
     return at_edges(k * LOG10_2_HIGH + (k * LOG10_2_LOW + rest), x)
 
@@ -130,9 +145,9 @@ def log10(x: f64) -> f64:
 @native(exact=True, inline=True)
 def log_sum(x: f64, low: f64) -> f64:
     """log(x + low) for a normal x and a `low` below its last digit, which is added to f."""
-    shifted = bits(x) + (ONE - ROOT_HALF)
+    shifted = split(x)
     k = exponent(shifted)
-    unit = from_bits(((2046 << 52) - (shifted & ~FRACTION)))  # 2⁻ᵏ; from k = 1023 on `low` is lost anyway
+    unit = from_bits((2046 << 52) - (shifted & ~FRACTION))  # 2⁻ᵏ; from k = 1023 on `low` is lost anyway
     f = (fraction(shifted) - 1.0) + select(x < HUGE, low * unit, 0.0)
     return at_edges(log1p_reduced(f, k * LN2_HIGH, k * LN2_LOW), x)
 

@@ -1,7 +1,7 @@
 """Polynomials c0 + c1 x + c2 x² + … with the coefficients as arguments, evaluated by halves (Estrin 1960).
 
-Half of the terms times a power of x, so that a processor works on several products at once: half the latency of
-Horner's rule for one multiplication more.
+The upper half of the terms is a polynomial times a power of x, and so on, so that a processor works on several
+products at once: about half the latency of Horner's rule for a few multiplications more.
 """
 
 from __future__ import annotations

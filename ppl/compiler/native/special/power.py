@@ -6,7 +6,7 @@ from ppl.compiler.native import bits, f64, from_bits, math, native, select
 
 from .error_function import UPPER_HALF
 from .exponential import exp2_sum
-from .logarithm import LEAST_NORMAL, ONE, ROOT_HALF, TWO_54, exponent, fraction
+from .logarithm import exponent, fraction, normalised, split, surplus
 from .polynomials import poly_6
 
 # 1/(12 log 2), its 26 leading digits and the rest
@@ -25,19 +25,18 @@ def head(x: f64) -> f64:
 
 @native(exact=True, inline=True)
 def pow(x: f64, y: f64) -> f64:
-    """x to the power of y, within 2 ulp, with C's special cases: pow(x, 0) = pow(1, y) = 1, nan for negative x
-    and y no integer.
+    """x to the power of y, within 2 ulp, with C's special cases.
 
-    log2 |x| is computed to some 65 bits, as a sum of two floats: with z = 2⁻ᵏ |x| and u = 2 (z - 1)/(z + 1),
-    log2 |x| = k + u S/(12 log 2), S = 12 + u² + u⁴ (12/80 + …). Heads of 26 bits keep the leading products exact.
+    pow(x, 0) = pow(1, y) = 1; nan for negative x and y no integer. log2 |x| is computed to some 65 bits, as a
+    sum of two floats: with z = 2⁻ᵏ |x| and u = 2 (z - 1)/(z + 1) it is k + u S/(12 log 2), where
+    S = 12 + u² + u⁴ (12/80 + …). Heads of 26 bits keep the leading products exact.
 
     >>> pow(2.0, 10.0), pow(-8.0, 1.0 / 3.0)
     (1024.0, nan)
     """
     a = abs(x)
-    subnormal = a < LEAST_NORMAL
-    shifted = bits(select(subnormal, a * TWO_54, a)) + (ONE - ROOT_HALF)
-    k = exponent(shifted) - select(subnormal, 54.0, 0.0)
+    shifted = split(normalised(a))
+    k = exponent(shifted) - surplus(a)
     z = fraction(shifted)
     f = 2.0 * (z - 1.0)
     d = z + 1.0
@@ -48,7 +47,7 @@ def pow(x: f64, y: f64) -> f64:
     u_high = head(u)
     u_low = ((f - u_high * d_high) - u_high * d_low) * reciprocal
     t = u * u
-    series = t * t * poly_6(
+    series = poly_6(
         t,
         0.1500000000000001,
         0.0267857142856299,
@@ -59,7 +58,7 @@ def pow(x: f64, y: f64) -> f64:
         1.1822658752566362e-05,
     )
     square = u_high * u_high
-    rest = series + u_low * (u_high + u)
+    rest = t * t * series + u_low * (u_high + u)
     s_high = head(12.0 + square + rest)
     s_low = rest - ((s_high - 12.0) - square)
     product = u_high * s_high

@@ -1,7 +1,7 @@
 """Trigonometric functions and their inverses.
 
-sin, cos and tan are the C library's: huge arguments need more digits of pi than a loop without branches can hold.
-The inverse functions are ours, and nothing in them branches.
+sin, cos and tan are the C library's: huge arguments need more digits of pi than code without branches can
+hold. The inverse functions are ours, and nothing in them branches.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def angle(n: f64, d: f64) -> f64:
     steep = n > TAN_EIGHTH_PI * d
     r = select(steep, n - d, n) / select(steep, n + d, d)
     t = r * r
-    rest = t * poly_10(
+    series = poly_10(
         t,
         -0.3333333333333333,
         0.1999999999999552,
@@ -61,7 +61,8 @@ def angle(n: f64, d: f64) -> f64:
         0.03923165829558718,
         -0.019176887119062253,
     )
-    return select(steep, QUARTER_PI, 0.0) + (r + (select(steep, QUARTER_PI_LOW, 0.0) + r * rest))
+    rest = select(steep, QUARTER_PI_LOW, 0.0) + r * (t * series)
+    return select(steep, QUARTER_PI, 0.0) + (r + rest)
 
 
 @native(exact=True, inline=True)
@@ -103,7 +104,7 @@ def atan2(y: f64, x: f64) -> f64:
 def asin_small(x: f64) -> f64:
     """asin(x) for |x| <= 1/2, within 1 ulp (`asin` in minimax.py: 1e-16 of asin(x) - x)."""
     t = x * x
-    return x + x * (t * poly_12(
+    series = poly_12(
         t,
         0.16666666666666669,
         0.07499999999998433,
@@ -118,7 +119,8 @@ def asin_small(x: f64) -> f64:
         0.01740087944269402,
         -0.014851887071247204,
         0.028757851367421566,
-    ))
+    )
+    return x + x * (t * series)
 
 
 @native(exact=True, inline=True)

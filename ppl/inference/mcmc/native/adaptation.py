@@ -55,7 +55,7 @@ def restart_averaging(state: Floats, counts: Ints, step_size: f64) -> None:
     counts[AVERAGED] = 0
 
 
-@native
+@native(inline=False)
 def average_step(state: Floats, counts: Ints, acceptance: f64, target: f64) -> None:
     """One step of dual averaging towards a mean acceptance rate (a nan acceptance counts as 0)."""
     rate = 0.0 if math.isnan(acceptance) else min(1.0, acceptance)
@@ -64,7 +64,7 @@ def average_step(state: Floats, counts: Ints, acceptance: f64, target: f64) -> N
     error = (1.0 - weight) * state[AVERAGE_ERROR] + weight * (target - rate)
     log_step = state[CENTER] - math.sqrt(float(count)) / GAMMA * error
     log_step = min(max(log_step, LOG_SMALLEST), LOG_LARGEST)
-    forget = math.pow(float(count), -KAPPA)
+    forget = math.exp(-KAPPA * math.log(float(count)))
     state[LOG_AVERAGE] = forget * log_step + (1.0 - forget) * state[LOG_AVERAGE]
     state[LOG_STEP] = log_step
     state[AVERAGE_ERROR] = error
@@ -171,12 +171,12 @@ def estimate_diagonal(window: Floats, metric: Floats, count: i64, dim: i64, n: i
         if not (math.isfinite(ratio) and ratio > 0.0):
             ratio = before
         ratio = min(max(ratio, TINY), HUGE)
-        variance = ratio * math.pow(before / ratio, weight)
+        variance = ratio * math.exp(weight * math.log(before / ratio))
         variances[i] = variance
         metric[i] = math.sqrt(variance)
 
 
-@native
+@native(inline=False)
 def learn_diagonal(
     state: Floats, counts: Ints, spec: Ints, metric: Floats, refresh: bool, switch: bool
 ) -> None:

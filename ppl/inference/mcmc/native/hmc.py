@@ -38,7 +38,7 @@ def steps_for(length: f64, step_size: f64, most: i64) -> i64:
     return max(1, int(round_even(min(length / step_size, float(most)))))
 
 
-@native
+@native(inline=False)
 def hmc(
     state: Floats,
     spec: Ints,

@@ -28,6 +28,7 @@ from ppl.inference.mcmc.native.layout import (
     DENSE,
     DIAGONAL,
     DIM,
+    LOW_RANK,
     METRIC,
     PADDED,
     POINT_ENERGY,
@@ -38,7 +39,38 @@ from ppl.inference.mcmc.native.layout import (
     vector_at,
 )
 
-# Loops below run to `BLOCK * blocks`, which tells the compiler that no remainder is left over.
+# Loops run to `BLOCK * blocks`, which tells the compiler that no remainder is left over. What is not in the
+# innermost loop of the diagonal metric is made of the first four, out of line: they are compiled once.
+
+
+@native(inline=False)
+def copy(a: Floats, out: Floats, n: i64) -> None:
+    """out = a."""
+    for i in range(n):
+        out[i] = a[i]
+
+
+@native(inline=False)
+def dot(a: Floats, b: Floats, blocks: i64) -> f64:
+    """aᵀb."""
+    total = 0.0
+    for i in range(BLOCK * blocks):
+        total += a[i] * b[i]
+    return total
+
+
+@native(inline=False)
+def accumulate(out: Floats, factor: f64, a: Floats, blocks: i64) -> None:
+    """out += factor · a."""
+    for i in range(BLOCK * blocks):
+        out[i] += factor * a[i]
+
+
+@native(inline=False)
+def multiply(out: Floats, scales: Floats, blocks: i64) -> None:
+    """out ← diag(scales) out."""
+    for i in range(BLOCK * blocks):
+        out[i] *= scales[i]
 
 
 @native
@@ -72,85 +104,46 @@ def kick(r: Floats, grad: Floats, scales: Floats, half: f64, blocks: i64) -> f64
     return total
 
 
-@native
-def add_scaled(a: Floats, factor: f64, b: Floats, out: Floats, blocks: i64) -> None:
-    """out = a + factor · b."""
-    for i in range(BLOCK * blocks):
-        out[i] = a[i] + factor * b[i]
-
-
-@native
-def kick_whitened(r: Floats, whitened: Floats, half: f64, blocks: i64) -> f64:
-    """Half a kick in place, the gradient being whitened already; returns rᵀr."""
-    total = 0.0
-    for i in range(BLOCK * blocks):
-        kicked = r[i] + half * whitened[i]
-        r[i] = kicked
-        total += kicked * kicked
-    return total
-
-
-@native
-def dot(a: Floats, b: Floats, blocks: i64) -> f64:
-    """aᵀb."""
-    total = 0.0
-    for i in range(BLOCK * blocks):
-        total += a[i] * b[i]
-    return total
-
-
-@native
-def copy(a: Floats, out: Floats, n: i64) -> None:
-    """out = a."""
-    for i in range(n):
-        out[i] = a[i]
-
-
-@native
+@native(inline=False)
 def stretch(metric: Floats, rank: i64, n: i64, x: Floats, coefficients: Floats) -> None:
     """x ← (I + Uᵀ diag(stretches) U) x in place; `coefficients` is scratch for k numbers."""
     blocks = n // BLOCK
     for k in range(rank):
         coefficients[k] = metric[n + k] * dot(metric[(2 + k) * n :], x, blocks)
     for k in range(rank):
-        direction = metric[(2 + k) * n :]
-        factor = coefficients[k]
-        for i in range(BLOCK * blocks):
-            x[i] += factor * direction[i]
+        accumulate(x, coefficients[k], metric[(2 + k) * n :], blocks)
 
 
-@native
+@native(inline=False)
 def whiten(metric: Floats, spec: Ints, grad: Floats, out: Floats, scratch: Floats) -> None:
     """out = Lᵀ grad."""
     n = spec[PADDED]
+    blocks = n // BLOCK
     if spec[METRIC] == DENSE:
         for i in range(n):
             out[i] = 0.0
-        for j in range(spec[DIM]):
-            row = metric[j * n :]
-            factor = grad[j]
-            for i in range(BLOCK * (j // BLOCK + 1)):  # beyond the diagonal the row is zero
-                out[i] += factor * row[i]
+        for j in range(spec[DIM]):  # beyond its diagonal element a row is zero
+            accumulate(out, grad[j], metric[j * n :], j // BLOCK + 1)
     else:
-        for i in range(n):
-            out[i] = metric[i] * grad[i]
-        if spec[METRIC] != DIAGONAL:
+        copy(grad, out, n)
+        multiply(out, metric, blocks)
+        if spec[METRIC] == LOW_RANK:
             stretch(metric, spec[RANK], n, out, scratch)
 
 
-@native
+@native(inline=False)
 def colour(metric: Floats, spec: Ints, r: Floats, out: Floats, scratch: Floats) -> None:
     """out = L r."""
     n = spec[PADDED]
+    blocks = n // BLOCK
     if spec[METRIC] == DENSE:
         for i in range(spec[DIM]):
             out[i] = dot(metric[i * n :], r, i // BLOCK + 1)
     else:
         copy(r, out, n)
-        if spec[METRIC] != DIAGONAL:
+        if spec[METRIC] == LOW_RANK:
             stretch(metric, spec[RANK], n, out, scratch)
-        for i in range(n):
-            out[i] *= metric[i]
+        multiply(out, metric, blocks)
 
 
 @native
@@ -166,7 +159,7 @@ def start_point(spec: Ints, metric: Floats, work: Floats, here: i64) -> f64:
     return energy
 
 
-@native
+@native(inline=False)
 def leapfrog(
     spec: Ints,
     metric: Floats,
@@ -192,16 +185,18 @@ def leapfrog(
         kick_and_drift(old[n:], old, old[tail + POINT_TAIL :], metric, half, step, new[n:], new, blocks)
     else:
         velocity = work[vector_at(n, SCRATCH) :]
-        add_scaled(old[n:], half, old[2 * n :], new[n:], blocks)
+        copy(old, new, 2 * n)
+        accumulate(new[n:], half, old[2 * n :], blocks)
         colour(metric, spec, new[n:], velocity, work[vector_at(n, SCRATCH + 1) :])
-        add_scaled(old, step, velocity, new, blocks)
+        accumulate(new, step, velocity, blocks)
     code = density(new, new[tail + POINT_LOGP :], env)
     grad = new[tail + POINT_TAIL :]
     if diagonal:
         kinetic = kick(new[n:], grad, metric, half, blocks)
     else:
         whiten(metric, spec, grad, new[2 * n :], work[vector_at(n, SCRATCH) :])
-        kinetic = kick_whitened(new[n:], new[2 * n :], half, blocks)
+        accumulate(new[n:], half, new[2 * n :], blocks)
+        kinetic = dot(new[n:], new[n:], blocks)
     energy = 0.5 * kinetic - new[tail + POINT_LOGP]
     if code != 0:
         energy = math.nan

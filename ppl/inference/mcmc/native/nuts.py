@@ -33,6 +33,7 @@ from ppl.inference.mcmc.native.layout import (
     FIRSTS,
     FREE_COUNT,
     LASTS,
+    LEVELS,
     LP,
     MAX_DEPTH,
     MAX_ENERGY_ERROR,
@@ -66,7 +67,7 @@ LARGEST_EXPONENT = 300.0
 """exp of it is the largest weight: sums of 2⁶⁰ such weights are finite, and so are their products with 1."""
 
 
-@native
+@native(inline=False)
 def next_uniform(spec: Ints, marks: Ints, iteration: i64) -> f64:
     """The next of the uniform numbers of this iteration."""
     used = marks[USED_WORDS]
@@ -77,7 +78,7 @@ def next_uniform(spec: Ints, marks: Ints, iteration: i64) -> f64:
     return uniform(marks[RANDOM + place])
 
 
-@native
+@native(inline=False)
 def first_point(
     state: Floats, spec: Ints, metric: Floats, work: Floats, marks: Ints, here: i64, iteration: i64
 ) -> f64:
@@ -113,7 +114,7 @@ def mark_break(spec: Ints, work: Floats, here: i64, there: i64) -> None:
     copy(work[there:], work[vector_at(n, BROKE_TO) :], n)
 
 
-@native
+@native(inline=False)
 def join_points(a: Floats, b: Floats, rho: Floats, blocks: i64) -> bool:
     """rho = a + b for the momenta of two neighbouring points; whether the pair turns."""
     first = 0.0
@@ -126,7 +127,7 @@ def join_points(a: Floats, b: Floats, rho: Floats, blocks: i64) -> bool:
     return (first <= 0.0) | (last <= 0.0)
 
 
-@native
+@native(inline=False)
 def join(
     rho_a: Floats,
     rho_b: Floats,
@@ -196,7 +197,7 @@ def release(marks: Ints, count: i64, point: i64) -> None:
         marks[FREE_COUNT] = left + 1
 
 
-@native
+@native(inline=False)
 def nuts(
     state: Floats,
     spec: Ints,
@@ -224,7 +225,7 @@ def nuts(
     lasts = marks[LASTS:]
     chosen_of = marks[CHOSEN:]
     sum_of = marks[SUM_OF:]  # the buffer that holds the sum of momenta of the subtree of a level
-    for level in range(levels):
+    for level in range(LEVELS):
         sum_of[level] = 2 + level
     tree_sum = 0
     spare = 1
@@ -265,7 +266,7 @@ def nuts(
                 worst = error
             if -error - scale > LARGEST_EXPONENT:
                 shrink = math.exp(scale + error)
-                for level in range(levels):
+                for level in range(LEVELS):
                     weights[level] *= shrink
                 tree_weight *= shrink
                 scale = -error
