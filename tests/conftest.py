@@ -2,10 +2,9 @@
 
 import os
 
-# Before torch, numba and matplotlib are imported: each reads its setting once, at import.
+# Before torch and matplotlib are imported: each reads its setting once, at import.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
-os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 from collections.abc import Iterator

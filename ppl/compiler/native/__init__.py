@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from . import math
 from .builtins import as_floats, as_ints, bits, from_bits, round_even, select, wrap
+from .compiled import Compiled
 from .function import Native, from_source, native
-from .library import Compiled, Library, build
+from .library import Library, build
 from .refusals import NativeError
 from .types import Density, Floats, Ints, f64, i64
 

@@ -7,8 +7,9 @@ import ast
 from .calls import global_value
 from .frame import LLVM, Frame, Value
 from .refusals import CONSTRUCTS
-from .types import POINTERS, Type
+from .types import POINTERS
 from .values import BOOL, F64, I64, alike, as_float, condition, constant, integer, number, value, writes
+
 
 @writes(ast.Constant)
 def _constant(frame: Frame, node: ast.Constant) -> Value:
@@ -88,6 +89,8 @@ def _operands(frame: Frame, kind: type[ast.operator], a: Value, b: Value, node: 
     edit = None
     if a.type in POINTERS:
         edit = "q[k:] is the array from its k-th element on"
+    elif kind in _BITS:
+        edit = "(a < b) & (c < d): parentheses around what is compared"
     elif BOOL in (a.type, b.type):
         edit = "int(...) makes a bool a number"
     expected = "i64, or bool on both sides" if kind in _BITS else "i64" if kind in _SHIFTS else "f64 or i64"
@@ -134,15 +137,15 @@ def _power(frame: Frame, node: ast.BinOp) -> Value:
     if exponent == 0:
         return Value("1.0", F64) if base.type is F64 else Value("1", I64)
     times = f"fmul {frame.flags}double" if base.type is F64 else "mul i64"
-    result, square = None, base
-    while True:
-        if exponent & 1:
-            result = square if result is None else frame.op(base.type, f"{times} {result.text}, {square.text}")
-        exponent >>= 1
-        if not exponent:
-            assert result is not None
-            return result
-        square = frame.op(base.type, f"{times} {square.text}, {square.text}")
+    result: Value | None = None
+    square = base
+    for bit in range(exponent.bit_length()):
+        if bit:
+            square = frame.op(base.type, f"{times} {square.text}, {square.text}")
+        if exponent >> bit & 1:
+            result = frame.op(base.type, f"{times} {result.text}, {square.text}") if result else square
+    assert result is not None
+    return result
 
 
 @writes(ast.UnaryOp)
@@ -152,8 +155,9 @@ def _unary(frame: Frame, node: ast.UnaryOp) -> Value:
         return frame.op(BOOL, f"xor i1 {condition(frame, node.operand).text}, true")
     if kind is ast.Invert:
         return frame.op(I64, f"xor i64 {integer(frame, node.operand, 'the operand of `~`').text}, -1")
-    if kind is ast.USub and isinstance(node.operand, ast.Constant) and type(node.operand.value) in (int, float):
-        return _constant(frame, ast.copy_location(ast.Constant(-node.operand.value), node))
+    literal = node.operand.value if isinstance(node.operand, ast.Constant) else None
+    if kind is ast.USub and isinstance(literal, int | float) and not isinstance(literal, bool):
+        return _constant(frame, ast.copy_location(ast.Constant(-literal), node))
     found = number(frame, node.operand)
     if kind is ast.UAdd:
         return found

@@ -140,7 +140,7 @@ def _conditional(frame: Frame, node: ast.IfExp) -> Value:
         return found[-1]
 
     result = choose(frame, decides, lambda: side(node.body), lambda: side(node.orelse))
-    _same(frame, *found, node)
+    _same(frame, found[0], found[1], node)
     return result
 
 
@@ -158,7 +158,8 @@ def selected(frame: Frame, decides: Value, a: Value, b: Value, node: ast.AST) ->
 
 
 def _same(frame: Frame, a: Value, b: Value, node: ast.AST) -> None:
-    if a.type is not b.type and {a.type, b.type} != {F64, I64} or Type.VOID in (a.type, b.type):
+    mixed = a.type is not b.type and {a.type, b.type} != {F64, I64}
+    if mixed or Type.VOID in (a.type, b.type):
         raise frame.refuse(
             node, "both sides must have one type", expected="the same type", found=f"{a.type} and {b.type}"
         )

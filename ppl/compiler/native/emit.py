@@ -50,19 +50,18 @@ class Module:
             return found
         key = self.keys.key(native)
         if native.fragment is not None and native.fragment[0] == key:
-            found = native.fragment[1]
+            found = self.fragments[native] = native.fragment[1]
             for used in found.calls:
                 self.add(used)
-        else:
-            self._open.add(native)
-            found = _emitted(native, self)
-            self._open.remove(native)
-            native.fragment = (key, found)
-        self.fragments[native] = found
+            return found
+        self._open.add(native)
+        found = self.fragments[native] = _emitted(native, self)
+        self._open.remove(native)
+        native.fragment = (key, found)
         return found
 
     def symbol(self, native: AnyNative) -> str:
-        """Its name in the module: unlike that of any other function, and the same in every build."""
+        """Its name in the module: the same in every build, and only functions that are alike share one."""
         found = self._symbols.get(native)
         if found is None:
             name = native.name if native.name.isascii() else "f"
@@ -79,11 +78,12 @@ class Module:
         """The module: these functions seen from outside, the others internal."""
         for native in exported:
             self.add(native)
-        seen = set(exported)
+        seen = {self.symbol(native) for native in exported}
+        unlike = {fragment.symbol: fragment for fragment in self.fragments.values()}
         helpers = dict.fromkeys(name for fragment in self.fragments.values() for name in fragment.helpers)
         parts = [_EVERY, prelude.text(list(helpers))]
-        for native, fragment in self.fragments.items():
-            kind = "dso_local" if native in seen else "internal"
+        for fragment in unlike.values():
+            kind = "dso_local" if fragment.symbol in seen else "internal"
             parts.append(f"define {kind} {fragment.text}")
         return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -93,9 +93,8 @@ def _emitted(native: AnyNative, module: Module) -> Fragment:
     declared = module.signature(native)
     tree = native.origin.tree
     frame = Frame(native, declared.result, {*declared.names, *assigned_in(tree.body)}, module)
-    for name, type in zip(declared.names, declared.parameters, strict=True):
-        frame.types[name] = type
-        frame.locals[name] = frame.parameter(name)
+    frame.types.update(zip(declared.names, declared.parameters, strict=True))
+    frame.locals = {name: frame.parameter(name) for name in declared.names}
     block(frame, tree.body)
     frame.finish(tree)
     stored = tuple(
@@ -105,7 +104,8 @@ def _emitted(native: AnyNative, module: Module) -> Fragment:
     complete = replace(declared, stored=stored)
     symbol = module.symbol(native)
     body = "\n".join(frame.lines)
-    text = f"{_result(complete)} @{symbol}({_parameters(frame, complete)}){_attributes(native)} {{\n{body}\n}}"
+    head = f"{_result(complete)} @{symbol}({_parameters(frame, complete)}){_attributes(native)}"
+    text = f"{head} {{\n{body}\n}}"
     return Fragment(symbol, text, complete, tuple(frame.calls), tuple(frame.helpers))
 
 

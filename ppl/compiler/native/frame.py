@@ -264,7 +264,9 @@ class Frame:
             return
         if self.result is not Type.VOID:
             raise self.refuse(
-                tree, f"`{self.native.name}` may end without a result", expected=f"`return` of {self.result} on every way"
+                tree,
+                f"`{self.native.name}` may end without a result",
+                expected=f"`return` of {self.result} on every way",
             )
         self.lines.append("  ret void")
 

@@ -72,7 +72,8 @@ def native(function: Any = None, /, *, exact: bool = False, inline: bool | None 
         marked: Native[..., Any] = Native(
             getattr(python, "__name__", "?"), FromFunction(python), exact=exact, inline=inline
         )
-        return update_wrapper(marked, python)
+        update_wrapper(marked, python)
+        return marked
 
     return mark if function is None else mark(function)
 

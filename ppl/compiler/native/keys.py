@@ -6,13 +6,11 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from . import math
+from .known import is_math, math_name
 from .special_table import redirected
 
 if TYPE_CHECKING:
     from .function import Native
-
-_MATH_NAMES = ("math", math.__name__)
 
 
 class Keys:
@@ -30,13 +28,14 @@ class Keys:
         digest.update(native.origin.text_key)
         named: dict[Native, None] = {}
         mentioned = list(native.origin.mentioned())
-        with_math = any(getattr(value, "__name__", "") in _MATH_NAMES for _, value in mentioned)
+        with_math = any(is_math(value) for _, value in mentioned)
         for name, value in mentioned:
             if isinstance(value, Native):
                 named[value] = None
+                digest.update(f"\0{name}={list(named).index(value)}".encode())
             elif isinstance(value, bool | int | float):
                 digest.update(f"\0{name}={value!r}".encode())
-            elif with_math and (ours := redirected(name, native)) is not None:
+            elif (ours := redirected(math_name(value) or (name if with_math else ""), native)) is not None:
                 named[ours] = None
         self._own[native] = digest.digest()
         self._direct[native] = tuple(named)
@@ -64,8 +63,11 @@ class Keys:
     def key(self, *natives: Native) -> str:
         """A digest of all that the machine code of these depends on, but the compiler and the machine."""
         digest = blake2b(digest_size=16)
-        for used in self.uses(natives):
+        found = self.uses(natives)
+        place = {used: number for number, used in enumerate(found)}
+        for used in found:
             digest.update(self.own(used))
+            digest.update(repr([place[called] for called in self.direct(used)]).encode())
         return digest.hexdigest()
 
 

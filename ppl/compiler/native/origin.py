@@ -21,7 +21,10 @@ class Origin(Protocol):
     """What the compiler asks of a native function's text."""
 
     file: str
-    line_shift: int  # of the tree's line numbers to the file's
+
+    @property
+    def line_shift(self) -> int:
+        """What to add to the tree's line numbers to get the file's."""
 
     @property
     def source(self) -> str:
@@ -62,11 +65,13 @@ class FromFunction:
         self.python = python
         self.code = python.__code__
         self.file = self.code.co_filename
+        # Now, because the file may be edited before it is compiled.
+        self.every_line = linecache.getlines(self.file, python.__globals__)
 
     @cached_property
     def lines(self) -> list[str]:
         """The lines of the function, decorators first; as they stand in the file."""
-        every = linecache.getlines(self.file)
+        every = self.every_line
         first = self.code.co_firstlineno - 1
         last = max((line for *_, line in self.code.co_lines() if line is not None), default=first + 1)
         if not first < last <= len(every):

@@ -71,5 +71,5 @@ def converted(wanted: Type, found: Type, node: ast.AST) -> str | None:
     if function is None or found not in (Type.F64, Type.I64, Type.BOOL):
         return None
     if isinstance(node, ast.Constant) and wanted is Type.F64 and found is Type.I64:
-        return f"{node.value}.0"
+        return f"{ast.unparse(node)}.0"
     return f"{function}({ast.unparse(node)})" if isinstance(node, ast.expr) else f"{function}(...)"

@@ -22,7 +22,9 @@ def signature(native: Native[..., Any]) -> Signature:
     tree = native.origin.tree
     inside = tree.args
     if inside.posonlyargs or inside.kwonlyargs or inside.vararg or inside.kwarg or inside.defaults:
-        raise _refuse(native, tree, f"`{native.name}` takes plain parameters only", expected="(a: f64, b: Floats)")
+        raise _refuse(
+            native, tree, f"`{native.name}` takes plain parameters only", expected="(a: f64, b: Floats)"
+        )
     types = []
     for parameter in inside.args:
         if parameter.annotation is None:
@@ -50,8 +52,10 @@ def meaning(native: Native[..., Any], node: ast.expr, what: str, allowed: Sequen
             found = OF_OBJECT.get(native.origin.lookup(word))
         except (KeyError, TypeError):
             found = OF_WORD.get(word)
-    if found not in allowed:
-        raise _refuse(native, node, f"{what} has no type of the subset", expected=_listed(allowed), found=str(word))
+    if found is None or found not in allowed:
+        raise _refuse(
+            native, node, f"{what} has no type of the subset", expected=_listed(allowed), found=str(word)
+        )
     return found
 
 

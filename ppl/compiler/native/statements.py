@@ -9,10 +9,10 @@ from typing import Any
 from .arithmetic import operate
 from .arrays import array, place
 from .frame import LLVM, Frame, Loop, Value
-from .refusals import CONSTRUCTS
-from .types import ELEMENT, Type
+from .refusals import CONSTRUCTS, converted
 from .signatures import SCALARS_AND_ARRAYS, meaning
-from .values import I64, condition, converted, integer, value
+from .types import ELEMENT, Type
+from .values import I64, condition, integer, value
 
 
 def block(frame: Frame, statements: Iterable[ast.stmt]) -> None:
@@ -66,7 +66,11 @@ def _assign(frame: Frame, node: ast.Assign) -> None:
     """`x = e`, `a = b = e`, `a[i] = e`, and `a, b = e, f`, whose right side is evaluated first."""
     first = node.targets[0]
     if isinstance(first, ast.Tuple):
-        if not isinstance(node.value, ast.Tuple) or len(node.value.elts) != len(first.elts) or len(node.targets) > 1:
+        if (
+            not isinstance(node.value, ast.Tuple)
+            or len(node.value.elts) != len(first.elts)
+            or len(node.targets) > 1
+        ):
             raise frame.refuse(
                 node, "as many values as names are needed", expected="a, b = x, y", found=ast.unparse(node)
             )
@@ -94,7 +98,11 @@ def _give(frame: Frame, target: ast.expr, given: Value, node: ast.expr) -> Value
         base = array(frame, target)
         _store(frame, base, place(frame, base, target), given, node)
         return given
-    raise frame.refuse(
+    raise _no_target(frame, target)
+
+
+def _no_target(frame: Frame, target: ast.expr) -> Exception:
+    return frame.refuse(
         target,
         f"`{ast.unparse(target)}` can't be assigned to",
         expected="a name or an element a[i]",
@@ -127,7 +135,7 @@ def _augmented(frame: Frame, node: ast.AugAssign) -> None:
         _store(frame, base, address, operate(frame, node.op, old, value(frame, node.value), node), node.value)
         return
     if not isinstance(node.target, ast.Name):
-        _give(frame, node.target, Value("", Type.VOID), node.value)
+        raise _no_target(frame, node.target)
     old = value(frame, ast.copy_location(ast.Name(node.target.id, ast.Load()), node.target))
     frame.assign(node.target.id, operate(frame, node.op, old, value(frame, node.value), node), node.value)
 
@@ -170,7 +178,9 @@ def _for(frame: Frame, node: ast.For) -> None:
     """`for i in range(...)`: a counter of its own, so that the body may assign to i."""
     _no_else(frame, node.orelse)
     if not isinstance(node.target, ast.Name):
-        raise frame.refuse(node.target, "a loop has one counter", expected="a name", found=ast.unparse(node.target))
+        raise frame.refuse(
+            node.target, "a loop has one counter", expected="a name", found=ast.unparse(node.target)
+        )
     start, stop, step = _range(frame, node.iter)
     assigned = assigned_in([node])
     head, body = frame.label("for"), frame.label("body")
@@ -270,7 +280,9 @@ def _continue(frame: Frame, node: ast.Continue) -> None:
 
 def _no_else(frame: Frame, orelse: list[ast.stmt]) -> None:
     if orelse:
-        raise frame.refuse(orelse[0], "`else` of a loop is not in the subset", edit="a bool that the loop sets")
+        raise frame.refuse(
+            orelse[0], "`else` of a loop is not in the subset", edit="a bool that the loop sets"
+        )
 
 
 # the rest
@@ -290,7 +302,9 @@ def _return(frame: Frame, node: ast.Return) -> None:
     if found.type is not wanted:
         raise frame.refuse(
             node.value,
-            "the result has another type than declared" if wanted is not Type.VOID else "no result is declared",
+            "the result has another type than declared"
+            if wanted is not Type.VOID
+            else "no result is declared",
             expected=str(wanted),
             found=f"{found.type} `{ast.unparse(node.value)}`",
             edit=converted(wanted, found.type, node.value) if wanted is not Type.VOID else f"-> {found.type}",

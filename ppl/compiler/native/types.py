@@ -1,12 +1,12 @@
 """The types of the subset: what an annotation means to Python, and to the compiler.
 
-    annotation   in Python                      compiled
-    f64, float   float                          double
-    i64, int     int                            i64, arithmetic wraps at 64 bits
-    bool         bool                           i1 (a byte at the boundary)
-    Floats       float64 array, C-contiguous    ptr to double
-    Ints         int64 array, C-contiguous      ptr to i64
-    Density      callable (x, out, env) -> int  address of a function (ptr, ptr, ptr) -> i64
+annotation   in Python                      compiled
+f64, float   float                          double
+i64, int     int                            i64, arithmetic wraps at 64 bits
+bool         bool                           i1 (a byte at the boundary)
+Floats       float64 array, C-contiguous    ptr to double
+Ints         int64 array, C-contiguous      ptr to i64
+Density      callable (x, out, env) -> int  address of a function (ptr, ptr, ptr) -> i64
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Type(Enum):
     __hash__ = object.__hash__
 
 
+SCALARS = frozenset({Type.F64, Type.I64, Type.BOOL})
 POINTERS = frozenset({Type.FLOATS, Type.INTS})
 ELEMENT = {Type.FLOATS: Type.F64, Type.INTS: Type.I64}
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 import ast
 import struct
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from .frame import Frame, Value
-from .refusals import CONSTRUCTS, converted
+from .refusals import CONSTRUCTS
 from .types import Type
 
 F64, I64, BOOL = Type.F64, Type.I64, Type.BOOL
@@ -81,6 +80,16 @@ def integer(frame: Frame, node: ast.expr, what: str) -> Value:
     return found
 
 
+def arity(frame: Frame, node: ast.Call, wanted: int) -> None:
+    """Check how many arguments a call has."""
+    if len(node.args) != wanted:
+        raise frame.refuse(
+            node,
+            f"`{ast.unparse(node.func)}` takes {wanted} argument{'s' * (wanted != 1)}",
+            found=str(len(node.args)),
+        )
+
+
 def as_float(frame: Frame, found: Value) -> Value:
     """A number as f64: a literal is rewritten, another integer converted."""
     if found.type is F64:
@@ -97,7 +106,6 @@ def alike(frame: Frame, a: Value, b: Value) -> tuple[Value, Value]:
     return as_float(frame, a), as_float(frame, b)
 
 
-@cache
 def literal(x: float) -> str:
     """A float as LLVM reads it back, to the last bit: in decimals where Python writes plain ones."""
     text = repr(x)

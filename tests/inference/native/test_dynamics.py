@@ -1,5 +1,7 @@
 """The leapfrog step in whitened momentum, and what warm-up learns, against the numpy sampler's formulas."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 from inference.targets import Density, banana
@@ -9,11 +11,13 @@ from ppl.compiler.native import build
 from ppl.inference.mcmc import NUTS, drive
 from ppl.inference.mcmc import step_size as reference
 from ppl.inference.mcmc.adaptation import Plan, adapt, plan_for, start
-from ppl.inference.mcmc.chain import Settings
+from ppl.inference.mcmc.chain import ChainState, Settings
+from ppl.inference.mcmc.checkpoint import flatten
 from ppl.inference.mcmc.hamiltonian import Position, energy, leapfrog
 from ppl.inference.mcmc.metrics import Dense, Diagonal, LowRank, unit
 from ppl.inference.mcmc.native import adaptation, layout, metric
 from ppl.inference.mcmc.native.arrays import ChainArrays
+from ppl.inference.mcmc.native.densities import Callback
 
 FUNCTIONS = [
     metric.leapfrog,
@@ -21,6 +25,7 @@ FUNCTIONS = [
     metric.whiten,
     metric.colour,
     adaptation.average_step,
+    adaptation.restart_averaging,
     adaptation.learn_diagonal,
 ]
 RNG = np.random.default_rng(0)
@@ -90,8 +95,6 @@ class Walk:
         return 0
 
     def address(self):
-        from ppl.inference.mcmc.native.densities import Callback
-
         self.callback = Callback(self.density, self.dim, 1, lambda: None)
         return self.callback.address
 
@@ -175,6 +178,11 @@ def test_dual_averaging_is_the_same(functions):
         assert got.count == ours.count
         for field in ("center", "log_step", "log_average", "error"):
             np.testing.assert_allclose(getattr(got, field), getattr(ours, field), rtol=1e-12, atol=1e-14)
+    functions["restart_averaging"](arrays.state, arrays.counts, 0.7)
+    for got, expected in zip(
+        astuple(arrays.averaging), astuple(reference.DualAveraging.start(0.7)), strict=True
+    ):
+        assert got == pytest.approx(expected, rel=1e-14)
 
 
 def learn(functions, arrays, plan: Plan, iteration):
@@ -199,8 +207,8 @@ def test_the_fisher_diagonal_is_the_same(functions):
     for iteration in range(warmup):
         q, grad = RNG.standard_normal((2, dim)) * [[1, 10, 1e-3, 0, 1], [1, 0.2, 1e4, 1, 0]]
         arrays.position = Position(q, 0.0, grad)
-        learn(functions, arrays, plan, iteration)
         with np.errstate(all="ignore"):
+            learn(functions, arrays, plan, iteration)
             state = adapt(state, plan, iteration, q, grad, 0.5, 0.8, "diag", adapt_step_size=False)
         np.testing.assert_allclose(arrays.diagonal.variances, state.metric.diagonal(), rtol=1e-10)
     front, back = arrays.windows
@@ -211,9 +219,6 @@ def test_the_fisher_diagonal_is_the_same(functions):
 
 def test_arrays_hold_a_state_exactly():
     """state → arrays → state is the identity, to the bit."""
-    from ppl.inference.mcmc.chain import ChainState
-    from ppl.inference.mcmc.checkpoint import flatten
-
     plan = plan_for("diag", 50)
     state = start("diag", plan, Diagonal.from_variances(RNG.uniform(0.1, 1, 3)), 0.3, 3)
     for i in range(20):

@@ -72,6 +72,8 @@ def test_normals_are_normal_and_uncorrelated():
     z = np.stack([draw(compiled, 64, iteration=i) for i in range(2000)])
     assert stats.kstest(z.ravel(), stats.norm.cdf).pvalue > 1e-3
     assert stats.kstest((z[:, :8] ** 2 + z[:, 8:16] ** 2).ravel(), stats.chi2(2).cdf).pvalue > 1e-3
+    angles = np.arctan2(z[:, 8:16], z[:, :8]).ravel() / (2 * np.pi) + 0.5
+    assert stats.kstest(angles, stats.uniform.cdf).pvalue > 1e-3
     correlations = np.corrcoef(np.concatenate([z[:-1], z[1:]], axis=1).T)[np.triu_indices(128, 1)]
     # 8128 of them, each about N(0, 1/1999): the largest of so many is below 5 standard deviations
     assert np.abs(correlations).max() < 5 / np.sqrt(1999)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inference.native.densities import FUNNEL, LOGISTIC, gaussian
 from inference.targets import Gaussian, label, starts
@@ -10,9 +10,10 @@ from inference.test_mcmc_runs import same
 
 from ppl.errors import PplError
 from ppl.inference.mcmc import HMC, NUTS, Checkpoint, sample
+from ppl.inference.mcmc.adaptation import plan_for
 from ppl.inference.mcmc.checkpoint import load
 from ppl.inference.mcmc.initialise import find_initial_points
-from ppl.inference.mcmc.native import DensityTarget, crew, driver
+from ppl.inference.mcmc.native import DensityTarget, crew, driver, layout
 from ppl.inference.mcmc.native.densities import python_density
 
 METHODS = [
@@ -23,6 +24,8 @@ METHODS = [
     NUTS(metric="diag_welford"),
     NUTS(metric="unit"),
 ]
+
+FIXED = {"step_size": 1e-3, "adapt_step_size": False, "metric": "unit"}
 
 # --- the same draws in any company ----------------------------------------------------------------
 
@@ -58,21 +61,35 @@ def test_turns_change_nothing(monkeypatch):
 # --- interrupted and resumed ----------------------------------------------------------------------
 
 
-def stopping(model, at):
-    """The compiled density, called through Python, with Ctrl-C at its n-th call."""
-    compiled, left = python_density(model.address), [at]
+@pytest.fixture
+def stopping(monkeypatch):
+    """Makes of a model its compiled density, called through Python, that stops the run at its n-th call: it
+    raises the flag that Ctrl-C raises, but always at the same place."""
+    crews = []
 
-    def density(x, out, env):
-        left[0] -= 1
-        if left[0] == 0:
-            raise KeyboardInterrupt
-        return compiled(x, out, env)
+    class Crew(crew.Crew):
+        def __init__(self, runners, envs, control):
+            super().__init__(runners, envs, control)
+            crews.append(control)
 
-    return density
+    monkeypatch.setattr(driver, "Crew", Crew)
+
+    def stop(model, at):
+        compiled, left = python_density(model.address), [at]
+
+        def density(x, out, env):
+            left[0] -= 1
+            if left[0] == 0:
+                crews[-1][layout.STOP] = 1
+            return compiled(x, out, env)
+
+        return density
+
+    return stop
 
 
 @pytest.mark.parametrize("method", METHODS, ids=label)
-def test_resuming_gives_the_draws_of_an_uninterrupted_run(method, tmp_path):
+def test_resuming_gives_the_draws_of_an_uninterrupted_run(method, stopping, tmp_path):
     path = tmp_path / "run.npz"
     run = {
         "method": method,
@@ -98,9 +115,9 @@ def test_resuming_gives_the_draws_of_an_uninterrupted_run(method, tmp_path):
     assert stops[0] == -1 and stops[-1] == 84 and len(set(stops)) >= 5
 
 
-@given(cuts=st.lists(st.integers(1, 2000), min_size=1, max_size=4))
-@settings(max_examples=15, deadline=None)
-def test_many_interrupts_change_nothing(cuts, tmp_path_factory):
+@given(cuts=st.lists(st.integers(1, 600), min_size=1, max_size=4))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_many_interrupts_change_nothing(cuts, stopping, tmp_path_factory):
     path = tmp_path_factory.mktemp("cuts") / "run.npz"
     run = {"method": NUTS(max_treedepth=5), "draws": 15, "warmup": 30, "seed": 1, "keep_warmup": True}
     whole = FUNNEL.sample(starts(5), **run)
@@ -136,7 +153,8 @@ def test_checkpoints_are_written_on_the_way(tmp_path, monkeypatch):
     run = {"method": NUTS(), "draws": 30_000, "warmup": 100, "seed": 1, "threads": 1}
     model = gaussian(np.eye(3))
     whole = model.sample(starts(3, 2), **run, checkpoint=Checkpoint(path, every=0.0), on_progress=look)
-    assert len(set(seen)) > 3 and seen == sorted(seen) and seen[-1] == (30_100, 30_100)
+    assert seen == sorted(seen) and seen[-1] == (30_100, 30_100)
+    assert any(0 < first < 30_100 for first, _ in seen)
     early = {"points": None, "resume_from": path, **run}
     assert (model.sample(**early).q == whole.q).all()
     with np.load(path, allow_pickle=False) as file:
@@ -173,9 +191,11 @@ def test_a_checkpoint_of_the_other_sampler_is_refused(tmp_path):
 def test_ctrl_c_returns_what_was_drawn(monkeypatch):
     """Raised in the main thread, as Ctrl-C is, while two chains run for what would be hours."""
     monkeypatch.setattr(driver, "PROGRESS_SECONDS", 0.001)
+    interrupted = []
 
     def interrupt(progress):
-        if min(p.draws for p in progress) > 100:
+        if min(p.draws for p in progress) > 100 and not interrupted:
+            interrupted.append(True)
             raise KeyboardInterrupt
 
     part = LOGISTIC.sample(starts(3, 2), NUTS(), 1_000_000, 50, 1, on_progress=interrupt)
@@ -187,26 +207,25 @@ def test_ctrl_c_returns_what_was_drawn(monkeypatch):
 
 
 @pytest.mark.parametrize("at", [1, 30])
-def test_ctrl_c_during_warmup_returns_no_draws(at):
+def test_ctrl_c_during_warmup_returns_no_draws(at, stopping):
     part = LOGISTIC.sample(starts(3, 1), NUTS(), 20, 500, 1, keep_warmup=True, density=stopping(LOGISTIC, at))
     assert part.interrupted and part.q.shape == (1, 0, 3)
     assert part.warmup_q.shape[1] < 500 and np.isnan(part.step_sizes).all() == (at == 1)
 
 
-def test_a_stopped_transition_is_given_up_at_once():
+def test_a_stopped_transition_is_given_up_at_once(stopping):
     """A trajectory of a thousand steps is not finished after Ctrl-C."""
     calls = [0]
+    stop = stopping(gaussian(np.eye(2)), 50)
 
     def density(x, out, env):
         calls[0] += 1
-        if calls[0] == 50:
-            raise KeyboardInterrupt
-        out[0], out[1:] = -0.5 * x @ x, -x
-        return 0
+        return stop(x, out, env)
 
-    method = NUTS(step_size=1e-3, adapt_step_size=False, metric="unit")
-    part = gaussian(np.eye(2)).sample(starts(2, 1), method, 10, 0, 1, density=density)
-    assert part.interrupted and calls[0] == 50 and part.q.shape[1] == 0
+    for method in (NUTS(**FIXED, max_treedepth=10), HMC(**FIXED, num_steps=1000)):
+        part = gaussian(np.eye(2)).sample(starts(2, 1), method, 10, 0, 1, density=density)
+        assert part.interrupted and calls[0] == 50 and part.q.shape[1] == 0
+        calls[0], stop = 0, stopping(gaussian(np.eye(2)), 50)
 
 
 def test_an_error_in_a_python_density_is_raised():
@@ -230,6 +249,9 @@ def test_progress_reports_every_chain_and_the_end():
     assert [p.gradient_evaluations for p in last] == result.gradient_evaluations.tolist()
     assert [p.step_size for p in last] == result.step_sizes.tolist()
     assert reports[0][0].phase == "warmup"
+    result = FUNNEL.sample(starts(5), NUTS(), 300, 50, 2, thin=2, on_progress=reports.append)
+    counts = [p.divergences for p in reports[-1]]
+    assert counts == np.bincount(result.divergences.chain, minlength=4).tolist() and sum(counts) > 0
 
 
 def test_counted_gradients_are_the_calls():
@@ -244,6 +266,22 @@ def test_counted_gradients_are_the_calls():
         result = LOGISTIC.sample(starts(3, 1), method, 30, 50, 1, density=counting)
         assert result.gradient_evaluations.tolist() == [calls[0]]
         assert (result.warmup_seconds > 0).all() and (result.sampling_seconds > 0).all()
+
+
+def test_the_step_size_is_searched_when_the_plan_says_so():
+    """Gradients beyond those of trajectories: one at the start, and two or more for every search."""
+
+    def beyond(method):
+        result = LOGISTIC.sample(starts(3), method, 10, 50, 1, keep_warmup=True)
+        steps = result.stats["n_steps"].sum(1) + result.warmup_stats["n_steps"].sum(1)
+        return result.gradient_evaluations - steps
+
+    assert (beyond(NUTS(step_size=0.5, adapt_step_size=False)) == 1).all()
+    for metric in ("diag", "lowrank", "dense", "diag_welford"):
+        plan = plan_for(metric, 50)
+        searches = 1 + int(plan.restart.sum())
+        assert searches >= 2 and (beyond(NUTS(metric=metric)) >= 1 + 2 * searches).all()
+        assert (beyond(NUTS(metric=metric, step_size=0.5)) < beyond(NUTS(metric=metric))).any()
 
 
 def test_thinning_keeps_every_kth_transition_and_all_divergences():
@@ -294,17 +332,18 @@ def test_metrics_approach_the_covariance(name):
     """By the draws of warm-up: correlations by the dense and the low-rank one, variances by the others."""
     covariance = 0.95 ** np.abs(np.subtract.outer(np.arange(6), np.arange(6)))
     result = gaussian(covariance).sample(starts(6), NUTS(metric=name), 1, 2000, 3)
-    for metric in result.metrics:
-        found = metric.covariance()
-        if name in ("dense", "lowrank"):
-            factor = np.linalg.cholesky(covariance)
-            white = np.linalg.solve(factor, np.linalg.solve(factor, found).T)
-            assert np.linalg.cond(white) < (1.6 if name == "dense" else 5.0)
-        elif name == "diag_welford":  # variances from about 1000 draws
-            np.testing.assert_allclose(metric.diagonal(), 1.0, atol=0.35)
-        else:  # √(Σᵢᵢ / Σ⁻¹ᵢᵢ), exact for a normal target up to sampling error
-            fisher = np.sqrt(1.0 / np.diag(np.linalg.inv(covariance)))
-            np.testing.assert_allclose(metric.diagonal(), fisher, rtol=0.5)
+    found = [metric.covariance() for metric in result.metrics]
+    if name in ("dense", "lowrank"):
+        # white if the metric were the covariance; the low-rank one leaves factors of up to 2 alone
+        factor = np.linalg.cholesky(covariance)
+        for sigma in found:
+            white = np.linalg.solve(factor, np.linalg.solve(factor, sigma).T)
+            assert np.linalg.cond(white) < (1.6 if name == "dense" else 2.0)
+        return
+    # of the Fisher diagonal √(Σᵢᵢ / Σ⁻¹ᵢᵢ), of the other Σᵢᵢ; over seeds a chain's estimate varies by 15 %
+    fisher = np.sqrt(1.0 / np.diag(np.linalg.inv(covariance)))
+    expected = fisher if name == "diag" else np.ones(6)
+    np.testing.assert_allclose(np.mean([np.diag(sigma) for sigma in found], 0), expected, rtol=4 * 0.15 / 2)
 
 
 # --- starting points and refusals -----------------------------------------------------------------

@@ -7,6 +7,7 @@ A view is arithmetic on the index, a pointwise operator an expression: both cost
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from ppl.compiler.engines.native.index import Index, linear
 from ppl.compiler.engines.native.pointwise import RULES, Unsupported, constant, kind_of
@@ -80,8 +81,8 @@ class Frame:
             raise Unsupported(f"operator '{node.op}'")
         operands = [self.read(a, fit(idx, a)) for a in node.args]
         kind = kind_of(node.dtype)
-        text = rule(node, operands, kind, self.writer.uses)
         level = max((v.level for v in operands), default=0)
+        text = rule(node, operands, kind, partial(self.writer.use, level=level))
         if len(operands) == 1 and text == operands[0].text:
             return operands[0]
         return self.writer.let(text, kind, level)

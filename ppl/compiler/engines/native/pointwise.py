@@ -66,21 +66,23 @@ def common(values: Sequence[Value]) -> str:
     return "f" if "f" in kinds else "i" if "i" in kinds else "b"
 
 
-Rule = Callable[[Node, Sequence[Value], str, set[str]], str]
-"""(node, operands, kind of the result, set of functions used) → text."""
+Use = Callable[[str], str]
+"""Function called → the name to write."""
+Rule = Callable[[Node, Sequence[Value], str, Use], str]
+"""(node, operands, kind of the result, how to name functions) → text."""
 
 RULES: dict[str, Rule] = {}
 
 
 def _infix(op: str, sign: str) -> None:
-    def rule(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+    def rule(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
         return f"{cast(v[0], kind)} {sign} {cast(v[1], kind)}"
 
     RULES[op] = rule
 
 
 def _compare(op: str, sign: str) -> None:
-    def rule(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+    def rule(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
         shared = common(v)
         shared = "i" if shared == "b" else shared
         return f"{cast(v[0], shared)} {sign} {cast(v[1], shared)}"
@@ -89,16 +91,15 @@ def _compare(op: str, sign: str) -> None:
 
 
 def _logical(op: str, sign: str) -> None:
-    def rule(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+    def rule(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
         return f"{cast(v[0], 'b')} {sign} {cast(v[1], 'b')}"
 
     RULES[op] = rule
 
 
 def _call(op: str, function: str) -> None:
-    def rule(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
-        uses.add(function)
-        return f"{function}({', '.join(cast(a, 'f') for a in v)})"
+    def rule(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
+        return f"{use(function)}({', '.join(cast(a, 'f') for a in v)})"
 
     RULES[op] = rule
 
@@ -106,7 +107,7 @@ def _call(op: str, function: str) -> None:
 def _template(op: str, text: str) -> None:
     """`{0}`, `{1}` are the operands in the kind of the result."""
 
-    def rule(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+    def rule(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
         return text.format(*(cast(a, kind) for a in v))
 
     RULES[op] = rule
@@ -141,25 +142,22 @@ for _op in LIBRARY:
     _call(_op, _op)
 
 
-def _softplus(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
-    uses.add("softplus")
+def _softplus(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
     beta, threshold = node.attr("beta", 1.0), node.attr("threshold", 20.0)
-    return f"softplus({v[0].text}, {literal(beta, 'f')}, {literal(threshold, 'f')})"
+    return f"{use('softplus')}({v[0].text}, {literal(beta, 'f')}, {literal(threshold, 'f')})"
 
 
-def _polygamma(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+def _polygamma(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
     if node.attr("n") == 0:
-        uses.add("digamma")
-        return f"digamma({cast(v[0], 'f')})"
-    uses.add("polygamma")
-    return f"polygamma({node.attr('n')}, {cast(v[0], 'f')})"
+        return f"{use('digamma')}({cast(v[0], 'f')})"
+    return f"{use('polygamma')}({node.attr('n')}, {cast(v[0], 'f')})"
 
 
-def _where(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+def _where(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
     return f"select({cast(v[0], 'b')}, {cast(v[1], kind)}, {cast(v[2], kind)})"
 
 
-def _clamp(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+def _clamp(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
     text, low, high = v[0].text, node.attr("low"), node.attr("high")
     if low is not None:  # written so that nan stays nan
         text = f"select({text} < {literal(low, kind)}, {literal(low, kind)}, {text})"
@@ -169,7 +167,7 @@ def _clamp(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
 
 
 def _extremum(op: str, sign: str) -> None:
-    def rule(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+    def rule(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
         a, b = cast(v[0], kind), cast(v[1], kind)
         if kind == "b":
             return f"{a} {'|' if sign == '>' else '&'} {b}"
@@ -179,26 +177,26 @@ def _extremum(op: str, sign: str) -> None:
     RULES[op] = rule
 
 
-def _abs(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+def _abs(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
     return f"math.fabs({v[0].text})" if kind == "f" else f"abs({v[0].text})"
 
 
-def _relu(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+def _relu(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
     return f"select({v[0].text} < {literal(0, kind)}, {literal(0, kind)}, {v[0].text})"
 
 
-def _sign_of(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+def _sign_of(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
     a, zero, one = v[0].text, literal(0, kind), literal(1, kind)
     if kind == "b":
         return a
     return f"select({a} > {zero}, {one}, select({a} < {zero}, -{one}, {zero}))"
 
 
-def _to(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+def _to(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
     return cast(v[0], kind)
 
 
-def _pow(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+def _pow(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
     base, exponent = v[0], v[1]
     if exponent.const is not None and base.const is None:
         n = float(exponent.const)
@@ -212,16 +210,14 @@ def _pow(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
             return f"math.sqrt({b})"
     if kind != "f":
         raise Unsupported("powers of whole numbers")
-    uses.add("pow")
-    return f"pow({cast(base, 'f')}, {cast(exponent, 'f')})"
+    return f"{use('pow')}({cast(base, 'f')}, {cast(exponent, 'f')})"
 
 
 def _division(op: str) -> None:
-    def rule(node: Node, v: Sequence[Value], kind: str, uses: set[str]) -> str:
+    def rule(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
         a, b = cast(v[0], kind), cast(v[1], kind)
         if kind == "f":
-            uses.add(op)
-            return f"{op}({a}, {b})"
+            return f"{use(op)}({a}, {b})"
         if not v[1].const or op == "fmod":  # a whole-number division by zero would stop the process
             raise Unsupported(f"{op} of whole numbers by a computed one")
         return f"{a} {'//' if op == 'floor_divide' else '%'} {b}"
@@ -239,11 +235,11 @@ RULES |= {
     "sign": _sign_of,
     "to": _to,
     "pow": _pow,
-    "isnan": lambda node, v, kind, uses: f"{v[0].text} != {v[0].text}",
-    "isinf": lambda node, v, kind, uses: f"math.fabs({cast(v[0], 'f')}) == inf",
-    "isfinite": lambda node, v, kind, uses: f"math.fabs({cast(v[0], 'f')}) < inf",
-    "logical_not": lambda node, v, kind, uses: f"({cast(v[0], 'b')}) ^ True",
-    "bitwise_not": lambda node, v, kind, uses: f"{v[0].text} ^ {'True' if kind == 'b' else '(-1)'}",
+    "isnan": lambda node, v, kind, use: f"{v[0].text} != {v[0].text}",
+    "isinf": lambda node, v, kind, use: f"math.fabs({cast(v[0], 'f')}) == inf",
+    "isfinite": lambda node, v, kind, use: f"math.fabs({cast(v[0], 'f')}) < inf",
+    "logical_not": lambda node, v, kind, use: f"({cast(v[0], 'b')}) ^ True",
+    "bitwise_not": lambda node, v, kind, use: f"{v[0].text} ^ {'True' if kind == 'b' else '(-1)'}",
 }
 _extremum("maximum", ">")
 _extremum("minimum", "<")

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from ppl.compiler.engines.native.function import VARYING, Source, to_source
 from ppl.compiler.engines.native.routines import ROUTINES
+from ppl.compiler.engines.native.writer import CALLED as CALLED_SUFFIX
 from ppl.compiler.graph import Graph, Node
 from ppl.compiler.native import Library, Native, build, from_source
-from ppl.compiler.native.special import SPECIAL
+from ppl.compiler.native.special import CALLED, SPECIAL
 
 _ALIGN = 8  # numbers: buffers begin on cache lines
 
@@ -47,9 +48,14 @@ def compile_source(source: Source) -> Code:
     """The native functions of a source."""
     text = f"{source.text}\n\n{_entry(source)}"
     uses: dict[str, Any] = {"inf": float("inf"), "nan": float("nan")}
-    uses |= {name: ROUTINES.get(name) or SPECIAL[name] for name in source.uses}
+    uses |= {name: _function(name) for name in source.uses}
     functions = {f.name: f for f in from_source(text, "density", uses)}
     return Code(source, text, functions)
+
+
+def _function(name: str) -> Native[..., Any]:
+    plain = name.removesuffix(CALLED_SUFFIX)
+    return ROUTINES.get(name) or (SPECIAL if plain == name else CALLED)[plain]
 
 
 def _entry(source: Source) -> str:

@@ -17,6 +17,10 @@ LITERAL = 64
 parameters, so that data of another length need no new code."""
 
 
+CALLED = "_called"
+"""Ends the names of special functions that are not inlined."""
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """A scalar in the text. `kind` is "f" (f64), "i" (i64) or "b" (bool); `level` the scope it lives in."""
@@ -70,6 +74,14 @@ class Writer:
 
     def index_level(self, index: Index) -> int:
         return max((self.levels[name] for name, _ in index.terms), default=0)
+
+    def use(self, function: str, level: int) -> str:
+        """The name of a special function: in a loop one that is inlined, and vectorised with the loop; outside
+        one that is called, which compiles faster.
+        """
+        name = function if level else function + CALLED
+        self.uses.add(name)
+        return name
 
     # ------------------------------------------------------------ lines and scopes
 

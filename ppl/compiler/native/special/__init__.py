@@ -14,7 +14,9 @@
     rounding        floor to floor_divide, maximum, minimum, sign
 
 MATH: names of Python's `math` -> the function that stands for it in compiled code.
-SPECIAL: operators of the graph compiler -> the function with torch's meaning.
+SPECIAL: operators of the graph compiler -> the function with torch's meaning, inlined where it is called.
+CALLED: the same, but called: for single statements, where copies of hundreds of instructions cost compile time
+and nothing vectorises.
 How coefficients were found: `tests/compiler/native/minimax.py`.
 """
 
@@ -22,7 +24,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ppl.compiler.native import Native
+from ppl.compiler.native import Native, native
 
 from . import (
     bessel,
@@ -38,7 +40,7 @@ from . import (
     trigonometry,
 )
 
-__all__ = ["MATH", "SPECIAL"]
+__all__ = ["CALLED", "MATH", "SPECIAL"]
 
 Scalar = Native[..., Any]
 
@@ -71,4 +73,8 @@ SPECIAL: dict[str, Scalar] = {
     **_named(polygamma, "polygamma"),
     **_named(bessel, "i0 i0e i1 i1e"),
     **_named(rounding, "maximum minimum sign floor ceil round trunc remainder fmod floor_divide"),
+}
+
+CALLED: dict[str, Scalar] = {
+    name: native(exact=True, inline=False)(function.python) for name, function in SPECIAL.items()
 }

@@ -157,4 +157,4 @@ def log_ndtr(x: f64) -> f64:
     lost = (1.0 - rest) - upper
     negative = x < 0.0
     logarithm = log_sum(select(negative, scaled, rest), select(negative, 0.0, lost))
-    return select(negative, logarithm - 0.5 * x * x, select(x < 8.0, logarithm, -upper))
+    return logarithm - select(negative, 0.5 * x * x, 0.0)

@@ -177,8 +177,8 @@ def log1p_unit(x: f64) -> f64:
 def softplus(x: f64, beta: f64, threshold: f64) -> f64:
     """log(1 + exp(beta x))/beta, and x where beta x > threshold, as torch has it; within 4 ulp.
 
-    >>> softplus(0.0, 1.0, 20.0) == LN2
-    True
+    >>> softplus(0.0, 1.0, 20.0)
+    0.6931471805599453
     """
     z = x * beta
     smooth = select(z > 0.0, z, 0.0) + log1p_unit(exp(-abs(z)))
@@ -199,8 +199,8 @@ def log_sigmoid(x: f64) -> f64:
 def logaddexp(a: f64, b: f64) -> f64:
     """log(exp(a) + exp(b)); equal infinities give themselves.
 
-    >>> logaddexp(0.0, 0.0) == LN2, logaddexp(-math.inf, -math.inf)
-    (True, -inf)
+    >>> logaddexp(0.0, 0.0), logaddexp(-math.inf, -math.inf)
+    (0.6931471805599453, -inf)
     """
     gap = select(a == b, 0.0, abs(a - b))
     return select(a < b, b, a) + log1p_unit(exp(-gap))

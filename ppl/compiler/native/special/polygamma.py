@@ -1,8 +1,10 @@
-"""Derivatives of ψ, through the Hurwitz zeta function."""
+"""Derivatives of ψ: the first without branches, higher ones through the Hurwitz zeta function."""
 
 from __future__ import annotations
 
 from ppl.compiler.native import f64, i64, math, native, round_even
+
+from .gamma import trigamma
 
 TERMS_FROM = 20.0
 
@@ -53,13 +55,10 @@ def hurwitz_zeta(n: i64, a: f64) -> f64:
 
 
 @native(exact=True)
-def polygamma(n: i64, x: f64) -> f64:
-    """The n-th derivative of ψ for n >= 1, (-1)ⁿ⁺¹ n! ζ(n + 1, x), to 1e-14 of itself for x > 0.
+def higher_polygamma(n: i64, x: f64) -> f64:
+    """The n-th derivative of ψ, (-1)ⁿ⁺¹ n! ζ(n + 1, x).
 
-    Below 0 the sum over k >= 0 is the one over all integers less that over k < 0; infinite at the poles.
-
-    >>> polygamma(1, 1.0) == math.pi**2 / 6
-    True
+    Below 0 the sum over k >= 0 is the one over all integers less that over k < 0.
     """
     if x != x or x == -math.inf:
         return math.nan
@@ -78,3 +77,15 @@ def polygamma(n: i64, x: f64) -> f64:
     nearest = inverse_power(abs(r), order) * (1.0 if r > 0.0 else sign)
     mirrored = hurwitz_zeta(order, 1.0 - r) - hurwitz_zeta(order, 1.0 - x)
     return factorial * (nearest + hurwitz_zeta(order, 1.0 + r) + sign * mirrored)
+
+
+@native(exact=True, inline=True)
+def polygamma(n: i64, x: f64) -> f64:
+    """The n-th derivative of ψ for n >= 1, to 1e-14 of itself for x > 0; infinite at the poles.
+
+    >>> polygamma(1, 1.0) == math.pi**2 / 6
+    True
+    """
+    if n == 1:
+        return trigamma(x)
+    return higher_polygamma(n, x)

@@ -4,10 +4,11 @@ divergence. The formulas are those of `step_size.py` and `estimators.py`; other 
 
 from __future__ import annotations
 
-from ppl.compiler.native import Density, Floats, Ints, f64, i64, math, native
+from ppl.compiler.native import Density, Floats, Ints, f64, i64, math, native, select
 from ppl.inference.mcmc.native.layout import (
     AVERAGE_ERROR,
     AVERAGED,
+    BLOCK,
     CENTER,
     CHAIN,
     DIM,
@@ -137,14 +138,15 @@ def search_and_restart(
 
 
 @native
-def add_to_window(window: Floats, q: Floats, grad: Floats, count: i64, dim: i64, n: i64) -> None:
+def add_to_window(window: Floats, q: Floats, grad: Floats, count: i64, blocks: i64) -> None:
     """Welford's recursion (1962) for draws and gradients; `count` includes this draw."""
+    n = BLOCK * blocks
     share = 1.0 / float(count)
     q_mean = window[Q_MEAN * n :]
     q_squares = window[Q_SQUARES * n :]
     grad_mean = window[GRAD_MEAN * n :]
     grad_squares = window[GRAD_SQUARES * n :]
-    for i in range(dim):
+    for i in range(BLOCK * blocks):
         dq = q[i] - q_mean[i]
         dg = grad[i] - grad_mean[i]
         moved_q = q_mean[i] + dq * share
@@ -156,21 +158,22 @@ def add_to_window(window: Floats, q: Floats, grad: Floats, count: i64, dim: i64,
 
 
 @native
-def estimate_diagonal(window: Floats, metric: Floats, count: i64, dim: i64, n: i64) -> None:
+def estimate_diagonal(window: Floats, metric: Floats, count: i64, blocks: i64) -> None:
     """Set the diagonal metric to √(var q / var ∇), shrunk on the log scale to the one in use.
 
-    Seyboldt, Carlson & Carpenter 2026, arXiv:2603.18845; see `estimators.FisherDiagonal`.
+    Seyboldt, Carlson & Carpenter 2026, arXiv:2603.18845; see `estimators.FisherDiagonal`. Beyond D variances
+    are zero, and zero they stay: the logarithm of their ratio is −∞.
     """
+    n = BLOCK * blocks
     variances = metric[n:]
     q_squares = window[Q_SQUARES * n :]
     grad_squares = window[GRAD_SQUARES * n :]
     weight = PRIOR_DRAWS / (float(count) + PRIOR_DRAWS)
-    for i in range(dim):
+    for i in range(BLOCK * blocks):
         before = variances[i]
         ratio = math.sqrt(q_squares[i] / grad_squares[i])
-        if not (math.isfinite(ratio) and ratio > 0.0):
-            ratio = before
-        ratio = min(max(ratio, TINY), HUGE)
+        good = math.isfinite(ratio) & (ratio > 0.0)
+        ratio = min(max(select(good, ratio, before), TINY), HUGE)
         variance = ratio * math.exp(weight * math.log(before / ratio))
         variances[i] = variance
         metric[i] = math.sqrt(variance)
@@ -181,24 +184,19 @@ def learn_diagonal(
     state: Floats, counts: Ints, spec: Ints, metric: Floats, refresh: bool, switch: bool
 ) -> None:
     """Add the draw to both windows; set the metric from the one in front; let the other take its place."""
-    dim = spec[DIM]
     n = spec[PADDED]
+    blocks = n // BLOCK
     front = counts[FOREGROUND]
     for i in range(2):
-        counts[SEEN + i] += 1
-        add_to_window(
-            state[state_windows(n) + 4 * n * i :],
-            state[STATE_Q:],
-            state[state_out(n) + 1 :],
-            counts[SEEN + i],
-            dim,
-            n,
-        )
+        count = counts[SEEN + i] + 1
+        counts[SEEN + i] = count
+        window = state[state_windows(n) + 4 * n * i :]
+        add_to_window(window, state[STATE_Q:], state[state_out(n) + 1 :], count, blocks)
     window = state[state_windows(n) + 4 * n * front :]
     if refresh and counts[SEEN + front] >= 3:
-        estimate_diagonal(window, metric, counts[SEEN + front], dim, n)
+        estimate_diagonal(window, metric, counts[SEEN + front], blocks)
     if switch:
         counts[SEEN + front] = 0
         counts[FOREGROUND] = 1 - front
-        for i in range(4 * n):
+        for i in range(BLOCK * 4 * blocks):
             window[i] = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ppl.compiler.native import Density, Floats, Ints, as_ints, bits, i64, math, native
+from ppl.compiler.native import Density, Floats, Ints, as_ints, bits, f64, i64, math, native
 from ppl.inference.mcmc.native.adaptation import average_step, learn_diagonal, search_and_restart
 from ppl.inference.mcmc.native.hmc import hmc
 from ppl.inference.mcmc.native.layout import (
@@ -87,14 +87,13 @@ def keep_break(work: Floats, counts: Ints, spec: Ints, draw: i64, broken: Floats
 
 
 @native
-def report(state: Floats, counts: Ints, spec: Ints, control: Ints) -> None:
-    """Publish a chain's counters to whoever watches."""
+def report(counts: Ints, spec: Ints, step_size: f64, control: Ints) -> None:
+    """Publish a chain's counters, and the step size it last used, to whoever watches."""
     row = control[spec[ROW] :]
-    warming = counts[ITERATION] < spec[WARMUP]
     row[DONE] = counts[ITERATION]
     row[BROKE] = counts[DIVERGENCES]
     row[CALLS] = counts[EVALUATIONS]
-    row[STEP] = bits(math.exp(state[LOG_STEP] if warming else state[LOG_AVERAGE]))
+    row[STEP] = bits(step_size)
 
 
 @native
@@ -211,7 +210,7 @@ def run_chain(
                 if counts[BROKEN] == spec[BROKEN_ROOM]:
                     result = FULL
         counts[ITERATION] = iteration + 1
-        report(state, counts, spec, control)
+        report(counts, spec, step_size, control)
         if result == FINISHED and control[spec[ROW] + YIELD] != 0:
             result = YIELDED
     return result

@@ -86,7 +86,7 @@ def for_plain_python(density: int | PythonDensity, dim: int) -> PythonDensity:
     3 4
     0
     """
-    function = python_density(density) if isinstance(density, int) else density
+    function = density if callable(density) else python_density(density)
 
     def call(x: Array, out: Array, env: Words) -> int:
         with np.errstate(all="ignore"):
@@ -112,7 +112,7 @@ class DensityTarget:
 
     def __init__(self, density: int | PythonDensity, env: Words, dim: int) -> None:
         self.dim = dim
-        self._call = python_density(density) if isinstance(density, int) else density
+        self._call = density if callable(density) else python_density(density)
         self._env = env
 
     def value_and_grad(self, q: Array) -> tuple[Array, Array]:

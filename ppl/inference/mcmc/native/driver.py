@@ -117,28 +117,17 @@ def sample_native(
     called: int | PythonDensity = density
     if not compiled:
         called = for_plain_python(density, dim)
-    elif not isinstance(density, int):
+    elif callable(density):
         callback = Callback(density, dim, len(envs[0]), lambda: control.__setitem__(at.STOP, 1))
         called = callback.address
     core = compiled_core() if compiled else python_core()
+    starts = [None] * len(ids) if points is None else list(points)
     runners = [
         ChainRunner(
-            settings,
-            chain,
-            dim,
-            core,
-            called,
-            control,
-            row,
-            None if points is None else points[row],
-            keep_warmup,
+            settings, records[row], (traces[row][1], warm[row][1]), starts[row], called, core, control, row
         )
-        for row, chain in enumerate(ids)
+        for row in range(len(ids))
     ]
-    for runner, record, (_, statistics), (_, warm_statistics) in zip(
-        runners, records, traces, warm, strict=True
-    ):
-        runner.attach(record, statistics, warm_statistics)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
 
@@ -155,10 +144,9 @@ def sample_native(
     finally:
         crew.stop()
     if callback is not None and callback.error is not None:
-        if not isinstance(callback.error, KeyboardInterrupt):
-            raise callback.error
-        interrupted = True
+        raise callback.error
     crew.raise_error()
+    interrupted = interrupted or not all(runner.finished for runner in runners)
     watch.save()
     watch.show()
     result = _collect([_without_draws(record) for record in watch.records()], settings, dim, interrupted)

@@ -13,7 +13,7 @@ registers.
 
 from __future__ import annotations
 
-from ppl.compiler.native import Floats, Ints, bits, f64, from_bits, i64, math, native, select, wrap
+from ppl.compiler.native import Floats, Ints, f64, i64, math, native, select, wrap
 
 WORD = 0xFFFFFFFF
 MULTIPLIER_0, MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
@@ -89,21 +89,14 @@ def cosine(x: f64) -> f64:
     return 1.0 - t * (0.5 - t * (1.0 / 24.0 - t * (1.0 / 720.0 - t * (1.0 / 40320.0 - t * rest))))
 
 
-@native(inline=True)
-def signed(x: f64, word: i64, bit: i64) -> f64:
-    """x, with its sign changed where a bit of the word is set."""
-    return from_bits(bits(x) ^ (((word >> bit) & 1) << 63))
-
-
 @native
 def normals(
     z: Floats, words: Ints, dim: i64, n: i64, first: i64, iteration: i64, chain: i64, purpose: i64, seed: i64
 ) -> None:
     """z[:dim] standard normal, z[dim:n] zero; n is a multiple of 16, and z[i] does not depend on `dim`.
 
-    Box & Muller (1958): √(−2 log u) (cos φ, sin φ) are two independent normals. φ is uniform in an eighth of
-    the circle on either side of 0; three more bits exchange the two and change their signs, which takes it
-    round. Nothing branches and the number of words is fixed, so the loop vectorises and a normal can be had
+    Box & Muller (1958): √(−2 log u) (cos φ, sin φ) are two independent normals. φ is drawn within π/4 of 0;
+    one more bit turns both signs and another exchanges the two, which takes it all round. Nothing branches and the number of words is fixed, so the loop vectorises and a normal can be had
     by its number. As u is a multiple of 2⁻⁵³, none lies beyond 8.6, where one in 10¹⁷ would.
 
     Args:
@@ -115,13 +108,14 @@ def normals(
         philox(words, (first >> 1) + chunk * BLOCKS, iteration, chain, purpose, seed)
         out = z[chunk * WORDS :]
         for j in range(BLOCKS):
-            radius = math.sqrt(-2.0 * math.log(uniform(words[j]) + ULP))
             spare = words[BLOCKS + j]  # its 11 lowest bits are not in `uniform`
+            radius = math.sqrt(-2.0 * math.log(uniform(words[j]) + ULP))
+            radius = select(spare & 1 != 0, -radius, radius)
             angle = HALF_PI * (uniform(spare) - 0.5)
             x = radius * cosine(angle)
             y = radius * sine(angle)
-            exchanged = spare & 4 != 0
-            out[j] = signed(select(exchanged, y, x), spare, 0)
-            out[BLOCKS + j] = signed(select(exchanged, x, y), spare, 1)
+            exchanged = spare & 2 != 0
+            out[j] = select(exchanged, y, x)
+            out[BLOCKS + j] = select(exchanged, x, y)
     for i in range(dim, n):
         z[i] = 0.0

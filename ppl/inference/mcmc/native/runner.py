@@ -40,7 +40,7 @@ class Core(Protocol):
 ENTRIES = (run_chain, evaluate, find_step_size, search_and_restart)
 WINDOW_WORDS = 1 << 20
 """About how large the array may get in which draws wait for an estimator in Python."""
-BROKEN_WORDS = 1 << 16
+BROKEN_WORDS = 1 << 13
 """The same for divergences."""
 
 
@@ -93,51 +93,57 @@ class ChainRunner:
     def __init__(
         self,
         settings: Settings,
-        chain: int,
-        dim: int,
-        core: Core,
+        record: Record,
+        tables: tuple[Array, Array | None],
+        q: Array | None,
         density: Any,
+        core: Core,
         control: Words,
         row: int,
-        q: Array | None,
-        keep_warmup: bool,
     ) -> None:
+        """
+        Args:
+            record: where draws go, and the state to go on from if it holds one.
+            tables: the tables of the record's statistics, for draws and for warm-up.
+            q: [D], where to begin without a state.
+            density, core: the log density and the functions to run, both compiled or both not.
+            control, row: the array all chains share, and the number of this one in it.
+        """
+        dim = record.trace.q.shape[-1]
         self.settings = settings
-        self.chain = chain
+        self.chain = record.chain
         self.dim = dim
         self.core = core
         self.density = density
-        self.control = control[at.CONTROL_ROW * (row + 1) :][: at.CONTROL_ROW]
         self.row = row
-        self.q = None if q is None else np.array(q, np.float64)
+        self.control = control[at.CONTROL_ROW * (row + 1) :][: at.CONTROL_ROW]
         self.published = Published()
-
-        managed = settings.method.metric not in ("diag", "unit")  # the metric is learnt in Python
-        width = 2 + 2 * dim
-        room = max(1, BROKEN_WORDS // width)
-        self._arrays = ChainArrays.of(settings, chain, dim, keep_warmup, room)
-        self._arrays.spec[at.CONTROL] = control.ctypes.data
-        self._arrays.spec[at.ROW] = at.CONTROL_ROW * (row + 1)
-        self._broken = np.zeros((room, width))
-        self._rows = max(16, WINDOW_WORDS // (2 * dim)) if managed else 0
-        self._window = np.zeros((min(self._rows, settings.warmup) if managed else 1, 2, dim))
-        self._plan = flags(settings.plan)
-        plan = settings.plan
-        ends = np.flatnonzero(plan.refresh | plan.switch | plan.restart) + 1
-        self._ends: list[int] = ends.tolist() if managed else []
+        self._q = q
+        self._stop = control[at.STOP : at.STOP + 1]
         self._learnt: Adaptation | None = None
         self._seconds = [0.0, 0.0]  # warm-up, sampling
         self._lock = Lock()
 
-    def attach(self, record: Record, statistics: Array, warmup_statistics: Array | None) -> None:
-        """Where draws go, and, if the record holds a state, where to go on from."""
         warm = record.warmup_trace
+        width = 2 + 2 * dim
+        room = max(1, BROKEN_WORDS // width)
+        self._arrays = ChainArrays.of(settings, record.chain, dim, warm is not None, room)
+        self._arrays.spec[at.CONTROL] = control.ctypes.data
+        self._arrays.spec[at.ROW] = at.CONTROL_ROW * (row + 1)
+        self._broken = np.zeros((room, width))
         self._targets = (
             np.asarray(record.trace.q).reshape(-1),
-            statistics.reshape(-1),
+            tables[0].reshape(-1),
             np.zeros(1) if warm is None else warm.q.reshape(-1),
-            np.zeros(1) if warmup_statistics is None else warmup_statistics.reshape(-1),
+            np.zeros(1) if tables[1] is None else tables[1].reshape(-1),
         )
+        plan = settings.plan
+        managed = settings.method.metric not in ("diag", "unit")  # the metric is learnt in Python
+        ends = np.flatnonzero(plan.refresh | plan.switch | plan.restart) + 1
+        self._plan = flags(plan)
+        self._ends: list[int] = ends.tolist() if managed else []
+        self._rows = max(16, WINDOW_WORDS // (2 * dim)) if managed else 0
+        self._window = np.zeros((min(self._rows, settings.warmup) if managed else 1, 2, dim))
         if record.state is not None:
             self._stand(record.state)
             self.published = Published(record.state, tuple(record.divergences))
@@ -157,8 +163,8 @@ class ChainRunner:
 
     def advance(self, env: Words) -> None:
         """One block: to the end of warm-up or of the run, or to where Python is needed or asked for."""
-        if self._learnt is None:
-            self._begin(env)
+        if self._learnt is None and not self._begin(env):
+            return
         before = self.iteration
         until = self._until(before)
         warming = before < self.settings.warmup
@@ -206,12 +212,12 @@ class ChainRunner:
 
     # ---------------------------------------------------------------- beginning
 
-    def _begin(self, env: Words) -> None:
-        """The first point, first metric and first step size."""
+    def _begin(self, env: Words) -> bool:
+        """The first point, first metric and first step size; False if the run was stopped before."""
         clock = perf_counter()
-        assert self.q is not None
+        assert self._q is not None
         a, method, dim = self._arrays, self.settings.method, self.dim
-        a.state[at.STATE_Q : at.STATE_Q + dim] = self.q
+        a.state[at.STATE_Q : at.STATE_Q + dim] = self._q
         code = self.core["evaluate"](a.state, a.counts, a.spec, self.density, env)
         position = a.position
         logp = position.logp if code == 0 else math.nan
@@ -231,7 +237,10 @@ class ChainRunner:
         a.averaging = DualAveraging.start(step_size)
         self._learnt = start(method.metric, self.settings.plan, first, step_size, dim)
         self._seconds[0 if self.settings.warmup else 1] += perf_counter() - clock
+        if self._stop[0] != 0:
+            return False
         self._publish()
+        return True
 
     def _stand(self, state: ChainState) -> None:
         self._arrays.load(state)
