@@ -1,11 +1,17 @@
 """What every test runs under: one thread, fixed seeds, no window, torch's global state put back after."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 # Before torch and matplotlib are imported: each reads its setting once, at import.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+if "PPL_CACHE_DIR" not in os.environ:  # machine code of the tests, shared by the workers, gone after them
+    os.environ["PPL_CACHE_DIR"] = tempfile.mkdtemp(prefix="ppl-tests-")
+    atexit.register(shutil.rmtree, os.environ["PPL_CACHE_DIR"], ignore_errors=True)
 
 from collections.abc import Iterator
 

@@ -3,6 +3,20 @@
 A function of the subset is a readable Python function that runs as plain Python on numpy arrays, and that
 `build` turns into machine code. Special functions, sampling loops and the code generated for a model are all
 written in it.
+
+    types, builtins, math      what annotations and the subset's own functions mean, in Python too
+    function, origin           `@native`, `from_source`; where a function's text comes from
+    emit, frame                a function as LLVM IR in SSA form, a module of several
+    statements; values with arithmetic, conditions, arrays, calls, intrinsics
+                               what writes each kind of statement and expression
+    known, prelude, libm, special_table
+                               what the compiler knows by name, and where `math.exp` goes
+    refusals, signatures       errors; annotations as types
+    library, compiled          `build`, and how Python calls what it gives
+    machine, keys, cache       LLVM, what code depends on, code kept on disk
+
+Arrays handed to a function must not overlap if one of them is written to. Loops become vector code where they
+are sums or elementwise: write `total += select(c, x, 0.0)` rather than an `if`, and sums in fast functions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The subset's own functions, with their meaning in plain Python. The compiler knows them by these objects."""
+"""The subset's own functions, with their meaning in Python. The compiler knows them by these objects."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Machine code kept on disk, so that the next process finds it compiled.
 
 `$PPL_CACHE_DIR`, or the platform's folder for caches, holds a folder `native` with a file for each module. An
-entry is written to a temporary file and renamed, so that readers see all of it or nothing; a checksum finds what
-is damaged, and that is compiled again. A folder that can't be written to is no error. `PPL_CACHE=off` turns the
-cache off.
+entry is written to a temporary file and renamed, so that readers see all of it or nothing; a checksum finds
+what is damaged, and that is compiled again. A folder that can't be written to is no error. `PPL_CACHE=off`
+turns the cache off.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def lookup(frame: Frame, node: ast.Name | ast.Attribute) -> Any:
         raise frame.refuse(
             node,
             f"`{name}` is not defined",
-            expected="a parameter, a local, a global number, a native function, a builtin of the subset or `math`",
+            expected="a parameter, a local, a global number, a native function, a builtin or `math`",
             edit="from ppl.compiler.native import math" if name == "math" else None,
         ) from None
     if isinstance(node, ast.Name):

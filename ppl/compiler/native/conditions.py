@@ -57,17 +57,17 @@ _SAFE = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 
 def is_simple(node: ast.expr) -> bool:
     """May the expression be evaluated where Python would not? It then has no effect and can't fail."""
-    kind = node.__class__
-    if kind is ast.Name or kind is ast.Constant:
-        return True
-    if kind is ast.BinOp:
-        return node.op.__class__ in _SAFE and is_simple(node.left) and is_simple(node.right)  # type: ignore[attr-defined]
-    if kind is ast.UnaryOp:
-        return is_simple(node.operand)  # type: ignore[attr-defined]
-    if kind is ast.Compare:
-        return is_simple(node.left) and all(map(is_simple, node.comparators))  # type: ignore[attr-defined]
-    if kind is ast.BoolOp:
-        return all(map(is_simple, node.values))  # type: ignore[attr-defined]
+    match node:
+        case ast.Name() | ast.Constant():
+            return True
+        case ast.BinOp(left=a, op=op, right=b):
+            return op.__class__ in _SAFE and is_simple(a) and is_simple(b)
+        case ast.UnaryOp(operand=a):
+            return is_simple(a)
+        case ast.Compare(left=a, comparators=others):
+            return is_simple(a) and all(map(is_simple, others))
+        case ast.BoolOp(values=values):
+            return all(map(is_simple, values))
     return False
 
 

@@ -127,6 +127,6 @@ def _attributes(native: AnyNative) -> str:
     return " #0" + {True: " alwaysinline", False: " noinline", None: ""}[native.inline]
 
 
-# Of every function. 512-bit vectors where the processor has them: LLVM prefers 256 for most, for fear of a lower
-# clock; loops over exp, log and lgamma ran 1.6 times as fast with 512 (Cascade Lake, one thread).
+# Of every function. 512-bit vectors where the processor has them: LLVM prefers 256 for most, for fear of a
+# lower clock; loops over exp, log and lgamma ran 1.6 times as fast with 512 (Cascade Lake, one thread).
 _EVERY = 'attributes #0 = { nounwind "prefer-vector-width"="512" }'

@@ -1,8 +1,9 @@
 """One function while it is emitted: lines of LLVM IR, the value of every local, and where control flow meets.
 
-Control flow is structured, so SSA form is built in a single pass. A local is a name for an SSA value; where
-branches meet, a local whose values differ gets a phi; a loop gets a phi for each local assigned in its body. A
-local missing on one way in is missing after, and reading it is refused: it may not have been assigned.
+Control flow is structured, so SSA form is built in a single pass (Brandis & Mössenböck 1994). A local is a
+name for an SSA value; where branches meet, a local whose values differ gets a phi; a loop gets a phi for each
+local assigned in its body. A local missing on one way in is missing after, and reading it is refused: it may
+not have been assigned.
 """
 
 from __future__ import annotations

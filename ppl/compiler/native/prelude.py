@@ -1,4 +1,4 @@
-"""What emitted functions may name without defining it: intrinsics, the C library, and helpers of ours in IR."""
+"""What emitted functions may name without defining it: intrinsics, the C library, helpers of ours in IR."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ OF_WORD: dict[str, Type] = {member.value: member for member in Type} | {"float":
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Types of parameters and result; `stored[k]` says that parameter k is a pointer the function writes to."""
+    """Types of parameters and result; `stored[k]`: parameter k is an array the function writes to."""
 
     names: tuple[str, ...]
     parameters: tuple[Type, ...]

@@ -25,7 +25,8 @@ def f64_function(expression: str, exact: bool = True) -> str:
         "x + y", "x - y", "x * y", "-x", "+x", "x / (y + 0.125)", "x ** 0", "x ** 1",
         "abs(x)", "min(x, y)", "max(x, y)", "min(x, 1)", "max(0, y)", "2 * x + 1", "x - 3",
         "x if x < y else y", "x / 3.0 if y > 0 else x * 7.0", "1 if x < 0.0 else y", "select(x <= y, x, -y)",
-        "math.sqrt(x)", "math.floor(x)", "math.ceil(x)", "math.trunc(x)", "math.fabs(x)", "math.copysign(x, y)",
+        "math.sqrt(x)", "math.floor(x)", "math.ceil(x)", "math.trunc(x)", "math.fabs(x)",
+        "math.copysign(x, y)",
         "math.fma(x, y, 1.5)", "round_even(x)", "math.inf", "-math.inf + x", "math.pi * 1.0", "math.nan",
         "from_bits(bits(x) ^ bits(y))", "from_bits(bits(x) & 0x7FFFFFFFFFFFFFFF)", "float(3)", "float(x < y)",
         "from_bits(0x8000000000000000)", "0.1 + x", "0.0 + x", "-0.0 + x", "0.0 if x < y else -0.0",
@@ -60,11 +61,13 @@ def test_float_division_rounds_down_as_pythons(expression: str) -> None:
 @pytest.mark.parametrize(
     "expression",
     [
-        "a + b", "a - b", "a * b", "-a", "+a", "~a", "a & b", "a | b", "a ^ b", "a << 3", "a >> 3", "a >> (b & 63)",
+        "a + b", "a - b", "a * b", "-a", "+a", "~a", "a & b", "a | b", "a ^ b", "a << 3", "a >> 3",
+        "a >> (b & 63)",
         "1 << (b & 15)", "a // 7", "a % 7", "a // -7", "a % -7", "a // 8", "a % 8", "a // 1", "a % 1",
         "a ** 3 if a < 1000 and a > -1000 else 0", "abs(a)", "min(a, b)", "max(a, b)", "int(a < b)",
         "int(a <= b)", "int(a > b)", "int(a >= b)", "int(a == b)", "int(a != b)",
-        "int(float(a) / 2.0)", "int(-2.9)", "int(2.9)", "a if a == b else b", "select(a != b, a, 7)", "int(True)",
+        "int(float(a) / 2.0)", "int(-2.9)", "int(2.9)", "a if a == b else b", "select(a != b, a, 7)",
+        "int(True)",
         "bits(float(a))", "wrap(a)", "0x7FFFFFFFFFFFFFFF & a", "int(bool(a)) + int(bool(float(b)))",
     ],
 )  # fmt: skip
@@ -114,11 +117,14 @@ def f(seed: i64, n: i64) -> i64:
 @pytest.mark.parametrize(
     "expression",
     [
-        "x < y", "x <= y", "x > y", "x >= y", "x == y", "x != y", "not x < y", "x < y < 2.0", "x < 1.0 <= y != 3.5",
-        "x < y and y < 3.0", "x < y or y < 3.0", "x < 0.0 and y < 0.0 and x < y", "x > 0.0 or y > 0.0 or x == y",
+        "x < y", "x <= y", "x > y", "x >= y", "x == y", "x != y", "not x < y", "x < y < 2.0",
+        "x < 1.0 <= y != 3.5",
+        "x < y and y < 3.0", "x < y or y < 3.0", "x < 0.0 and y < 0.0 and x < y",
+        "x > 0.0 or y > 0.0 or x == y",
         "not (x < y or x > 1.0)", "(x < y) & (y < 3.0)", "(x < y) | (y < 3.0)", "(x < y) ^ (y < 3.0)",
         "(x < y) == (y < 3.0)", "(x < y) != (y < 3.0)", "bool(x)", "math.isnan(x)", "math.isinf(x)",
-        "math.isfinite(y)", "True", "x < 1 and (y / 2.0 > 1 or not math.isnan(x))", "x < y if y > 0.0 else x > y",
+        "math.isfinite(y)", "True", "x < 1 and (y / 2.0 > 1 or not math.isnan(x))",
+        "x < y if y > 0.0 else x > y",
     ],
 )  # fmt: skip
 def test_a_condition_agrees_also_on_nan(expression: str) -> None:

@@ -1,4 +1,4 @@
-"""Compiled functions called from Python: conventions, checks of arguments, lifetimes, the texts of a library."""
+"""Compiled functions called from Python: conventions, checks of arguments, lifetimes, a library's texts."""
 
 from __future__ import annotations
 
@@ -126,7 +126,8 @@ F, K = np.zeros(3), np.zeros(3, dtype=np.int64)
         (
             "dot",
             (F, F, 2**63),
-            "`dot` can't take this for `n`\n  expected: i64, an int of 64 bits\n  found:    int 9223372036854775808",
+            "`dot` can't take this for `n`\n  expected: i64, an int of 64 bits\n"
+            "  found:    int 9223372036854775808",
         ),
         (
             "fill",

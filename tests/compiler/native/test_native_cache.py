@@ -1,4 +1,4 @@
-"""Machine code on disk: found again, made again when anything it depends on changes, or when it is damaged."""
+"""Machine code on disk: found again, made again when anything it depends on changes or it is damaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random functions of the subset, run as Python and compiled: exact ones agree to the bit, fast ones closely."""
+"""Random functions of the subset, as Python and compiled: exact ones agree to the bit, fast ones nearly."""
 
 from __future__ import annotations
 
@@ -227,6 +227,6 @@ def f(a: Floats, b: Floats, x: f64, n: i64) -> f64:
 @given(sums(), st.sampled_from((1, 3, 40)))
 @settings(max_examples=40)
 def test_fast_functions_agree_closely(source: str, n: int) -> None:
-    """At most 40 terms of a hundred operations each: (40 + 100) 2⁻⁵³ < 2e-14 of the sum, however it is taken."""
+    """40 terms of a hundred operations at most: (40 + 100) 2⁻⁵³ < 2e-14 of the sum, in whatever order."""
     rng = np.random.default_rng(n)
     same(source, rng.uniform(0.5, 2.0, n), rng.uniform(0.5, 2.0, n), 1.7, n, rtol=1e-12)

@@ -126,7 +126,10 @@ def test_many_interrupts_change_nothing(cuts, stopping, tmp_path_factory):
         density = stopping(FUNNEL, cut)
         FUNNEL.sample(starts(5), **run, density=density, checkpoint=path, resume_from=resume)
         resume = path
-    same(FUNNEL.sample(starts(5), **run, resume_from=resume), whole)
+    progress = []
+    same(FUNNEL.sample(starts(5), **run, resume_from=resume, on_progress=progress.append), whole)
+    counts = np.bincount(whole.divergences.chain, minlength=4).tolist()
+    assert [p.divergences for p in progress[-1]] == counts
 
 
 def test_a_run_can_be_continued_for_more_draws(tmp_path):

@@ -229,7 +229,7 @@ def test_nuts_stats_are_consistent():
     assert (s["tree_depth"][s["reached_max_treedepth"]] == 3).all()
     single = s["n_steps"] == 1
     accepted = np.minimum(1.0, np.exp(-s["max_energy_error"][single]))
-    assert single.sum() > 20
+    assert single.sum() > 5
     np.testing.assert_allclose(s["acceptance_rate"][single], accepted, rtol=1e-12)
     assert {name: values.dtype for name, values in s.items()} == {n: np.dtype(t) for n, t in STATS.items()}
 

@@ -11,7 +11,17 @@ from ppl.compiler.engines.native.frame import Assumptions, Frame, Reader
 from ppl.compiler.engines.native.index import Index, linear
 from ppl.compiler.engines.native.pointwise import cast, kind_of
 from ppl.compiler.engines.native.probe import probe
-from ppl.compiler.engines.native.schedule import Block, Items, Loop, Straight, is_local, paths, schedule
+from ppl.compiler.engines.native.schedule import (
+    SHORT,
+    Block,
+    Items,
+    Loop,
+    Straight,
+    is_local,
+    members_of,
+    paths,
+    schedule,
+)
 from ppl.compiler.engines.native.statements import COMBINE, STATEMENTS, Statement, output, stored
 from ppl.compiler.engines.native.writer import Value, Writer
 from ppl.compiler.graph import Graph, Node
@@ -19,6 +29,10 @@ from ppl.compiler.ops import Constant
 
 BLOCKS: dict[str, Callable[[Lowering, Node], None]] = {}
 """Operators that are run by code of their own; operator → what writes it. Filled by `blocks` and `regions`."""
+
+
+TILE = 64
+"""Points of a tiled loop that are taken together: their rows should fit into the fastest cache."""
 
 
 @dataclass
@@ -162,8 +176,7 @@ class Lowering:
         for _ in range(4):
             loops: dict[Node, set[int]] = {}
             for at, item in enumerate(items):
-                members = [s for s, _ in item.members] if isinstance(item, Loop) else item.members
-                for s in members:
+                for s in members_of(item):
                     for node in s.costly if isinstance(s, Statement) else ():
                         loops.setdefault(node, set()).add(at)
             again = [node for node, where in loops.items() if len(where) > 1]
@@ -232,11 +245,36 @@ class Lowering:
                 for point in range(item.size):
                     self._write(item.items, self._bind(item, bound, Index.of(point)))
                 self._end(item, bound)
+            elif item.tiled:
+                self._begin(item, bound)
+                self._tiles(item, bound)
+                self._end(item, bound)
             else:
                 self._begin(item, bound)
-                with self.writer.loop(item.size) as i:
+                with self.writer.loop(item.size, count=self._unknown_length(item)) as i:
                     self._write(item.items, self._bind(item, bound, i))
                 self._end(item, bound)
+
+    def _unknown_length(self, loop: Loop) -> str | None:
+        """An inner loop of some length hides it from LLVM, which would unroll it whole and then vectorise the
+        loop around it, reading rows with strides.
+        """
+        return self.writer.parameter(loop.size) if self.writer.level and loop.size > SHORT else None
+
+    def _tiles(self, loop: Loop, bound: dict[Statement, dict[int, Index]]) -> None:
+        """The loop in pieces of TILE points, and in each piece one item after the other."""
+        writer = self.writer
+        tiles = -(-loop.size // TILE)
+        with writer.loop(tiles, count=writer.parameter(tiles)) as tile:
+            first = tile.scaled(TILE)
+            left = f"{writer.number(loop.size)} - {writer.index_text(first)}"
+            count = writer.let(f"min({TILE}, {left})", "i", writer.level)
+            for item in loop.items:
+                with writer.loop(TILE, count=count.text) as i:
+                    self._write([item], self._bind(loop, bound, first.plus(i)))
+                for one in members_of(item):
+                    if one.node is not None:
+                        self.home[one.node] = writer.level
 
     def _bind(
         self, loop: Loop, bound: dict[Statement, dict[int, Index]], i: Index

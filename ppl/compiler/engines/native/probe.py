@@ -13,7 +13,7 @@ from ppl.compiler.engines.native.frame import Frame, concatenated, undecided
 from ppl.compiler.engines.native.index import Index, linear
 from ppl.compiler.engines.native.pointwise import EXPENSIVE, constant, kind_of
 from ppl.compiler.engines.native.statements import STATEMENTS, Statement
-from ppl.compiler.engines.native.writer import Value, Writer
+from ppl.compiler.engines.native.writer import LITERAL, Value, Writer
 from ppl.compiler.graph import Node, Scalar
 from ppl.compiler.ops import OPERATORS
 
@@ -75,7 +75,8 @@ class Probe(Frame):
             self.statement.reads.append((node, tuple(idx)))
             return self._any(node)
         if node.op in EXPENSIVE and math.prod(node.shape) > 1:
-            if self._evaluations(idx) >= 2 * math.prod(node.shape):
+            times = self._evaluations(idx)
+            if times >= 2 * math.prod(node.shape) or LITERAL < times < math.prod(self.statement.extents):
                 self.roots[node] = None
                 self.statement.reads.append((node, tuple(idx)))
                 return self._any(node)

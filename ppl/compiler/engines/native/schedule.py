@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ppl.compiler.engines.native.statements import Statement
+from ppl.compiler.engines.native.writer import LITERAL
 from ppl.compiler.graph import Node
 
 
@@ -30,11 +31,18 @@ class Straight:
 
     members: list[Statement | Block] = field(default_factory=list)
 
+    @property
+    def is_costly(self) -> bool:
+        return any(isinstance(m, Statement) and m.costly for m in self.members)
+
 
 @dataclass(eq=False)
 class Loop:
     """A loop shared by statements; `members` pairs each with the axis of its domain that runs here. Scatters
     have loops of their own: their stores to computed places would keep the others from being vectorised.
+
+    A `tiled` loop takes some points at a time, and runs each of its items for all of them before the next: so
+    what is dear between two inner loops is vectorised, while the rows that these read are still in the cache.
     """
 
     size: int
@@ -42,6 +50,17 @@ class Loop:
     scatter: bool = False
     members: list[tuple[Statement, int]] = field(default_factory=list)
     items: list[Straight | Loop] = field(default_factory=list)
+
+    @property
+    def tiled(self) -> bool:
+        if self.size <= LITERAL or self.unrolled or self.scatter:
+            return False
+        long = any(isinstance(i, Loop) and i.size > SHORT and not i.unrolled for i in self.items)
+        return long and any(isinstance(i, Straight) and i.is_costly for i in self.items)
+
+
+SHORT = 8
+"""Inner loops up to this length are unrolled by LLVM, and the loop around them vectorised."""
 
 
 Items = list[Straight | Loop]
@@ -145,9 +164,21 @@ def is_local(
         return True  # a scalar
     if not isinstance(reader, Statement) or maker.place is not None:
         return False
+    for loop in outer:
+        if loop.tiled and loop in mine and _item_of(loop, reader) != _item_of(loop, maker):
+            return False
     for loop, axis in outer.items():
         if maker.free[axis] is None:
             continue
         if loop not in mine or loop.unrolled or not aligned(reader, mine[loop], maker, axis):
             return False
     return True
+
+
+def _item_of(loop: Loop, one: Statement | Block) -> int:
+    return next(i for i, item in enumerate(loop.items) if one in members_of(item))
+
+
+def members_of(item: Straight | Loop) -> list[Statement | Block]:
+    """All statements and blocks in an item."""
+    return [s for s, _ in item.members] if isinstance(item, Loop) else item.members

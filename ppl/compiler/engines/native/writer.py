@@ -63,8 +63,10 @@ class Writer:
         return f"{prefix}{self._count}"
 
     def number(self, n: int) -> str:
-        if abs(n) <= LITERAL:
-            return str(n)
+        return str(n) if abs(n) <= LITERAL else self.parameter(n)
+
+    def parameter(self, n: int) -> str:
+        """A number that never stands in the text."""
         if n not in self.numbers:
             self.numbers[n] = f"n{len(self.numbers)}"
         return self.numbers[n]
@@ -120,13 +122,15 @@ class Writer:
                 self.line("    " + text)
 
     @contextlib.contextmanager
-    def loop(self, size: int, reverse: bool = False) -> Iterator[Index]:
-        """A loop over range(size); yields its variable. One step only: no loop at all."""
+    def loop(self, size: int, reverse: bool = False, count: str | None = None) -> Iterator[Index]:
+        """A loop over range(size), or over the first `count` of it; yields its variable. One step only: no
+        loop at all.
+        """
         if size == 1:
             yield Index()
             return
         name = self.fresh("j")
-        n = self.number(size)
+        n = count or self.number(size)
         steps = f"range({n} - 1, -1, -1)" if reverse else f"range({n})"
         with self.block(f"for {name} in {steps}:"):
             self.declare(name, size)

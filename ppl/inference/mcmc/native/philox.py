@@ -96,8 +96,9 @@ def normals(
     """z[:dim] standard normal, z[dim:n] zero; n is a multiple of 16, and z[i] does not depend on `dim`.
 
     Box & Muller (1958): √(−2 log u) (cos φ, sin φ) are two independent normals. φ is drawn within π/4 of 0;
-    one more bit turns both signs and another exchanges the two, which takes it all round. Nothing branches and the number of words is fixed, so the loop vectorises and a normal can be had
-    by its number. As u is a multiple of 2⁻⁵³, none lies beyond 8.6, where one in 10¹⁷ would.
+    one more bit turns both signs and another exchanges the two, which takes it all round. Nothing branches
+    and the number of words is fixed, so the loop vectorises and a normal can be had by its number. As u is a
+    multiple of 2⁻⁵³, none lies beyond 8.6, where one in 10¹⁷ would.
 
     Args:
         words: scratch of 16 words.
