@@ -16,6 +16,9 @@ __attribute__((simd("notinbranch"))) double exp(double);
 __attribute__((simd("notinbranch"))) double log(double);
 #endif
 
+/* Without branches or calls, so that loops with it become vectors (fmax heeds nan, and would not). */
+static inline double larger(double a, double b) { return a > b ? a : b; }
+
 /* x = low + width·sigmoid(u): the value, dx/du, and the log-Jacobian with its derivative. */
 typedef struct {
   double value, slope, log_jacobian, log_slope;

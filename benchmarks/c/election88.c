@@ -35,7 +35,7 @@ DENSITY(density_of) {
       eta += x[g0[n]] + x[g1[n]] + x[g2[n]] + x[g3[n]] + x[g4[n]];
       double t = exp(-fabs(eta)), p = 1.0 / (1.0 + t);
       double e = y[n] - (eta >= 0.0 ? p : t * p);
-      value += y[n] * eta - fmax(eta, 0.0) - log(1.0 + t);
+      value += y[n] * eta - larger(eta, 0.0) - log(1.0 + t);
       b0 += e;
       b1 += e * c1[n];
       b2 += e * c2[n];

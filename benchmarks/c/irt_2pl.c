@@ -19,7 +19,7 @@ DENSITY(density_of) {
     for (int64_t j = 0; j < J; j++) {
       double away = theta[j] - b[i], eta = a * away, t = exp(-fabs(eta)), p = 1.0 / (1.0 + t);
       double r = row[j] - (eta >= 0.0 ? p : t * p);
-      value += row[j] * eta - fmax(eta, 0.0) - log(1.0 + t);
+      value += row[j] * eta - larger(eta, 0.0) - log(1.0 + t);
       by_a += r * away;
       by_b += r;
       d_theta[j] += r * a;

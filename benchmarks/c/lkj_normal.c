@@ -10,13 +10,14 @@ DENSITY(density_of) {
   const double *y = ARRAY(double, 0);
   const int64_t N = env[1];
   const double *mu = x, *log_scale = x + D, *u = x + 2 * D;
-  double scale[D], L[D][D] = {{1.0}}, th[D][D], inverse[D], d_A[D][D] = {{0.0}}, d_mu[D] = {0.0};
+  double scale[D], L[D][D] = {{1.0}}, th[D][D], reach[D][D], inverse[D], d_A[D][D] = {{0.0}}, d_mu[D] = {0.0};
   double value = 0.0, log_diagonal = 0.0;
   for (int i = 0; i < D; i++) {
     double rest = 1.0, log_rest = 0.0;
     for (int j = 0; j < i; j++, u++) {
       double e = exp(-2.0 * fabs(*u)), log_cosh = fabs(*u) + log1p(e) - 0.69314718055994530942;
       th[i][j] = copysign((1.0 - e) / (1.0 + e), *u);
+      reach[i][j] = rest;
       L[i][j] = th[i][j] * rest;
       rest *= exp(-log_cosh);
       log_rest -= log_cosh;
@@ -69,9 +70,7 @@ DENSITY(density_of) {
     double right = d_A[i][i] * scale[i] * L[i][i] - (double)N + (i ? D - 1.0 - i + 2.0 : 0.0);
     for (int j = i - 1; j >= 0; j--) {
       double t = th[i][j], g = d_A[i][j] * scale[i];
-      double before = 1.0;
-      for (int k = 0; k < j; k++) before *= sqrt(1.0 - th[i][k] * th[i][k]);
-      d_u[i * (i - 1) / 2 + j] = g * before * (1.0 - t * t) - t * (right + 1.0 + i - j);
+      d_u[i * (i - 1) / 2 + j] = g * reach[i][j] * (1.0 - t * t) - t * (right + 1.0 + i - j);
       right += g * L[i][j];
     }
   }

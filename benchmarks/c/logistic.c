@@ -2,7 +2,7 @@
    their residuals in vectors, and what they add to the gradient. */
 #include "density.h"
 
-#define ROWS 16
+#define ROWS 32
 
 static inline double dot(const double *restrict a, const double *restrict b, int64_t n) {
   double s = 0.0;
@@ -10,12 +10,27 @@ static inline double dot(const double *restrict a, const double *restrict b, int
   return s;
 }
 
+/* e[i] = (row i)·b for four rows, side by side so that their sums do not wait for each other. */
+static inline void four_dots(const double *restrict rows, const double *restrict b, int64_t n, double *restrict e) {
+  double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
+  for (int64_t k = 0; k < n; k++) {
+    s0 += rows[k] * b[k];
+    s1 += rows[n + k] * b[k];
+    s2 += rows[2 * n + k] * b[k];
+    s3 += rows[3 * n + k] * b[k];
+  }
+  e[0] = s0;
+  e[1] = s1;
+  e[2] = s2;
+  e[3] = s3;
+}
+
 /* log Bernoulli(y | logit e) of a block; e becomes y − sigmoid(e). */
 static inline double residuals(double *restrict e, const double *restrict y, int64_t n) {
   double value = 0.0;
   for (int64_t i = 0; i < n; i++) {
     double eta = e[i], t = exp(-fabs(eta)), p = 1.0 / (1.0 + t);
-    value += y[i] * eta - fmax(eta, 0.0) - log(1.0 + t);
+    value += y[i] * eta - larger(eta, 0.0) - log(1.0 + t);
     e[i] = y[i] - (eta >= 0.0 ? p : t * p);
   }
   return value;
@@ -32,7 +47,7 @@ DENSITY(density_of) {
   int64_t n = 0;
   for (; n + ROWS <= N; n += ROWS) {
     const double *block = X + n * K;
-    for (int i = 0; i < ROWS; i++) e[i] = dot(block + i * K, x, K);
+    for (int i = 0; i < ROWS; i += 4) four_dots(block + i * K, x, K, e + i);
     value += residuals(e, y + n, ROWS);
     for (int i = 0; i < ROWS; i += 4) {
       const double *r = block + i * K;

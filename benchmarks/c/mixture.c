@@ -18,7 +18,7 @@ DENSITY(density_of) {
   for (int64_t n = 0; n < N; n++) {
     double u0 = (y[n] - m0) * p0, u1 = (y[n] - m1) * p1, u2 = (y[n] - m2) * p2;
     double l0 = a0 - 0.5 * u0 * u0, l1 = a1 - 0.5 * u1 * u1, l2 = a2 - 0.5 * u2 * u2;
-    double top = fmax(l0, fmax(l1, l2));
+    double top = larger(l0, larger(l1, l2));
     double e0 = exp(l0 - top), e1 = exp(l1 - top), e2 = exp(l2 - top), sum = e0 + e1 + e2, share = 1.0 / sum;
     value += top + log(sum);
     double r0 = e0 * share, r1 = e1 * share, r2 = e2 * share;

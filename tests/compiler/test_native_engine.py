@@ -161,6 +161,33 @@ def test_the_same_cost_is_not_paid_in_two_loops() -> None:
     all_same(program(value), compile_torch(program.graph)(value), "shares")
 
 
+@pytest.mark.parametrize("n", [65, 128, 130, 1000])
+def test_rows_are_taken_in_tiles(n: int) -> None:
+    """Logistic regression with a group effect: a matrix, an index, two dear functions of each row."""
+    X, y = make_input("X", (n, 10), F), make_input("y", (n,), F)
+    group = make_input("group", (n,), torch.int64)
+    b, a = make_input("b", (10,), F, (), "flat"), make_input("a", (70,), F, (), "value")
+    eta = make("add", make("matmul", X, b), make("index", a, group, positions=(0,)))
+    terms = make("sub", make("mul", eta, y), make("softplus", eta))
+    value = make("sum", terms, dims=(-1,), keepdim=False)
+    rest = make("sub", y, make("sigmoid", eta))
+    slopes = make("matmul", make("permute", X, dims=(1, 0)), rest)
+    effects = make("index_add", rest, make("wrap_index", group, size=70), dim=-1, size=70)
+    program = NativeProgram(Graph((b, a, X, y, group), (value, slopes, effects)))
+    assert "min(64, " in program.source
+    draw = torch.Generator().manual_seed(n)
+    values = [
+        torch.randn(10, generator=draw, dtype=F),
+        torch.randn(70, generator=draw, dtype=F),
+        torch.randn(n, 10, generator=draw, dtype=F),
+        torch.randint(0, 2, (n,), generator=draw).to(F),
+        torch.randint(0, 70, (n,), generator=draw),
+    ]
+    expected = compile_torch(program.graph)(*values)
+    all_same(program(*values), expected, "compiled")
+    all_same(program.plain(*values), expected, "plain")
+
+
 # ---------------------------------------------------------------- places
 
 

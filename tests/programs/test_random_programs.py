@@ -81,7 +81,15 @@ COPIES = [  # all copies of a scan's carry over a plate
 ]
 
 
+CUTPOINTS = ("where", ("softplus", ("vector", ("env", 7))), ("const", 0.5))
+SCATTER = [  # one element of a table; its adjoint is scattered in each step of the reverse scan
+    ("sample", "mvn", ("const", 0.5), ("const", 0.5)),
+    ("sub", [("scan", 2, [("observe", "orderedlogistic", ("const", 0.5), CUTPOINTS, False)], True)]),
+]
+
+
 @settings(max_examples=300, **_SETTINGS)
+@example(SCATTER)
 @example(NUMBERS_ONLY)
 @example(COPIES)
 @given(generate.programs)

@@ -352,6 +352,7 @@ class Lowering:
         old = Value(place, "f", self.writer.level)
         new = COMBINE[s.combine].text.format(cast(old, kind), value.text)
         self.writer.line(f"{place} = {cast(Value(f'({new})', kind), 'f')}")
+        self.home[s.node] = self.writer.level
 
     def _made(self, s: Statement, idx: Sequence[Index], value: Value) -> None:
         """An element is complete: remember it, and store it where others look for it."""
