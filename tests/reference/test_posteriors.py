@@ -31,7 +31,7 @@ POSTERIORS: list[tuple[str, dict[str, Any]]] = [
     ("diamonds", LOWRANK),
     ("garch", {"metric": "lowrank", "warmup": 300, "draws": 1000}),
     # Chains with the large steps of a low-rank metric stay for long where rho is small.
-    ("gp_pois_regr", {"warmup": 700, "draws": 1500, "target_accept": 0.9}),
+    ("gp_pois_regr", {"warmup": 1000, "draws": 1500, "target_accept": 0.95}),
 ]
 
 

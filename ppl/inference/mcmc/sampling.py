@@ -148,10 +148,10 @@ def sample(
     ((2, 100, 2), True)
     """
     dim = target.dim
-    _check_counts(draws, warmup, thin)
+    check_counts(draws, warmup, thin)
     points = None if initial_points is None else np.asarray(initial_points, np.float64)
     if chain_ids is None:
-        chain_ids = range(_chains_of(points, resume_from))
+        chain_ids = range(chains_of(points, resume_from))
     ids = tuple(int(chain) for chain in chain_ids)
     if not ids or len(set(ids)) != len(ids) or min(ids) < 0:
         raise PplError("chain numbers must be distinct and not negative", expected="0, 1, …", found=str(ids))
@@ -167,7 +167,7 @@ def sample(
         for chain in ids
     ]
     if resume_from is not None:
-        _restore(load(resume_from), records, settings, dim, keep_warmup)
+        restore(load(resume_from), records, settings, dim, keep_warmup)
     elif points is None:
         raise PplError(
             "there is nowhere to start", expected="initial_points [C, D] or resume_from", found="None"
@@ -185,7 +185,7 @@ def sample(
             last_progress = now
             on_progress([_progress(record, settings) for record in records])
         if checkpoint is not None and now - last_save >= checkpoint.every:
-            save(checkpoint.path, _flat(records, settings, dim, keep_warmup))
+            save(checkpoint.path, whole_state(records, settings, dim, keep_warmup))
             last_save = perf_counter()
 
     starts = [None] * len(ids) if points is None else [points[row].copy() for row in range(len(ids))]
@@ -196,13 +196,13 @@ def sample(
     except KeyboardInterrupt:
         interrupted = True
     if checkpoint is not None:
-        save(checkpoint.path, _flat(records, settings, dim, keep_warmup))
+        save(checkpoint.path, whole_state(records, settings, dim, keep_warmup))
     if on_progress is not None:
         on_progress([_progress(record, settings) for record in records])
-    return _collect(records, settings, dim, interrupted)
+    return collect(records, settings, dim, interrupted)
 
 
-def _check_counts(draws: int, warmup: int, thin: int) -> None:
+def check_counts(draws: int, warmup: int, thin: int) -> None:
     for name, value, least in (("draws", draws, 0), ("warmup", warmup, 0), ("thin", thin, 1)):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
             raise PplError(
@@ -213,7 +213,7 @@ def _check_counts(draws: int, warmup: int, thin: int) -> None:
             )
 
 
-def _chains_of(points: Array | None, resume_from: str | os.PathLike[str] | None) -> int:
+def chains_of(points: Array | None, resume_from: str | os.PathLike[str] | None) -> int:
     if points is not None:
         return int(points.shape[0]) if points.ndim else 0
     return 0 if resume_from is None else len(str(load(resume_from)["settings.chain_ids"]).split(","))
@@ -244,10 +244,13 @@ def _step_size(record: Record, settings: Settings) -> float:
     return averaging.step_size if record.state.iteration < settings.warmup else averaging.average
 
 
-def _flat(records: list[Record], settings: Settings, dim: int, keep_warmup: bool) -> Flat:
-    """The whole sampler as arrays and scalars."""
+def whole_state(
+    records: list[Record], settings: Settings, dim: int, keep_warmup: bool, sampler: str = "numpy"
+) -> Flat:
+    """The whole sampler as arrays and scalars. `sampler` says whose random numbers these are."""
     method = settings.method
     flat: Flat = {
+        "settings.sampler": sampler,
         "settings.seed": settings.seed,
         "settings.chain_ids": ",".join(str(record.chain) for record in records),
         "settings.dim": dim,
@@ -277,12 +280,17 @@ def _flat(records: list[Record], settings: Settings, dim: int, keep_warmup: bool
     return flat
 
 
-def _restore(flat: Flat, records: list[Record], settings: Settings, dim: int, keep_warmup: bool) -> None:
+def restore(
+    flat: Flat,
+    records: list[Record],
+    settings: Settings,
+    dim: int,
+    keep_warmup: bool,
+    sampler: str = "numpy",
+) -> None:
     """Fill records from a checkpoint. Raises `PplError` if it is of another run or longer than this one."""
-    check_same(
-        flat,
-        {k: v for k, v in _flat(records, settings, dim, keep_warmup).items() if k.startswith("settings.")},
-    )
+    now = whole_state(records, settings, dim, keep_warmup, sampler)
+    check_same(flat, {k: v for k, v in now.items() if k.startswith("settings.")})
     for record in records:
         name = f"chain{record.chain}"
         record.state = unflatten(f"{name}.state", flat)
@@ -307,7 +315,7 @@ def _restore(flat: Flat, records: list[Record], settings: Settings, dim: int, ke
             record.divergences.append(Divergence(draw, at[i], to[i], errors[i]))
 
 
-def _collect(records: list[Record], settings: Settings, dim: int, interrupted: bool) -> ChainDraws:
+def collect(records: list[Record], settings: Settings, dim: int, interrupted: bool) -> ChainDraws:
     count = min(record.draws_done(settings) for record in records)
     warmup_q, warmup_stats = None, None
     warm = [record.warmup_trace for record in records if record.warmup_trace is not None]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ppl.errors import PplError
 from ppl.inference.mcmc.adaptation import plan_for
 from ppl.inference.mcmc.chain import Record, Settings, Trace
-from ppl.inference.mcmc.checkpoint import Checkpoint, Flat, check_same, load, save
+from ppl.inference.mcmc.checkpoint import Checkpoint, Flat, load, save
 from ppl.inference.mcmc.config import HMC, NUTS
 from ppl.inference.mcmc.hamiltonian import STATS
 from ppl.inference.mcmc.native import layout as at
@@ -24,11 +24,11 @@ from ppl.inference.mcmc.sampling import (
     PROGRESS_SECONDS,
     ChainDraws,
     ChainProgress,
-    _chains_of,
-    _check_counts,
-    _collect,
-    _flat,
-    _restore,
+    chains_of,
+    check_counts,
+    collect,
+    restore,
+    whole_state,
 )
 from ppl.inference.random import check_seed
 
@@ -36,7 +36,7 @@ Array = NDArray[np.float64]
 Words = NDArray[np.int64]
 OnProgress = Callable[[list[ChainProgress]], None]
 
-SAMPLER = {"settings.sampler": "native"}
+SAMPLER = "native"
 """Marks checkpoints: their random numbers are others than those of `ppl.inference.mcmc.sample`."""
 
 TURN_SECONDS = 0.25
@@ -95,9 +95,9 @@ def sample_native(
     >>> result.q.shape, bool(abs(result.q.mean()) < 0.5)
     ((2, 50, 2), True)
     """
-    _check_counts(draws, warmup, thin)
+    check_counts(draws, warmup, thin)
     points = None if initial_points is None else np.asarray(initial_points, np.float64)
-    ids = _chain_numbers(range(_chains_of(points, resume_from)) if chain_ids is None else chain_ids)
+    ids = _chain_numbers(range(chains_of(points, resume_from)) if chain_ids is None else chain_ids)
     _check_arrays(points, out, envs, len(ids), draws, dim)
     settings = Settings(method, draws, warmup, check_seed(seed), thin, plan_for(method.metric, warmup))
 
@@ -149,7 +149,7 @@ def sample_native(
     interrupted = interrupted or not all(runner.finished for runner in runners)
     watch.save()
     watch.show()
-    result = _collect([_without_draws(record) for record in watch.records()], settings, dim, interrupted)
+    result = collect([_without_draws(record) for record in watch.records()], settings, dim, interrupted)
     count = min(record.draws_done(settings) for record in watch.records())
     warm_stats = None if result.warmup_stats is None else _typed(result.warmup_stats)
     return replace(result, q=q[:, :count], stats=_typed(result.stats), warmup_stats=warm_stats)
@@ -204,8 +204,8 @@ class _Watch:
     def save(self) -> None:
         """Write the checkpoint, if there is to be one."""
         if self.checkpoint is not None:
-            flat = _flat(self.records(), self.settings, self.dim, self.keep_warmup)
-            save(self.checkpoint.path, {**flat, **SAMPLER})
+            flat = whole_state(self.records(), self.settings, self.dim, self.keep_warmup, SAMPLER)
+            save(self.checkpoint.path, flat)
         self._asked, self._saved = None, perf_counter()
 
     def _progress(self, runner: ChainRunner) -> ChainProgress:
@@ -260,8 +260,7 @@ def _check_arrays(
 
 
 def _resume(flat: Flat, records: list[Record], settings: Settings, dim: int, keep_warmup: bool) -> None:
-    check_same(flat, SAMPLER)
-    _restore(flat, records, settings, dim, keep_warmup)
+    restore(flat, records, settings, dim, keep_warmup, SAMPLER)
 
 
 def _without_draws(record: Record) -> Record:
