@@ -339,6 +339,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Make, ...]]] = {
     "roll all": (lambda x: torch.roll(x, 2), (R(5),)),
     "rot90": (torch.rot90, (R(2, 3),)),
     "pad": (lambda x: F.pad(x, (1, 2), value=0.5), (R(2, 3),)),
+    "diag_embed off": (lambda x: torch.diag_embed(x, offset=-1, dim1=0, dim2=2), (R(2, 3),)),
     "pad cut": (lambda x: F.pad(x, (-1, 2, 1, -1)), (R(2, 3),)),
     "pad reflect": (lambda x: F.pad(x[None], (1, 1), mode="reflect")[0], (R(2, 3),)),
     "tril": (lambda x: x.tril(-1) + x.triu(), (R(3, 3),)),

@@ -174,6 +174,13 @@ def _diagonal(x: Node, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Node:
 # ---------------------------------------------------------------- indexing
 
 
+@aten("diag_embed")
+def _diag_embed(x: Node, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Node:
+    n, rank = x.shape[-1] + abs(offset), len(x.shape) + 1
+    a, b = negative(dim1, rank), negative(dim2, rank)
+    return make("diagonal_embed", x, rows=n, cols=n, offset=offset, dim1=a, dim2=b)
+
+
 @aten("index_select")
 def _index_select(x: Node, dim: int, index: Node) -> Node:
     return make("index", x, index, positions=(dim % len(x.shape),))

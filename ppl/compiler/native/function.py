@@ -21,11 +21,20 @@ R = TypeVar("R")
 class Native(Generic[P, R]):
     """A function of the subset. Calling it runs plain Python; `build` compiles it."""
 
-    def __init__(self, name: str, origin: Origin, *, exact: bool = False, inline: bool | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        origin: Origin,
+        *,
+        exact: bool = False,
+        inline: bool | None = None,
+        c_library: bool = False,
+    ) -> None:
         self.name = name
         self.origin = origin
         self.exact = exact
         self.inline = inline
+        self.c_library = c_library
         self.fragment: tuple[str, Fragment] | None = None  # its IR, and the key it belongs to
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -53,13 +62,23 @@ class Native(Generic[P, R]):
 @overload
 def native(function: Callable[P, R], /) -> Native[P, R]: ...
 @overload
-def native(*, exact: bool = ..., inline: bool | None = ...) -> Callable[[Callable[P, R]], Native[P, R]]: ...
-def native(function: Any = None, /, *, exact: bool = False, inline: bool | None = None) -> Any:
+def native(
+    *, exact: bool = ..., inline: bool | None = ..., c_library: bool = ...
+) -> Callable[[Callable[P, R]], Native[P, R]]: ...
+def native(
+    function: Any = None,
+    /,
+    *,
+    exact: bool = False,
+    inline: bool | None = None,
+    c_library: bool = False,
+) -> Any:
     """Mark a function as one of the subset.
 
     exact: no fast-math flags, so that every operation rounds as written. Without it sums may be reordered,
         division may become multiplication, products and sums fuse; nan and inf are honoured either way.
     inline: True always, False never, None as LLVM judges.
+    c_library: `math.exp` and the like are the C library's, fast for one number, instead of ours, which vectorise.
 
     >>> @native
     ... def square(x: f64) -> f64:
@@ -70,7 +89,11 @@ def native(function: Any = None, /, *, exact: bool = False, inline: bool | None 
 
     def mark(python: Callable[..., Any]) -> Native[..., Any]:
         marked: Native[..., Any] = Native(
-            getattr(python, "__name__", "?"), FromFunction(python), exact=exact, inline=inline
+            getattr(python, "__name__", "?"),
+            FromFunction(python),
+            exact=exact,
+            inline=inline,
+            c_library=c_library,
         )
         update_wrapper(marked, python)
         return marked

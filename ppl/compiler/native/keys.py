@@ -24,7 +24,9 @@ class Keys:
         """Digest a function's text, options and numbers; note the native functions it names."""
         from .function import Native
 
-        digest = blake2b(f"{native.name}\0{native.exact}\0{native.inline}".encode(), digest_size=16)
+        digest = blake2b(
+            f"{native.name}\0{native.exact}\0{native.inline}\0{native.c_library}".encode(), digest_size=16
+        )
         digest.update(native.origin.text_key)
         named: dict[Native, None] = {}
         mentioned = list(native.origin.mentioned())

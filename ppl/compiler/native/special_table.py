@@ -22,5 +22,7 @@ def table() -> dict[str, Native]:
 
 def redirected(name: str, inside: Native) -> Native | None:
     """The native function that stands for `math.name` in the body of another; never the function itself."""
+    if inside.c_library:
+        return None
     found = table().get(name)
     return None if found is inside else found

@@ -138,7 +138,13 @@ def _diagonal_embed(g: Any, rows: int, cols: int, offset: int, dim1: int, dim2: 
     return torch.diagonal_scatter(g.new_zeros(shape), g, offset, dim1, dim2)
 
 
-define("diagonal_embed", _diagonal_embed)
+define(
+    "diagonal_embed",
+    _diagonal_embed,
+    vjp=lambda out, g, x, rows, cols, offset, dim1, dim2: (
+        make("diagonal", g, offset=offset, dim1=dim1, dim2=dim2),
+    ),
+)
 
 # ---------------------------------------------------------------- reductions
 

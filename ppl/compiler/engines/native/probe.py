@@ -70,7 +70,7 @@ class Probe(Frame):
         if self.leaves(node):
             self._leaf(node, idx)
             return self._any(node)
-        if self.statement.scatters and OPERATORS[node.op].kind == "pointwise" and node.is_float:
+        if self.statement.scatters and OPERATORS[node.op].kind == "pointwise" and self._is_costly(node):
             self.roots[node] = None  # computed in a loop of its own, which vectorises
             self.statement.reads.append((node, tuple(idx)))
             return self._any(node)
@@ -82,6 +82,19 @@ class Probe(Frame):
                 return self._any(node)
             self.statement.costly.add(node)
         return super().read(node, idx)
+
+    def _is_costly(self, node: Node) -> bool:
+        """Whether a value takes an operator worth storing, short of roots."""
+        stack, seen = [node], set()
+        while stack:
+            n = stack.pop()
+            if n in seen or n in self.roots or n.op in STATEMENTS or self.leaves(n):
+                continue
+            if n.op in EXPENSIVE and math.prod(n.shape) > 1:
+                return True
+            seen.add(n)
+            stack += n.nodes
+        return False
 
     def _any(self, node: Node) -> Value:
         return Value("v", kind_of(node.dtype))

@@ -95,7 +95,7 @@ def _steps(
     count: int,
 ) -> None:
     writer, k = lowering.writer, len(carries)
-    with writer.loop(s.length, s.reverse) as t:
+    with writer.loop(s.length, s.reverse, sequential=True) as t:
         level = writer.level
         readers: dict[Node, Reader] = {}
         for inner, cell in zip(s.body.inputs, carries, strict=False):
@@ -159,7 +159,7 @@ def _switch(lowering: Lowering, node: Node) -> None:
     chosen = lowering.frame.read(index, ())
     at = writer.let(f"min(max({cast(chosen, 'i')}, 0), {len(branches) - 1})", "i", writer.level)
     for number, branch in enumerate(branches):
-        with writer.block(f"if {at.text} == {number}:"):
+        with writer.block(f"if {at.text} == {number}:", sequential=True):
             readers = {
                 inner: _outer(lowering, operand)
                 for inner, operand in zip(branch.inputs, operands, strict=True)

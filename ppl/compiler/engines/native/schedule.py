@@ -68,10 +68,11 @@ Items = list[Straight | Loop]
 
 def schedule(work: Sequence[Statement | Block]) -> Items:
     """A plan for statements and blocks given in an order in which each comes after what it needs."""
-    return _plan([(w, w.order if isinstance(w, Statement) else ()) for w in work])
+    dear = {s.extents[s.order[0]] for s in work if isinstance(s, Statement) and s.costly and s.order}
+    return _plan([(w, w.order if isinstance(w, Statement) else ()) for w in work], dear)
 
 
-def _plan(work: Sequence[tuple[Statement | Block, tuple[int, ...]]]) -> Items:
+def _plan(work: Sequence[tuple[Statement | Block, tuple[int, ...]]], dear: set[int]) -> Items:
     items: Items = []
     place: dict[Statement | Block, int] = {}
     makers: dict[Node, list[Statement | Block]] = {}
@@ -91,7 +92,7 @@ def _plan(work: Sequence[tuple[Statement | Block, tuple[int, ...]]]) -> Items:
                     and aligned(one, mine, maker, there)
                 )
                 least = max(least, place[maker] + (0 if shared else 1))
-        at = _position(items, one, mine, least)
+        at = _position(items, one, mine, least, dear)
         item = items[at]
         if isinstance(item, Loop):
             assert isinstance(one, Statement) and mine is not None
@@ -104,7 +105,7 @@ def _plan(work: Sequence[tuple[Statement | Block, tuple[int, ...]]]) -> Items:
     rest = dict(work)
     for item in items:
         if isinstance(item, Loop):
-            item.items = _plan([(s, rest[s][1:]) for s, _ in item.members])
+            item.items = _plan([(s, rest[s][1:]) for s, _ in item.members], dear)
     return items
 
 
@@ -112,8 +113,11 @@ def _needs(one: Statement | Block) -> list[Node]:
     return list(one.needs) if isinstance(one, Block) else [node for node, _ in one.reads]
 
 
-def _position(items: Items, one: Statement | Block, axis: int | None, least: int) -> int:
-    """The first item from `least` on that `one` can join; a new one at the end if there is none."""
+def _position(items: Items, one: Statement | Block, axis: int | None, least: int, dear: set[int]) -> int:
+    """The first item from `least` on that `one` can join; a new one at the end if there is none.
+
+    `dear`: lengths of loops in which something is computed that should be vectorised.
+    """
     if axis is None:
         for at in range(least, len(items)):
             if isinstance(items[at], Straight):
@@ -121,7 +125,8 @@ def _position(items: Items, one: Statement | Block, axis: int | None, least: int
         items.append(Straight())
         return len(items) - 1
     assert isinstance(one, Statement)
-    kind = (one.extents[axis], axis in one.unrolled, one.scatters)
+    size = one.extents[axis]
+    kind = (size, axis in one.unrolled, one.scatters and size in dear)
     for at in range(least, len(items)):
         item = items[at]
         if isinstance(item, Loop) and (item.size, item.unrolled, item.scatter) == kind:

@@ -33,12 +33,15 @@ class Value:
 
 @dataclass
 class Scope:
-    """A block of text: the body of a loop or branch, or the function itself (level 0)."""
+    """A block of text: the body of a loop or branch, or the function itself (level 0). In a `sequential` one
+    there is one number at a time: a step waits for the one before, or it is a branch.
+    """
 
     header: str
     lines: list[str] = field(default_factory=list)
     memo: dict[object, Value] = field(default_factory=dict)
     atoms: list[str] = field(default_factory=list)
+    sequential: bool = False
 
 
 class Writer:
@@ -78,10 +81,10 @@ class Writer:
         return max((self.levels[name] for name, _ in index.terms), default=0)
 
     def use(self, function: str, level: int) -> str:
-        """The name of a special function: in a loop one that is inlined, and vectorised with the loop; outside
-        one that is called, which compiles faster.
+        """The name of a special function: in a loop one that is inlined, and vectorised with the loop; outside,
+        and where steps wait for each other, one that is fast for one number.
         """
-        name = function if level else function + CALLED
+        name = function if level and not self.scopes[level].sequential else function + CALLED
         self.uses.add(name)
         return name
 
@@ -108,9 +111,9 @@ class Writer:
         return None
 
     @contextlib.contextmanager
-    def block(self, header: str) -> Iterator[None]:
+    def block(self, header: str, sequential: bool = False) -> Iterator[None]:
         """An indented block, put after what the scope around it holds by then."""
-        self.scopes.append(Scope(header))
+        self.scopes.append(Scope(header, sequential=sequential))
         try:
             yield
         finally:
@@ -122,7 +125,9 @@ class Writer:
                 self.line("    " + text)
 
     @contextlib.contextmanager
-    def loop(self, size: int, reverse: bool = False, count: str | None = None) -> Iterator[Index]:
+    def loop(
+        self, size: int, reverse: bool = False, count: str | None = None, sequential: bool = False
+    ) -> Iterator[Index]:
         """A loop over range(size), or over the first `count` of it; yields its variable. One step only: no
         loop at all.
         """
@@ -132,7 +137,7 @@ class Writer:
         name = self.fresh("j")
         n = count or self.number(size)
         steps = f"range({n} - 1, -1, -1)" if reverse else f"range({n})"
-        with self.block(f"for {name} in {steps}:"):
+        with self.block(f"for {name} in {steps}:", sequential):
             self.declare(name, size)
             yield Index.atom(name)
 

@@ -37,6 +37,7 @@ from . import (
     power,
     quantiles,
     rounding,
+    single,
     trigonometry,
 )
 
@@ -77,4 +78,6 @@ SPECIAL: dict[str, Scalar] = {
 
 CALLED: dict[str, Scalar] = {
     name: native(exact=True, inline=False)(function.python) for name, function in SPECIAL.items()
-}
+} | _named(
+    single, "exp exp2 expm1 log log2 log10 log1p sigmoid softplus log_sigmoid xlogy logaddexp tanh pow"
+)
