@@ -61,8 +61,8 @@ def main(draws: int = 1000, warmup: int = 1000, chains: int = 4, seed: int = 0) 
     print()
     run = posterior.attrs
     print(
-        f"compiling {run['compile_seconds']:.1f} s, warm-up {run['warmup_seconds']:.1f} s, "
-        f"sampling {run['sampling_seconds']:.1f} s, {run['gradient_evaluations']:,} gradients"
+        f"compiling {run['compile_seconds']:.2f} s, warm-up {run['warmup_seconds']:.2f} s, "
+        f"sampling {run['sampling_seconds']:.2f} s, {run['gradient_evaluations']:,} gradients"
     )
     return posterior
 
