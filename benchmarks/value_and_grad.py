@@ -2,11 +2,11 @@
 
     python benchmarks/value_and_grad.py [--models NAME ...] [--rounds N] [--json FILE]
 
-The C of `benchmarks/c/` is compiled here with CFLAGS, and computes what ppl computes: the same unconstrained
-coordinates, log-Jacobians included, constants left out. Before anything is timed the two are compared at random
-points. Both are called from one loop in C through a function pointer, in turn, many rounds; a figure is the median
-of the rounds, a ratio the median of the rounds' ratios. For models with a matrix of data the time to read it once
-(a sum in C) is the limit of what one pass over the data can reach.
+The C of `benchmarks/c/` is compiled here with CFLAGS, and computes what ppl computes: the same
+unconstrained coordinates, log-Jacobians included, constants left out. Before anything is timed the two are
+compared at random points. Both are called from one loop in C through a function pointer, in turn, many
+rounds; a figure is the median of the rounds, a ratio the median of the rounds' ratios. For models with a
+matrix of data the time to read it once (a sum in C) is the limit of what one pass over the data can reach.
 
 Needs a C compiler (`--cc`); without the native engine, ppl's columns stay empty.
 """
@@ -37,7 +37,7 @@ from models import MODELS, Model
 import ppl
 
 SOURCES = Path(__file__).resolve().parent / "c"
-CFLAGS = "-O3 -march=native -ffast-math -fno-finite-math-only -shared -fPIC".split()
+CFLAGS = ["-O3", "-march=native", "-ffast-math", "-fno-finite-math-only", "-shared", "-fPIC"]
 SECONDS = 0.02
 """About how long one round of a function lasts."""
 POINTS = 16
@@ -98,7 +98,9 @@ class Compiler:
         library = self.library(model.module.C_FILE)
         address = ctypes.cast(library.density_of, ctypes.c_void_p).value
         assert address is not None
-        inputs = [np.ascontiguousarray(v) if isinstance(v, np.ndarray) else v for v in model.module.c_inputs(data)]
+        inputs = [
+            np.ascontiguousarray(v) if isinstance(v, np.ndarray) else v for v in model.module.c_inputs(data)
+        ]
         words = [v.ctypes.data if isinstance(v, np.ndarray) else int(v) for v in inputs]
         return Function(address, np.array(words, np.int64), dim, (library, inputs))
 
@@ -203,7 +205,9 @@ def measure(model: Model, compiler: Compiler, harness: Harness, rounds: int) -> 
     error_ppl = None if native is None else disagreement(native, reference, points)
     for name, error in (("C", error_c), ("the native engine", error_ppl)):
         if error is not None and not error < TOLERANCE:
-            raise SystemExit(f"{model.name}: {name} disagrees with the torch engine: relative error {error:.1e}")
+            raise SystemExit(
+                f"{model.name}: {name} disagrees with the torch engine: relative error {error:.1e}"
+            )
     runs = {"c": harness.calls(c, points)}
     if native is not None:
         runs["ppl"] = harness.calls(native, points)
@@ -215,11 +219,20 @@ def measure(model: Model, compiler: Compiler, harness: Harness, rounds: int) -> 
     if native is not None:
         ratio = statistics.median(p / q for p, q in zip(times["ppl"], times["c"], strict=True))
     return Row(
-        model.name, compiled.dim, middle["c"], middle.get("ppl"), ratio, middle.get("read"), error_c, error_ppl
+        model.name,
+        compiled.dim,
+        middle["c"],
+        middle.get("ppl"),
+        ratio,
+        middle.get("read"),
+        error_c,
+        error_ppl,
     )
 
 
-HEADER = f"{'model':24}{'dim':>5}{'C µs':>11}{'ppl µs':>11}{'ppl/C':>8}{'read µs':>11}{'C/read':>8}{'ppl/read':>9}"
+HEADER = (
+    f"{'model':24}{'dim':>5}{'C µs':>11}{'ppl µs':>11}{'ppl/C':>8}{'read µs':>11}{'C/read':>8}{'ppl/read':>9}"
+)
 
 
 def line(row: Row) -> str:

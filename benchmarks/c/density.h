@@ -1,11 +1,11 @@
-/* What the densities share: the calling convention, vector forms of exp and log, and maps of bounded coordinates. */
+/* What the densities share: the calling convention, vector forms of exp and log, maps to intervals. */
 #ifndef DENSITY_H
 #define DENSITY_H
 
 #include <math.h>
 #include <stdint.h>
 
-/* x: the unconstrained coordinates. out[0]: the log density, out[1..]: its gradient. env: addresses and sizes. */
+/* x: unconstrained coordinates. out[0]: the log density, out[1..]: its gradient. env: addresses and sizes. */
 #define DENSITY(name) int64_t name(const double *restrict x, double *restrict out, int64_t *restrict env)
 
 #define ARRAY(type, word) ((const type *)(intptr_t)env[word])

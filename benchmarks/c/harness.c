@@ -12,7 +12,8 @@ static double now(void) {
 }
 
 /* Seconds of `calls` calls of f, at the rows of points [n, dim] in turn. */
-double bench(int64_t calls, density f, const double *points, int64_t n, int64_t dim, double *out, int64_t *env) {
+double bench(int64_t calls, density f, const double *points, int64_t n, int64_t dim, double *out,
+             int64_t *env) {
   double start = now();
   for (int64_t i = 0, row = 0; i < calls; i++) {
     f(points + row * dim, out, env);
@@ -23,8 +24,8 @@ double bench(int64_t calls, density f, const double *points, int64_t n, int64_t 
 
 #define SUMS 64
 
-/* Seconds of `times` readings of x [n], many sums side by side so that memory is what they wait for; the total to
-   *sink. */
+/* Seconds of `times` readings of x [n], many sums side by side so that memory is what they wait for.
+   The total goes to *sink. */
 double bench_read(int64_t times, const double *x, int64_t n, double *sink) {
   double start = now(), total = 0.0;
   for (int64_t k = 0; k < times; k++) {

@@ -1,7 +1,7 @@
 /* x: mu[4], log scale[4], the strict lower triangle of L row by row.   env: y [N, 4], N.
 
-   L_ij = tanh(u_ij) Π_{k<j} sech(u_ik), L_ii = Π_k sech(u_ik); LKJ(2) with the Jacobian: see the loops. The rows are
-   whitened one by one, z = A⁻¹ (y − mu), and w = A⁻ᵀ z is what each adds to d mu; its outer product with z to d A. */
+   L_ij = tanh(u_ij) Π_{k<j} sech(u_ik), L_ii = Π_k sech(u_ik). The rows are whitened one by one,
+   z = A⁻¹ (y − mu); w = A⁻ᵀ z is what each adds to the gradient by mu, and w zᵀ to that by A. */
 #include "density.h"
 
 #define D 4

@@ -1,5 +1,7 @@
-/* x: beta[K].   env: X [N, K], y, N, K.   One pass over X, in blocks of rows that stay in the cache: their log odds,
-   their residuals in vectors, and what they add to the gradient. */
+/* x: beta[K].   env: X [N, K], y, N, K.
+
+   One pass over X, in blocks of rows that stay in the cache: their log odds, their residuals in vectors,
+   and what they add to the gradient. */
 #include "density.h"
 
 #define ROWS 32
@@ -11,7 +13,7 @@ static inline double dot(const double *restrict a, const double *restrict b, int
 }
 
 /* e[i] = (row i)·b for four rows, side by side so that their sums do not wait for each other. */
-static inline void four_dots(const double *restrict rows, const double *restrict b, int64_t n, double *restrict e) {
+static inline void four_dots(const double *rows, const double *b, int64_t n, double *restrict e) {
   double s0 = 0.0, s1 = 0.0, s2 = 0.0, s3 = 0.0;
   for (int64_t k = 0; k < n; k++) {
     s0 += rows[k] * b[k];

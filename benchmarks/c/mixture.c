@@ -1,4 +1,5 @@
-/* x: two breaks of a stick of weights, mu_1 and the logs of the steps to mu_2 and mu_3, log sigma[3].   env: y, N. */
+/* x: two breaks of a stick of weights, mu_1 and the logs of the steps to mu_2 and mu_3, log sigma[3].
+   env: y, N. */
 #include "density.h"
 
 DENSITY(density_of) {

@@ -7,9 +7,9 @@ A file `models/<name>.py` holds, for one model,
     numpyro_model(d)     a function without arguments
     pymc_model(d)        a `pymc.Model`
     STAN_CODE            a Stan program; `stan_data(d)` are its data (indices start at 1)
-    QUANTITIES           parameters that every system reports under these names: means and effective sizes are theirs
-    REFERENCE            the reference posterior's file, or None; `PLACES` names its parameters where they differ
-    C_FILE, c_inputs(d)  the C file under `benchmarks/c/`, or None, and the arrays and numbers that it reads in `env`
+    QUANTITIES           what every system reports under these names, and what is compared
+    REFERENCE            the reference posterior's file, or None; its parameters have the names of QUANTITIES
+    C_FILE, c_inputs(d)  the C file under `benchmarks/c/`, or None; the arrays and numbers it reads in `env`
 
 and imports nothing but numpy at its top, so that a system's process loads only that system.
 """

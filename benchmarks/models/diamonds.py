@@ -1,7 +1,7 @@
 """Prices of diamonds: a regression of 5,000 rows on 24 correlated predictors.
 
-b_k ~ N(0, 1), intercept ~ StudentT(3, 8, 10), sigma ~ HalfStudentT(3, 10), y ~ N(intercept + Xc b, sigma), where
-Xc are the predictors less their means.
+b_k ~ N(0, 1), intercept ~ StudentT(3, 8, 10), sigma ~ HalfStudentT(3, 10), y ~ N(intercept + Xc b, sigma),
+where Xc are the predictors less their means.
 """
 
 from __future__ import annotations

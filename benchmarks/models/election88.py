@@ -1,7 +1,8 @@
 """Votes of 1988 (Gelman & Hill 2007, chapter 14): 11,566 voters, varying intercepts of five factors.
 
-beta ~ N(0, 100), a, b, c, d, e ~ N(0, sigma_·) by age, education, both, state and region, sigma_· flat on (0, 100),
-y ~ Bernoulli(logit⁻¹(beta1 + beta2 black + beta3 female + beta5 female·black + beta4 v_prev + a + b + c + d + e)).
+beta ~ N(0, 100), sigma_· flat on (0, 100), a, b, c, d, e ~ N(0, sigma_·) by age, education, both, state,
+region, and y ~ Bernoulli(logit⁻¹(η)) with
+η = beta_1 + beta_2 black + beta_3 female + beta_4 v_prev + beta_5 female·black + a + b + c + d + e.
 """
 
 from __future__ import annotations

@@ -28,7 +28,9 @@ def read_reference(name: str) -> dict[str, dict[str, float]]:
 def _path(name: str) -> Path:
     path = FOLDER / name
     if not path.is_file():
-        raise FileNotFoundError(f"the reference posteriors' {name} is not here: {path.parent} has no such file")
+        raise FileNotFoundError(
+            f"the reference posteriors' {name} is not here: {path.parent} has no such file"
+        )
     return path
 
 

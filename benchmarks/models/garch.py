@@ -1,7 +1,7 @@
 """GARCH(1, 1): a recursion of 200 steps, with bounds that depend on a parameter.
 
-mu, alpha0 > 0 and (alpha1, beta1) on the triangle alpha1, beta1 ≥ 0, alpha1 + beta1 ≤ 1 are flat; s_1 is given,
-s_t² = alpha0 + alpha1 (y_{t−1} − mu)² + beta1 s_{t−1}², and y_t ~ N(mu, s_t).
+mu, alpha0 > 0 and (alpha1, beta1) on the triangle alpha1, beta1 ≥ 0, alpha1 + beta1 ≤ 1 are flat; s_1 is
+given, s_t² = alpha0 + alpha1 (y_{t−1} − mu)² + beta1 s_{t−1}², and y_t ~ N(mu, s_t).
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ def data() -> dict[str, Any]:
 
 
 def ppl_model(d: dict[str, Any]) -> Any:
-    import ppl
     import torch
+
+    import ppl
     from ppl.distributions import Flat, Normal
 
     @ppl.model
@@ -86,7 +87,7 @@ def pymc_model(d: dict[str, Any]) -> Any:
         def step(before: Any, variance: Any, mu: Any, alpha0: Any, alpha1: Any, beta1: Any) -> Any:
             return alpha0 + alpha1 * (before - mu) ** 2 + beta1 * variance
 
-        first = pt.constant(d["sigma1"] ** 2)
+        first = pt.constant(d["sigma1"] ** 2, dtype="float64")
         later, _ = pytensor.scan(
             step,
             sequences=[pt.constant(d["y"][:-1])],

@@ -1,7 +1,7 @@
 """Children's test scores (Gelman & Hill 2007, chapter 3): regression with an interaction.
 
-beta flat, sigma ~ HalfCauchy(2.5), score ~ N(b1 + b2 hs + b3 iq + b4 hs·iq, sigma). The predictors are as they
-are, not centred: their coefficients correlate, and every sampler needs long paths.
+beta flat, sigma ~ HalfCauchy(2.5), score ~ N(b1 + b2 hs + b3 iq + b4 hs·iq, sigma). The predictors are as
+they are, not centred: their coefficients correlate, and every sampler needs long paths.
 """
 
 from __future__ import annotations

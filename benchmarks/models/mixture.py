@@ -26,8 +26,9 @@ def data() -> dict[str, Any]:
 
 
 def ppl_model(d: dict[str, Any]) -> Any:
-    import ppl
     import torch
+
+    import ppl
     from ppl.distributions import Dirichlet, LogNormal, Normal, Restricted
 
     @ppl.model

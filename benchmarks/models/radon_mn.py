@@ -1,7 +1,8 @@
-"""Radon in Minnesota's homes (Gelman & Hill 2007, chapter 12): a varying intercept of 85 counties, non-centred.
+"""Radon in Minnesota's homes (Gelman & Hill 2007, chapter 12): 85 counties, non-centred.
 
-mu_a ~ N(0, 10), sigma_a ~ HalfNormal(1), alpha_j = mu_a + sigma_a·base_j with base_j ~ N(0, 1), beta_k ~ N(0, 10),
-sigma_y ~ HalfNormal(1), log_radon_n ~ N(alpha_{county n} + beta_1 log_uppm_n + beta_2 floor_n, sigma_y).
+mu_a ~ N(0, 10), sigma_a ~ HalfNormal(1), alpha_j = mu_a + sigma_a·base_j with base_j ~ N(0, 1),
+beta_k ~ N(0, 10), sigma_y ~ HalfNormal(1),
+log_radon_n ~ N(alpha_{county n} + beta_1 log_uppm_n + beta_2 floor_n, sigma_y).
 """
 
 from __future__ import annotations

@@ -27,8 +27,9 @@ def data(steps: int = 500) -> dict[str, Any]:
 
 
 def ppl_model(d: dict[str, Any]) -> Any:
-    import ppl
     import torch
+
+    import ppl
     from ppl.distributions import HalfCauchy, Normal, Uniform
 
     @ppl.model
@@ -93,7 +94,7 @@ def pymc_model(d: dict[str, Any]) -> Any:
         h, _ = pytensor.scan(
             step,
             sequences=[pt.concatenate([first, sigma * raw[1:]])],
-            outputs_info=[pt.constant(0.0)],
+            outputs_info=[pt.constant(0.0, dtype="float64")],
             non_sequences=[phi],
             strict=True,
         )
