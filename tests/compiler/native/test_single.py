@@ -9,7 +9,23 @@ import pytest
 from ppl.compiler.native import Native, build, from_source
 from ppl.compiler.native.special import CALLED, SPECIAL, single
 
-NUMBERS = [-math.inf, -1e308, -800.0, -37.5, -1.0, -1e-9, -5e-324, -0.0, 0.0, 1e-300, 0.3, 1.0, 2.5, 37.5, 800.0]
+NUMBERS = [
+    -math.inf,
+    -1e308,
+    -800.0,
+    -37.5,
+    -1.0,
+    -1e-9,
+    -5e-324,
+    -0.0,
+    0.0,
+    1e-300,
+    0.3,
+    1.0,
+    2.5,
+    37.5,
+    800.0,
+]
 NUMBERS += [1e308, math.inf, math.nan]
 NAMES = [name for name in SPECIAL if isinstance(getattr(single, name, None), Native)]
 OF_TWO = ("xlogy", "logaddexp", "pow")
