@@ -17,8 +17,9 @@ from ppl.compiler.ops import full, make, make_input, plate_slice
 from ppl.compiler.ops.batching import reshape
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.pointwise import add
-from ppl.compiler.passes.differentiate import materialise, vjp
+from ppl.compiler.passes.distribute import distribute
 from ppl.compiler.passes.layouts import Layout, input_for
+from ppl.compiler.passes.reads import gradient
 from ppl.compiler.passes.simplify import simplify
 from ppl.compiler.passes.sites import Lowering
 from ppl.compiler.tracer import trace, working_dtype
@@ -139,27 +140,17 @@ class Readings:
     @_reading
     def graph(self) -> Graph:
         """log p(x) + log |Jacobian|, as a function of x and the data."""
-        return self._finish(Graph(self._inputs, (self._density()[0],), names=("log_density",)))
+        self._require_no_params()
+        _, total = self._read(Lowering(self._policy))
+        if not isinstance(total, Node):
+            total = full(total, (), self.recorded.dtype)
+        return self._finish(Graph(self._inputs, (total,), names=("log_density",)))
 
     @_reading
     def gradient_graph(self) -> Graph:
-        """(log p, d log p / dx): the gradient is taken site by site and joined."""
-        total, coordinates = self._density()
-        pieces = [
-            reshape(materialise(g, u), (part.stop - part.start,))
-            for part, u, g in zip(self.parts, coordinates, vjp([total], [1.0], coordinates), strict=True)
-        ]
-        gradient = make("cat", *pieces, dim=-1) if len(pieces) > 1 else (pieces or [self.x])[0]
-        return self._finish(Graph(self._inputs, (total, gradient), names=("log_density", "gradient")))
-
-    def _density(self) -> tuple[Node, list[Node]]:
-        """The total log density, and the coordinates of each site that it was computed from."""
-        self._require_no_params()
-        coordinates = self._coordinates()
-        _, total = self._read(Lowering(self._policy), coordinates)
-        if not isinstance(total, Node):
-            total = full(total, (), self.recorded.dtype)
-        return total, coordinates
+        """(log p, d log p / dx)"""
+        outputs = (*self.graph.outputs, gradient(self.graph, self.x))
+        return self._finish(Graph(self._inputs, outputs, names=("log_density", "gradient")))
 
     @_reading
     def values_graph(self) -> Graph:
@@ -204,7 +195,9 @@ class Readings:
         return self._finish(Graph((*values.values(), *self.recorded.graph.inputs), (out,)))
 
     def _finish(self, graph: Graph) -> Graph:
-        return simplify(graph) if "simplify" in self.passes else graph
+        for name, rewrite in (("simplify", simplify), ("distribute", distribute)):
+            graph = rewrite(graph) if name in self.passes else graph
+        return graph
 
 
 def _require_movable(layout: Layout) -> None:

@@ -2,4 +2,4 @@
 result.
 """
 
-PASSES = ("simplify", "fold")
+PASSES = ("simplify", "distribute", "fold")

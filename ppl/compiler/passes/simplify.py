@@ -1,9 +1,10 @@
-"""Algebra that is exact in floating point, and views that cancel. Common subexpressions are shared already
-(nodes are interned).
+"""Algebra that is exact in floating point (or more exact, as log exp x = x), and views that cancel. Common
+subexpressions are shared already (nodes are interned).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -42,7 +43,31 @@ def _add(node: Node, args: tuple[Any, ...]) -> Node | None:
     a, b = args
     if _is(b, 0):
         return _same(a, node)
-    return _same(b, node) if _is(a, 0) else None
+    return _same(b, node) if _is(a, 0) else _side_by_side(a, b)
+
+
+def _side_by_side(a: Operand, b: Operand) -> Node | None:
+    """The sum of two pieces of a vector that lie next to each other in zeros is one piece."""
+    if not (isinstance(a, Node) and isinstance(b, Node) and a.op == b.op == "slice_embed"):
+        return None
+    dim, size = a.attr("dim"), a.attr("size")
+    if (b.attr("dim"), b.attr("size")) != (dim, size) or a.type != b.type or a.plates != b.plates:
+        return None
+    if a.attr("start") > b.attr("start"):
+        a, b = b, a
+    x, y = a.nodes[0], b.nodes[0]
+    start, middle, stop = a.attr("start"), a.attr("start") + x.shape[dim], b.attr("start") + y.shape[dim]
+    steps = a.attr("step"), b.attr("step")
+    if steps != (1, 1) or start < 0 or middle != b.attr("start") or not x.plates == y.plates == a.plates:
+        return None
+    both = make("cat", *_parts(x, dim), *_parts(y, dim), dim=dim)
+    if (start, stop) == (0, size):
+        return both
+    return make("slice_embed", both, size=size, dim=dim, start=start, stop=stop, step=1)
+
+
+def _parts(x: Node, dim: int) -> tuple[Node, ...]:
+    return x.nodes if x.op == "cat" and x.attr("dim") == dim else (x,)
 
 
 def _sub(node: Node, args: tuple[Any, ...]) -> Node | None:
@@ -117,7 +142,16 @@ def _permute(node: Node, args: tuple[Any, ...]) -> Node | None:
 
 
 def _sum(node: Node, args: tuple[Any, ...]) -> Node | None:
-    return _same(args[0], node) if not node.attr("dims") and args[0].dtype == node.dtype else None
+    x, dims = args[0], node.attr("dims")
+    if x.op == "full" and x.dtype == node.dtype:
+        count = math.prod(x.shape[d] for d in dims)
+        return full(x.attr("value") * count if count else 0, node.shape, node.dtype)
+    return _same(x, node) if not dims and x.dtype == node.dtype else None
+
+
+def _log(node: Node, args: tuple[Any, ...]) -> Node | None:
+    a = args[0]
+    return _same(a.args[0], node) if isinstance(a, Node) and a.op == "exp" else None
 
 
 def _to(node: Node, args: tuple[Any, ...]) -> Node | None:
@@ -153,6 +187,7 @@ _RULES: dict[str, Rule] = {
     "expand": _expand,
     "permute": _permute,
     "sum": _sum,
+    "log": _log,
     "to": _to,
     "scan": _scan,
     "switch": _switch,

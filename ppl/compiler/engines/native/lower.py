@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 from ppl.compiler.engines.native.decompose import decompose
 from ppl.compiler.engines.native.frame import Assumptions, Frame, Reader
 from ppl.compiler.engines.native.index import Index, linear
 from ppl.compiler.engines.native.pointwise import cast, kind_of
-from ppl.compiler.engines.native.probe import probe
+from ppl.compiler.engines.native.probe import is_costly, probe
 from ppl.compiler.engines.native.schedule import (
     SHORT,
     Block,
@@ -25,7 +26,7 @@ from ppl.compiler.engines.native.schedule import (
 from ppl.compiler.engines.native.statements import COMBINE, STATEMENTS, Statement, output, stored
 from ppl.compiler.engines.native.writer import Value, Writer
 from ppl.compiler.graph import Graph, Node
-from ppl.compiler.ops import Constant
+from ppl.compiler.ops import Constant, Scan
 
 BLOCKS: dict[str, Callable[[Lowering, Node], None]] = {}
 """Operators that are run by code of their own; operator → what writes it. Filled by `blocks` and `regions`."""
@@ -96,7 +97,9 @@ class Lowering:
         self._roots: dict[Node, None] = {}
         self.home: dict[Node, int] = {}  # root → level from which on its value stands
         self.arrays: dict[Node, str] = {}  # root → its buffer
-        self.sums: dict[Statement, Value] = {}  # reductions under way, in a local variable
+        self.sums: dict[
+            Statement, dict[tuple[int, ...], Value]
+        ] = {}  # reductions under way, in local variables
 
     # ------------------------------------------------------------ planning
 
@@ -142,6 +145,9 @@ class Lowering:
     def _make(self, node: Node, roots: dict[Node, None]) -> list[Statement | Block]:
         if node.op in BLOCKS:
             needs: dict[Node, None] = {}
+            if node.op == "scan":  # what is dear is computed for all steps at once, which vectorises
+                dear = [x for x in Scan.of(node).xs if is_costly(x, roots, self._is_leaf)]
+                roots.update(dict.fromkeys(dear))
             for argument in node.nodes:
                 self._behind(argument, needs)
             roots.update(needs)
@@ -294,10 +300,14 @@ class Lowering:
         kind = kind_of(s.node.dtype)
         zero = COMBINE[s.combine].start[kind]
         later = [d for d in s.order if d not in bound and s.free[d] is not None]
-        if s.place is None and not later:
-            name = self.writer.fresh("s")
-            self.writer.line(f"{name} = {zero}")
-            self.sums[s] = Value(name, kind, self.writer.level)
+        if s.place is None and all(d in s.unrolled for d in later):
+            points = product(*(range(s.extents[d]) for d in later))
+            self.sums[s] = {}
+            for point in points:
+                name = self.writer.fresh("s")
+                self.writer.line(f"{name} = {zero}")
+                at = bound | {d: Index.of(i) for d, i in zip(later, point, strict=True)}
+                self.sums[s][_written_out(s, at)] = Value(name, kind, self.writer.level)
             return
         array = self.arrays.setdefault(s.node, "")
         if not array:
@@ -321,9 +331,11 @@ class Lowering:
         """After a loop: reductions that began with it are complete; what was made in it stands from here."""
         for s, axis in loop.members:
             if axis in s.reduced and not s.reduced & set(bound.get(s, {})):
-                total = self.sums.pop(s, None)
-                if total is not None:
-                    idx = [bound.get(s, {}).get(d, Index()) for d in range(len(s.extents))]
+                for point, total in self.sums.pop(s, {}).items():
+                    at = bound.get(s, {}) | {
+                        d: Index.of(i) for d, i in zip(_axes_written_out(s), point, strict=True)
+                    }
+                    idx = [at.get(d, Index()) for d in range(len(s.extents))]
                     self._made(s, s.target(self.frame, idx), total)
             self.home[s.node] = self.writer.level
 
@@ -338,7 +350,7 @@ class Lowering:
             self._made(s, s.target(self.frame, idx), value)
             return
         if s in self.sums:
-            total = self.sums[s]
+            total = self.sums[s][_written_out(s, bound)]
             self.writer.line(f"{total.text} = {COMBINE[s.combine].text.format(total.text, value.text)}")
             return
         if s.combine != "store" and not bound:  # a scatter of one element
@@ -364,6 +376,15 @@ class Lowering:
         self.writer.remember((self.frame, s.node, tuple(idx)), value)
         if s.node in self.arrays:
             self.store(self.arrays[s.node], linear(idx, s.node.shape), value)
+
+
+def _axes_written_out(s: Statement) -> list[int]:
+    return [d for d in sorted(s.unrolled) if s.free[d] is not None]
+
+
+def _written_out(s: Statement, bound: dict[int, Index]) -> tuple[int, ...]:
+    """Which of the elements written out a point belongs to."""
+    return tuple(bound[d].const for d in _axes_written_out(s))
 
 
 def float_text(zero: str, kind: str) -> str:

@@ -6,7 +6,7 @@ A probe reads the statement's element at a symbolic point and throws the text aw
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from itertools import product
 
 from ppl.compiler.engines.native.frame import Frame, concatenated, undecided
@@ -19,6 +19,9 @@ from ppl.compiler.ops import OPERATORS
 
 UNROLL = 8
 """Axes up to this size are written out where that settles which part of a concatenation is read."""
+
+POINTS = 9
+"""So many points of short axes are written out inside a long loop, which is then one straight run to vectorise."""
 
 
 class _Unroll(Exception):
@@ -70,31 +73,22 @@ class Probe(Frame):
         if self.leaves(node):
             self._leaf(node, idx)
             return self._any(node)
-        if self.statement.scatters and OPERATORS[node.op].kind == "pointwise" and self._is_costly(node):
+        if (
+            self.statement.scatters
+            and OPERATORS[node.op].kind == "pointwise"
+            and is_costly(node, self.roots, self.leaves)
+        ):
             self.roots[node] = None  # computed in a loop of its own, which vectorises
             self.statement.reads.append((node, tuple(idx)))
             return self._any(node)
         if node.op in EXPENSIVE and math.prod(node.shape) > 1:
-            times = self._evaluations(idx)
-            if times >= 2 * math.prod(node.shape) or LITERAL < times < math.prod(self.statement.extents):
+            times, most = self._evaluations(idx), self._evaluations(None)
+            if times >= 2 * math.prod(node.shape) or LITERAL < times < most:
                 self.roots[node] = None
                 self.statement.reads.append((node, tuple(idx)))
                 return self._any(node)
             self.statement.costly.add(node)
         return super().read(node, idx)
-
-    def _is_costly(self, node: Node) -> bool:
-        """Whether a value takes an operator worth storing, short of roots."""
-        stack, seen = [node], set()
-        while stack:
-            n = stack.pop()
-            if n in seen or n in self.roots or n.op in STATEMENTS or self.leaves(n):
-                continue
-            if n.op in EXPENSIVE and math.prod(n.shape) > 1:
-                return True
-            seen.add(n)
-            stack += n.nodes
-        return False
 
     def _any(self, node: Node) -> Value:
         return Value("v", kind_of(node.dtype))
@@ -111,14 +105,30 @@ class Probe(Frame):
         if size > self.largest[0]:
             self.largest = (size, linear(idx, node.shape))
 
-    def _evaluations(self, idx: Sequence[Index]) -> int:
-        """How often the value is computed, if what does not change in an inner loop leaves it."""
-        extents = self.statement.extents
-        depth = 0
-        for index in idx:
+    def _evaluations(self, idx: Sequence[Index] | None) -> int:
+        """How often the value is computed, if what does not change in an inner loop leaves it; without an index: how
+        often what does change is.
+        """
+        loops = [1 if d in self.statement.unrolled else n for d, n in enumerate(self.statement.extents)]
+        depth = len(loops) if idx is None else 0
+        for index in idx or ():
             for name, _ in index.terms:
-                depth = max(depth, self.axes.get(name, len(extents) - 1) + 1)
-        return math.prod(extents[:depth])
+                depth = max(depth, self.axes.get(name, len(loops) - 1) + 1)
+        return math.prod(loops[:depth])
+
+
+def is_costly(node: Node, roots: Container[Node], leaves: Callable[[Node], bool]) -> bool:
+    """Whether a value takes an operator worth storing, short of roots."""
+    stack, seen = [node], set()
+    while stack:
+        n = stack.pop()
+        if n in seen or n in roots or n.op in STATEMENTS or n.op == "item" or leaves(n):
+            continue
+        if n.op in EXPENSIVE and math.prod(n.shape) > 1:
+            return True
+        seen.add(n)
+        stack += n.nodes
+    return False
 
 
 def probe(
@@ -129,6 +139,7 @@ def probe(
         statement.reads, statement.costly = [], set()
         statement.order = tuple(d for d, n in enumerate(statement.extents) if n != 1)
         return
+    statement.unrolled |= _short(statement)
     while True:
         statement.reads, statement.costly = [], set()
         trial = Probe(leaves, roots, blocks, statement)
@@ -139,6 +150,20 @@ def probe(
             continue
         statement.order = _order(statement, trial.largest[1], trial.axes)
         return
+
+
+def _short(statement: Statement) -> frozenset[int]:
+    """Short axes beside a long one, the shortest first, while their points are few."""
+    chosen: set[int] = set()
+    if max(statement.extents, default=0) > LITERAL and not statement.scatters:
+        points = 1
+        for d in sorted(range(len(statement.extents)), key=lambda d: statement.extents[d]):
+            points *= statement.extents[d]
+            if points > POINTS:
+                break
+            if statement.extents[d] > 1:
+                chosen.add(d)
+    return frozenset(chosen)
 
 
 def _run(trial: Probe, statement: Statement) -> None:
@@ -162,4 +187,4 @@ def _order(statement: Statement, leaf: Index, axes: dict[str, int]) -> tuple[int
     if len(along) > 1:
         sorted_along = iter(sorted(along, key=lambda d: -steps[d]))
         order = [next(sorted_along) if d in steps else d for d in order]
-    return tuple(order)
+    return tuple(sorted(order, key=lambda d: d in statement.unrolled))

@@ -175,9 +175,20 @@ def is_local(
     for loop, axis in outer.items():
         if maker.free[axis] is None:
             continue
-        if loop not in mine or loop.unrolled or not aligned(reader, mine[loop], maker, axis):
+        if loop.unrolled:
+            if not _at_known_points(reader, maker, axis):
+                return False
+        elif loop not in mine or not aligned(reader, mine[loop], maker, axis):
             return False
     return True
+
+
+def _at_known_points(reader: Statement, maker: Statement, axis: int) -> bool:
+    """Whether the reader reads the maker's result at points written out, along an axis that is written out."""
+    result = maker.free[axis]
+    return result is not None and all(
+        idx[result].is_const for node, idx in reader.reads if node is maker.node
+    )
 
 
 def _item_of(loop: Loop, one: Statement | Block) -> int:
