@@ -129,11 +129,12 @@ class _Roles:
             alone = uses.get(c) == 1 and uses[out] == 1 and first_entered + i not in used
             if not (alone and out.op in ("add", "sub") and out.is_float and c in out.nodes):
                 continue
-            a, b = out.args
-            sign, term = (1, a) if b is c else (1 if out.op == "add" else -1, b)
-            fits = not (out.op == "sub" and b is c) and isinstance(term, Node) and term is not c
-            if fits and c.shape == out.shape:
-                found[i] = (sign, term)  # type: ignore[assignment]
+            left, right = out.args
+            if out.op == "sub" and right is c:
+                continue
+            sign, term = (1, left) if right is c else (1 if out.op == "add" else -1, right)
+            if isinstance(term, Node) and term is not c and c.shape == out.shape:
+                found[i] = (sign, term)
         return found
 
     def _classify(self) -> None:
@@ -259,7 +260,9 @@ class _Distribution:
         inside = {n for n in topological(outs, taken) if n not in taken}
         given = self._given(late, inside)
         self.moved |= any(self._is_work(n) for n in taken)
-        xs, consts, memo = [], [], {}
+        xs: list[tuple[Node, Node]] = []
+        consts: list[tuple[Node, Node]] = []
+        memo: dict[Node, Node] = {}
         for n in taken:
             value = self._value(n)
             stacked = self.plate in value.plates
