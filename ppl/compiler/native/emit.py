@@ -12,7 +12,7 @@ from .frame import LLVM, Frame
 from .function import Native
 from .keys import Keys
 from .signatures import signature
-from .statements import assigned_in, block
+from .statements import SHORT_LOOP, assigned_in, block
 from .types import POINTERS, Signature, Type
 
 AnyNative = Native[..., Any]
@@ -85,7 +85,28 @@ class Module:
         for fragment in unlike.values():
             kind = "dso_local" if fragment.symbol in seen else "internal"
             parts.append(f"define {kind} {fragment.text}")
-        return "\n\n".join(part for part in parts if part) + "\n"
+        return _with_loops("\n\n".join(part for part in parts if part) + "\n")
+
+
+def _with_loops(text: str) -> str:
+    """The module with what LLVM is told of its short loops: an identity for each, and the same wishes for all."""
+    first, *rest = text.split(SHORT_LOOP)
+    if not rest:
+        return text
+    wishes = len(rest)
+    parts = [first]
+    for number, part in enumerate(rest):
+        parts.append(f", !llvm.loop !{number}{part}")
+    ends = [
+        f"!{number} = distinct !{{!{number}, !{wishes}, !{wishes + 1}, !{wishes + 2}}}"
+        for number in range(wishes)
+    ]
+    ends += [
+        f'!{wishes} = !{{!"llvm.loop.vectorize.enable", i1 true}}',
+        f'!{wishes + 1} = !{{!"llvm.loop.vectorize.predicate.enable", i1 true}}',
+        f'!{wishes + 2} = !{{!"llvm.loop.interleave.count", i32 1}}',
+    ]
+    return "".join(parts) + "\n" + "\n".join(ends) + "\n"
 
 
 def _emitted(native: AnyNative, module: Module) -> Fragment:

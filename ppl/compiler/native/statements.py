@@ -14,6 +14,9 @@ from .signatures import SCALARS_AND_ARRAYS, meaning
 from .types import ELEMENT, Type
 from .values import I64, condition, integer, value
 
+SHORT_LOOP = ", !llvm.loop !short"
+"""What marks the branch back of a loop over a `short_range`; the module numbers these loops."""
+
 
 def block(frame: Frame, statements: Iterable[ast.stmt]) -> None:
     """Write statements one after another; what can't be reached is left out."""
@@ -202,11 +205,18 @@ def _for(frame: Frame, node: ast.For) -> None:
         ways.append(f"[ {following.text}, %{frame.block} ]")
     frame.lines[at] = f"  {counter} = phi i64 {', '.join(ways)}"
     frame.close_loop(header)
+    if _is_named(node.iter, "short_range") and frame.locals is not None:
+        frame.lines[-1] += SHORT_LOOP
     frame.meet(done, loop.out)
 
 
+def _is_named(node: ast.expr, *names: str) -> bool:
+    """Is it a call of one of these?"""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+
+
 def _range(frame: Frame, node: ast.expr) -> tuple[Value, Value, int]:
-    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"):
+    if not (isinstance(node, ast.Call) and _is_named(node, "range", "short_range")):
         raise frame.refuse(
             node,
             "a loop runs over a range",

@@ -5,35 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 
 from ppl.compiler.engines.native.decompose import decompose
 from ppl.compiler.engines.native.frame import Assumptions, Frame, Reader
 from ppl.compiler.engines.native.index import Index, linear
+from ppl.compiler.engines.native.loops import LoopWriter
 from ppl.compiler.engines.native.pointwise import cast, kind_of
 from ppl.compiler.engines.native.probe import is_costly, probe
 from ppl.compiler.engines.native.schedule import (
-    SHORT,
     Block,
     Items,
-    Loop,
-    Straight,
     is_local,
     members_of,
     paths,
     schedule,
 )
-from ppl.compiler.engines.native.statements import COMBINE, STATEMENTS, Statement, output, stored
+from ppl.compiler.engines.native.statements import STATEMENTS, Statement, output, stored
 from ppl.compiler.engines.native.writer import Value, Writer
 from ppl.compiler.graph import Graph, Node
 from ppl.compiler.ops import Constant, Scan
 
 BLOCKS: dict[str, Callable[[Lowering, Node], None]] = {}
 """Operators that are run by code of their own; operator → what writes it. Filled by `blocks` and `regions`."""
-
-
-TILE = 64
-"""Points of a tiled loop that are taken together: their rows should fit into the fastest cache."""
 
 
 @dataclass
@@ -110,7 +103,7 @@ class Lowering:
         items = schedule(work)
         work, items = self._store_costly(work, items, outputs, wanted)
         self._place(work, items)
-        self._write(items)
+        LoopWriter(self).write(items)
 
     def _work(self, outputs: list[Statement], wanted: Sequence[Node]) -> list[Statement | Block]:
         """All statements and blocks, each after what it needs."""
@@ -231,162 +224,6 @@ class Lowering:
     def store(self, array: str, at: Index, value: Value) -> None:
         self.writer.line(f"{array}[{self.writer.index_text(at)}] = {cast(value, 'f')}")
 
-    # ------------------------------------------------------------ writing
-
-    def _write(self, items: Items, bound: dict[Statement, dict[int, Index]] | None = None) -> None:
-        bound = {} if bound is None else bound
-        for item in items:
-            if isinstance(item, Straight):
-                for member in item.members:
-                    if isinstance(member, Block):
-                        if member.node is not None:
-                            BLOCKS[member.node.op](self, member.node)
-                    else:
-                        self._point(member, bound.get(member, {}))
-            elif item.size == 0:
-                self._begin(item, bound)
-                self._end(item, bound)
-            elif item.unrolled:
-                self._begin(item, bound)
-                for point in range(item.size):
-                    self._write(item.items, self._bind(item, bound, Index.of(point)))
-                self._end(item, bound)
-            elif item.tiled:
-                self._begin(item, bound)
-                self._tiles(item, bound)
-                self._end(item, bound)
-            else:
-                self._begin(item, bound)
-                with self.writer.loop(item.size, count=self._unknown_length(item)) as i:
-                    self._write(item.items, self._bind(item, bound, i))
-                self._end(item, bound)
-
-    def _unknown_length(self, loop: Loop) -> str | None:
-        """An inner loop of some length hides it from LLVM, which would unroll it whole and then vectorise the
-        loop around it, reading rows with strides.
-        """
-        return self.writer.parameter(loop.size) if self.writer.level and loop.size > SHORT else None
-
-    def _tiles(self, loop: Loop, bound: dict[Statement, dict[int, Index]]) -> None:
-        """The loop in pieces of TILE points, and in each piece one item after the other."""
-        writer = self.writer
-        tiles = -(-loop.size // TILE)
-        with writer.loop(tiles, count=writer.parameter(tiles)) as tile:
-            first = tile.scaled(TILE)
-            left = f"{writer.number(loop.size)} - {writer.index_text(first)}"
-            count = writer.let(f"min({TILE}, {left})", "i", writer.level)
-            for item in loop.items:
-                with writer.loop(TILE, count=count.text) as i:
-                    self._write([item], self._bind(loop, bound, first.plus(i)))
-                for one in members_of(item):
-                    if one.node is not None:
-                        self.home[one.node] = writer.level
-
-    def _bind(
-        self, loop: Loop, bound: dict[Statement, dict[int, Index]], i: Index
-    ) -> dict[Statement, dict[int, Index]]:
-        inner = {s: dict(bound.get(s, {})) for s, _ in loop.members}
-        for s, axis in loop.members:
-            inner[s][axis] = i
-        return inner
-
-    def _begin(self, loop: Loop, bound: dict[Statement, dict[int, Index]]) -> None:
-        """Before a loop: start the reductions whose first reduced axis runs in it."""
-        for s, axis in loop.members:
-            if axis in s.reduced and not s.reduced & set(bound.get(s, {})):
-                self._start(s, bound.get(s, {}))
-
-    def _start(self, s: Statement, bound: dict[int, Index]) -> None:
-        kind = kind_of(s.node.dtype)
-        zero = COMBINE[s.combine].start[kind]
-        later = [d for d in s.order if d not in bound and s.free[d] is not None]
-        if s.place is None and all(d in s.unrolled for d in later):
-            points = product(*(range(s.extents[d]) for d in later))
-            self.sums[s] = {}
-            for point in points:
-                name = self.writer.fresh("s")
-                self.writer.line(f"{name} = {zero}")
-                at = bound | {d: Index.of(i) for d, i in zip(later, point, strict=True)}
-                self.sums[s][_written_out(s, at)] = Value(name, kind, self.writer.level)
-            return
-        array = self.arrays.setdefault(s.node, "")
-        if not array:
-            array = self.arrays[s.node] = self.shared.buffer(math.prod(s.node.shape))
-        if s.place is not None:
-            with self.writer.loop(math.prod(s.node.shape)) as i:
-                self.writer.line(f"{array}[{self.writer.index_text(i)}] = {float_text(zero, kind)}")
-            return
-        self._clear(s, array, float_text(zero, kind), dict(bound), later)
-
-    def _clear(self, s: Statement, array: str, zero: str, bound: dict[int, Index], later: list[int]) -> None:
-        if not later:
-            idx = [bound.get(d, Index()) for d in range(len(s.extents))]
-            at = linear(s.target(self.frame, idx), s.node.shape)
-            self.writer.line(f"{array}[{self.writer.index_text(at)}] = {zero}")
-            return
-        with self.writer.loop(s.extents[later[0]]) as i:
-            self._clear(s, array, zero, {**bound, later[0]: i}, later[1:])
-
-    def _end(self, loop: Loop, bound: dict[Statement, dict[int, Index]]) -> None:
-        """After a loop: reductions that began with it are complete; what was made in it stands from here."""
-        for s, axis in loop.members:
-            if axis in s.reduced and not s.reduced & set(bound.get(s, {})):
-                for point, total in self.sums.pop(s, {}).items():
-                    at = bound.get(s, {}) | {
-                        d: Index.of(i) for d, i in zip(_axes_written_out(s), point, strict=True)
-                    }
-                    idx = [at.get(d, Index()) for d in range(len(s.extents))]
-                    self._made(s, s.target(self.frame, idx), total)
-            self.home[s.node] = self.writer.level
-
-    def _point(self, s: Statement, bound: dict[int, Index]) -> None:
-        """The statement at one point of its domain."""
-        idx = [bound.get(d, Index()) for d in range(len(s.extents))]
-        kind = kind_of(s.node.dtype)
-        if math.prod(s.extents) == 0:
-            return
-        value = s.element(self.frame, idx)
-        if not s.reduced & set(bound) and s.place is None:
-            self._made(s, s.target(self.frame, idx), value)
-            return
-        if s in self.sums:
-            total = self.sums[s][_written_out(s, bound)]
-            self.writer.line(f"{total.text} = {COMBINE[s.combine].text.format(total.text, value.text)}")
-            return
-        if s.combine != "store" and not bound:  # a scatter of one element
-            self._start(s, bound)
-        at = linear(s.target(self.frame, idx), s.node.shape)
-        place = f"{self.arrays[s.node]}[{self.writer.index_text(at)}]"
-        if s.combine == "store":
-            self.writer.line(f"{place} = {cast(value, 'f')}")
-            self.home[s.node] = self.writer.level
-            return
-        old = Value(place, "f", self.writer.level)
-        new = COMBINE[s.combine].text.format(cast(old, kind), value.text)
-        self.writer.line(f"{place} = {cast(Value(f'({new})', kind), 'f')}")
-        self.home[s.node] = self.writer.level
-
-    def _made(self, s: Statement, idx: Sequence[Index], value: Value) -> None:
-        """An element is complete: remember it, and store it where others look for it."""
-        if s.outside is not None:
-            array, offset = s.outside
-            self.store(array, offset.plus(linear(idx, s.node.shape)), value)
-            return
-        self.home[s.node] = self.writer.level
-        self.writer.remember((self.frame, s.node, tuple(idx)), value)
-        if s.node in self.arrays:
-            self.store(self.arrays[s.node], linear(idx, s.node.shape), value)
-
-
-def _axes_written_out(s: Statement) -> list[int]:
-    return [d for d in sorted(s.unrolled) if s.free[d] is not None]
-
-
-def _written_out(s: Statement, bound: dict[int, Index]) -> tuple[int, ...]:
-    """Which of the elements written out a point belongs to."""
-    return tuple(bound[d].const for d in _axes_written_out(s))
-
-
-def float_text(zero: str, kind: str) -> str:
-    """A start value as the float64 that a buffer holds."""
-    return {"True": "1.0", "False": "0.0"}.get(zero, zero if kind == "f" else f"float({zero})")
+    def run_block(self, node: Node) -> None:
+        """Write what computes a region or a factorisation."""
+        BLOCKS[node.op](self, node)

@@ -126,17 +126,22 @@ class Writer:
 
     @contextlib.contextmanager
     def loop(
-        self, size: int, reverse: bool = False, count: str | None = None, sequential: bool = False
+        self,
+        size: int,
+        reverse: bool = False,
+        count: str | None = None,
+        sequential: bool = False,
+        short: bool = False,
     ) -> Iterator[Index]:
         """A loop over range(size), or over the first `count` of it; yields its variable. One step only: no
-        loop at all.
+        loop at all. `short` asks for vectors also where there are few steps.
         """
         if size == 1:
             yield Index()
             return
         name = self.fresh("j")
         n = count or self.number(size)
-        steps = f"range({n} - 1, -1, -1)" if reverse else f"range({n})"
+        steps = f"range({n} - 1, -1, -1)" if reverse else f"{'short_range' if short else 'range'}({n})"
         with self.block(f"for {name} in {steps}:", sequential):
             self.declare(name, size)
             yield Index.atom(name)
