@@ -188,6 +188,45 @@ def test_rows_are_taken_in_tiles(n: int) -> None:
     all_same(program.plain(*values), expected, "plain")
 
 
+@pytest.mark.parametrize(("n", "places"), [(100, 7), (103, 7), (1000, 250), (1000, 251), (99, 3)])
+def test_many_additions_to_few_places(n: int, places: int) -> None:
+    """A long scatter adds to copies of a short result in turn; a short one, or to many places, does not."""
+    x, scale = make_input("x", (n,), F, (), "flat"), make_input("scale", (), F, (), "value")
+    group = make_input("group", (n,), torch.int64)
+    source = make("mul", make("mul", x, x), scale)
+    sums = make("index_add", source, make("wrap_index", group, size=places), dim=-1, size=places)
+    total = make("sum", source, dims=(-1,), keepdim=False)
+    program = NativeProgram(Graph((x, scale, group), (sums, total)))
+    copies = n >= 100 and 4 * places <= n
+    assert ("// 4" in program.source) is copies
+    draw = torch.Generator().manual_seed(n)
+    values = [
+        torch.randn(n, generator=draw, dtype=F),
+        torch.tensor(0.5, dtype=F),
+        torch.randint(0, places, (n,), generator=draw).sort().values,
+    ]
+    expected = compile_torch(program.graph)(*values)
+    all_same(program(*values), expected, "compiled")
+    all_same(program.plain(*values), expected, "plain")
+
+
+@pytest.mark.parametrize("k", [2, 3, 9, 10])
+def test_components_of_many_rows(k: int) -> None:
+    """A mixture's rows: what belongs to a component is written out, or looped over where there are many."""
+    y, at = make_input("y", (200,), F), make_input("at", (k,), F, (), "flat")
+    gaps = make("sub", make("reshape", y, shape=(200, 1)), at)
+    terms = make("mul", make("mul", gaps, gaps), -0.5)
+    value = make("logsumexp", terms, dims=(-1,), keepdim=False)
+    shares = make("exp", make("sub", terms, make("reshape", value, shape=(200, 1))))
+    slopes = make("sum", make("mul", shares, gaps), dims=(0,), keepdim=False)
+    total = make("sum", value, dims=(-1,), keepdim=False)
+    program = NativeProgram(Graph((at, y), (total, slopes, shares)))
+    values = [torch.linspace(-2.0, 2.0, k, dtype=F), torch.linspace(-3.0, 3.0, 200, dtype=F)]
+    expected = compile_torch(program.graph)(*values)
+    all_same(program(*values), expected, "compiled")
+    all_same(program.plain(*values), expected, "plain")
+
+
 # ---------------------------------------------------------------- places
 
 

@@ -19,7 +19,7 @@ from ppl.compiler.native import build, f64, from_source, math, native
     "loop",
     [
         "range(n)", "range(2, n)", "range(0, n, 3)", "range(n, 0, -1)", "range(n, -3, -2)", "range(-n, n)",
-        "range(5, 5)",
+        "range(5, 5)", "short_range(n)",
     ],
 )  # fmt: skip
 def test_a_loop_takes_pythons_rounds(loop: str, n: int) -> None:

@@ -58,6 +58,8 @@ class LoopWriter:
             elif item.tiled:
                 for lane in lanes:
                     self._tiles(item, lane)
+            elif item.scatter and any(s.copies > 1 for s, _ in item.members):
+                self._scatters(item, lanes[0])
             elif len(lanes) == 1 and _side_by_side(item, item.items):
                 self._rows(item, item.items, lanes[0], Index(), self.writer.number(item.size), item.size)
             elif item.size:
@@ -68,8 +70,8 @@ class LoopWriter:
 
     def _member(self, member: Statement | Block, lanes: Sequence[Bound]) -> None:
         if isinstance(member, Statement):
-            for lane in lanes:
-                self._point(member, lane.get(member, {}))
+            for number, lane in enumerate(lanes):
+                self._point(member, lane.get(member, {}), number)
         elif member.node is not None:
             self.lowering.run_block(member.node)
 
@@ -100,6 +102,18 @@ class LoopWriter:
                 for one in members_of(item):
                     if one.node is not None:
                         self.home[one.node] = writer.level
+
+    def _scatters(self, loop: Loop, bound: Bound) -> None:
+        """Points one after the other, each adding to the next copy of the results."""
+        self._rows(loop, loop.items, bound, Index(), self.writer.number(loop.size), loop.size)
+        for s, _ in loop.members:
+            count, array = math.prod(s.node.shape), self.arrays[s.node]
+            if s.copies > 1:
+                with self.writer.loop(count) as i:
+                    places = [
+                        f"{array}[{self.writer.index_text(i.plus(k * count))}]" for k in range(s.copies)
+                    ]
+                    self.writer.line(f"{places[0]} = {' + '.join(places)}")
 
     def _rows(self, loop: Loop, items: Items, bound: Bound, first: Index, count: str, size: int) -> None:
         """Points `first` to `first + count` (at most `size`), ROWS at a time, then what is left one by one."""
@@ -132,10 +146,11 @@ class LoopWriter:
                 sums[_key(s, at)] = Value(name, kind, self.writer.level)
             return
         array = self.arrays.setdefault(s.node, "")
+        size = s.copies * math.prod(s.node.shape)
         if not array:
-            array = self.arrays[s.node] = self.lowering.shared.buffer(math.prod(s.node.shape))
+            array = self.arrays[s.node] = self.lowering.shared.buffer(size)
         if s.place is not None:
-            with self.writer.loop(math.prod(s.node.shape)) as i:
+            with self.writer.loop(size) as i:
                 self.writer.line(f"{array}[{self.writer.index_text(i)}] = {float_text(zero, kind)}")
             return
         self._clear(s, array, float_text(zero, kind), dict(bound), later)
@@ -160,8 +175,8 @@ class LoopWriter:
 
     # ------------------------------------------------------------ points
 
-    def _point(self, s: Statement, bound: dict[int, Index]) -> None:
-        """The statement at one point of its domain."""
+    def _point(self, s: Statement, bound: dict[int, Index], lane: int) -> None:
+        """The statement at one point of its domain, which is in some lane."""
         idx = _index(s, bound)
         kind = kind_of(s.node.dtype)
         if math.prod(s.extents) == 0:
@@ -176,7 +191,7 @@ class LoopWriter:
             return
         if s.combine != "store" and not bound:  # a scatter of one element
             self._start(s, bound)
-        at = linear(s.target(self.frame, idx), s.node.shape)
+        at = linear(s.target(self.frame, idx), s.node.shape).plus(lane % s.copies * math.prod(s.node.shape))
         place = f"{self.arrays[s.node]}[{self.writer.index_text(at)}]"
         if s.combine == "store":
             self.writer.line(f"{place} = {cast(value, 'f')}")

@@ -201,11 +201,12 @@ class Lowering:
         for one, node in readers:
             for maker in makers.get(node, ()):
                 if node not in self.arrays and not is_local(one, maker, around):
-                    self.arrays[node] = self.shared.buffer(math.prod(node.shape))
+                    self.arrays[node] = self.shared.buffer(maker.copies * math.prod(node.shape))
         for node in makers:
             self.frame.readers[node] = self._reader(node)
-            if makers[node][0].place is not None and node not in self.arrays:
-                self.arrays[node] = self.shared.buffer(math.prod(node.shape))
+            first = makers[node][0]
+            if first.place is not None and node not in self.arrays:
+                self.arrays[node] = self.shared.buffer(first.copies * math.prod(node.shape))
 
     def _reader(self, node: Node) -> Reader:
         def read(idx: Sequence[Index]) -> Value:

@@ -73,11 +73,7 @@ class Probe(Frame):
         if self.leaves(node):
             self._leaf(node, idx)
             return self._any(node)
-        if (
-            self.statement.scatters
-            and OPERATORS[node.op].kind == "pointwise"
-            and is_costly(node, self.roots, self.leaves)
-        ):
+        if self._is_apart(node):
             self.roots[node] = None  # computed in a loop of its own, which vectorises
             self.statement.reads.append((node, tuple(idx)))
             return self._any(node)
@@ -89,6 +85,13 @@ class Probe(Frame):
                 return self._any(node)
             self.statement.costly.add(node)
         return super().read(node, idx)
+
+    def _is_apart(self, node: Node) -> bool:
+        """Whether what a scatter adds is computed before it."""
+        s = self.statement
+        if not (s.scatters and node.is_float and OPERATORS[node.op].kind == "pointwise"):
+            return False
+        return s.copies > 1 or is_costly(node, self.roots, self.leaves)
 
     def _any(self, node: Node) -> Value:
         return Value("v", kind_of(node.dtype))

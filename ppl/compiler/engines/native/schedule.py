@@ -126,7 +126,7 @@ def _position(items: Items, one: Statement | Block, axis: int | None, least: int
         return len(items) - 1
     assert isinstance(one, Statement)
     size = one.extents[axis]
-    kind = (size, axis in one.unrolled, one.scatters and size in dear)
+    kind = (size, axis in one.unrolled, one.copies > 1 or (one.scatters and size in dear))
     for at in range(least, len(items)):
         item = items[at]
         if isinstance(item, Loop) and (item.size, item.unrolled, item.scatter) == kind:

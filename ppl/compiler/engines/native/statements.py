@@ -7,6 +7,7 @@ result, otherwise it is reduced.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,11 @@ from ppl.compiler.graph import Node
 
 Element = Callable[[Frame, Sequence[Index]], Value]
 Place = Callable[[Frame, Sequence[Index]], Sequence[Index]]
+
+
+COPIES = 4
+LONG = 100
+"""See `Statement.copies`."""
 
 
 @dataclass(eq=False)
@@ -61,6 +67,15 @@ class Statement:
     def scatters(self) -> bool:
         """Whether it adds to computed places."""
         return self.place is not None and self.combine != "store"
+
+    @property
+    def copies(self) -> int:
+        """Into how many copies of its result a scatter adds, in turn, so that one addition need not wait for the
+        last to the same place: several where it is a long loop to few places.
+        """
+        length = max(self.extents, default=0)
+        alone = self.scatters and length == math.prod(self.extents)
+        return COPIES if alone and length >= LONG and COPIES * math.prod(self.node.shape) <= length else 1
 
     def target(self, f: Frame, idx: Sequence[Index]) -> Sequence[Index]:
         """The index into the result of a point of the domain."""
