@@ -338,3 +338,22 @@ def test_a_program_runs_native_and_says_why() -> None:
 
 def test_every_lack_is_an_operator() -> None:
     assert set(LACKING) <= set(OPERATORS)
+
+
+# ---------------------------------------------------------------- factorisations
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 6, 9, 37])
+def test_factors_and_triangular_systems(n: int) -> None:
+    """Rows are taken four at a time; what is left, one by one."""
+    A, B = make_input("A", (n, n), F, (), "flat"), make_input("B", (n, 3), F, (), "value")
+    factor = make("cholesky", A)
+    lower = make("solve_triangular", factor, B, upper=False, unitriangular=False)
+    upper = make("solve_triangular", make("permute", factor, dims=(1, 0)), B, upper=True, unitriangular=False)
+    program = NativeProgram(Graph((A, B), (factor, lower, upper)))
+    draw = torch.Generator().manual_seed(n)
+    root = torch.randn(n, n, generator=draw, dtype=F)
+    values = [root @ root.T + n * torch.eye(n, dtype=F), torch.randn(n, 3, generator=draw, dtype=F)]
+    expected = compile_torch(program.graph)(*values)
+    all_same(program(*values), expected, "compiled")
+    all_same(program.plain(*values), expected, "plain")

@@ -5,13 +5,13 @@ Arrays are row-major. `outer`, `n` and `inner` are the sizes before, of and afte
 
 from __future__ import annotations
 
-from ppl.compiler.native import Floats, f64, i64, math, native, select
+from ppl.compiler.native import Floats, f64, i64, math, native, select, short_range
 
 
 @native
 def cholesky(a: Floats, out: Floats, n: i64) -> i64:
-    """The lower factor L of A = L Lᵀ (n × n, its lower triangle is read), column by column. nan everywhere and
-    the result 1 where A is not positive definite.
+    """The lower factor L of A = L Lᵀ (n × n, its lower triangle is read), column by column, four rows at a time. nan
+    everywhere and the result 1 where A is not positive definite.
     """
     for j in range(n):
         pivot = a[j * n + j]
@@ -25,12 +25,52 @@ def cholesky(a: Floats, out: Floats, n: i64) -> i64:
         out[j * n + j] = diagonal
         for i in range(j):
             out[i * n + j] = 0.0
-        for i in range(j + 1, n):
+        fours = (n - j - 1) // 4
+        for four in range(fours):
+            i = (j + 1 + 4 * four) * n
+            s0 = a[i + j]
+            s1 = a[i + n + j]
+            s2 = a[i + 2 * n + j]
+            s3 = a[i + 3 * n + j]
+            for k in short_range(j):
+                x = out[j * n + k]
+                s0 -= out[i + k] * x
+                s1 -= out[i + n + k] * x
+                s2 -= out[i + 2 * n + k] * x
+                s3 -= out[i + 3 * n + k] * x
+            out[i + j] = s0 / diagonal
+            out[i + n + j] = s1 / diagonal
+            out[i + 2 * n + j] = s2 / diagonal
+            out[i + 3 * n + j] = s3 / diagonal
+        for i in range(j + 1 + 4 * fours, n):
             rest = a[i * n + j]
             for k in range(j):
                 rest -= out[i * n + k] * out[j * n + k]
             out[i * n + j] = rest / diagonal
     return 0
+
+
+@native(inline=True)
+def take_rows(a: Floats, out: Floats, i: i64, first: i64, count: i64, n: i64, m: i64) -> None:
+    """Subtract from row i of X the rows `first` to `first + count`, each times its element of row i of A; four rows
+    at a time.
+    """
+    fours = count // 4
+    for four in range(fours):
+        k = first + 4 * four
+        f0 = a[i * n + k]
+        f1 = a[i * n + k + 1]
+        f2 = a[i * n + k + 2]
+        f3 = a[i * n + k + 3]
+        x = k * m
+        for c in short_range(m):
+            out[i * m + c] -= (
+                f0 * out[x + c] + f1 * out[x + m + c] + f2 * out[x + 2 * m + c] + f3 * out[x + 3 * m + c]
+            )
+    for k in range(first + 4 * fours, first + count):
+        factor = a[i * n + k]
+        for c in range(m):
+            out[i * m + c] -= factor * out[k * m + c]
 
 
 @native
@@ -39,10 +79,7 @@ def solve_lower(a: Floats, b: Floats, out: Floats, n: i64, m: i64, unit: bool) -
     for i in range(n):
         for c in range(m):
             out[i * m + c] = b[i * m + c]
-        for k in range(i):
-            factor = a[i * n + k]
-            for c in range(m):
-                out[i * m + c] -= factor * out[k * m + c]
+        take_rows(a, out, i, 0, i, n, m)
         if not unit:
             diagonal = a[i * n + i]
             for c in range(m):
@@ -56,10 +93,7 @@ def solve_upper(a: Floats, b: Floats, out: Floats, n: i64, m: i64, unit: bool) -
         i = n - 1 - step
         for c in range(m):
             out[i * m + c] = b[i * m + c]
-        for k in range(i + 1, n):
-            factor = a[i * n + k]
-            for c in range(m):
-                out[i * m + c] -= factor * out[k * m + c]
+        take_rows(a, out, i, i + 1, step, n, m)
         if not unit:
             diagonal = a[i * n + i]
             for c in range(m):
