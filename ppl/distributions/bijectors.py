@@ -42,6 +42,7 @@ from ppl.distributions.bijectors_vector import (
     UnitVectorTransform,
 )
 from ppl.distributions.constraints import Constraint
+from ppl.distributions.shapes import broadcast_shapes
 
 __all__ = [
     "CorrCholeskyTransform",
@@ -97,7 +98,7 @@ class GreaterThanTransform(Bijection):
         return u.expand(x.shape)
 
     def forward_shape(self, shape: Shape) -> torch.Size:
-        return torch.broadcast_shapes(torch.Size(shape), _bound_shape(self.lower))
+        return broadcast_shapes(torch.Size(shape), _bound_shape(self.lower))
 
     inverse_shape = forward_shape
 
@@ -131,7 +132,7 @@ class LessThanTransform(Bijection):
         return u.expand(x.shape)
 
     def forward_shape(self, shape: Shape) -> torch.Size:
-        return torch.broadcast_shapes(torch.Size(shape), _bound_shape(self.upper))
+        return broadcast_shapes(torch.Size(shape), _bound_shape(self.upper))
 
     inverse_shape = forward_shape
 
@@ -180,7 +181,7 @@ class IntervalTransform(Bijection):
         return (log_width + F.logsigmoid(u) + F.logsigmoid(-u)).expand(x.shape)
 
     def forward_shape(self, shape: Shape) -> torch.Size:
-        return torch.broadcast_shapes(torch.Size(shape), _bound_shape(self.lower), _bound_shape(self.upper))
+        return broadcast_shapes(torch.Size(shape), _bound_shape(self.lower), _bound_shape(self.upper))
 
     inverse_shape = forward_shape
 

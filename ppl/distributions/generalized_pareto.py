@@ -12,6 +12,7 @@ from torch.distributions import constraints
 from .base import Number, Univariate, as_float, guarded, only
 from .bijectors_base import Bijection, register_bijector
 from .registry import register
+from .shapes import broadcast_shapes
 from .special import log1mexp
 
 __all__ = ["GeneralizedPareto"]
@@ -73,7 +74,7 @@ class _ExcessTransform(Bijection):
         return torch.log(self.support.scale) + stretch + torch.nn.functional.logsigmoid(u)
 
     def forward_shape(self, shape: Any) -> torch.Size:
-        return torch.broadcast_shapes(torch.Size(shape), self.support.loc.shape)
+        return broadcast_shapes(torch.Size(shape), self.support.loc.shape)
 
     inverse_shape = forward_shape
 

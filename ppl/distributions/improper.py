@@ -13,6 +13,7 @@ from .base import as_float
 from .bounds import Bound, expand_bound, interval_support, of_support, present, shape_of
 from .constraints import constraint_from
 from .registry import Family, family_of, register
+from .shapes import broadcast_shapes
 from .tails import has_cdf
 from .wrappers import Truncated
 
@@ -55,9 +56,7 @@ class Flat(Distribution):
             raise ParameterError(
                 "Flat: empty interval", expected="lower < upper", found=f"({lower}, {upper})"
             )
-        super().__init__(
-            torch.broadcast_shapes(shape_of(lower), shape_of(upper)), validate_args=validate_args
-        )
+        super().__init__(broadcast_shapes(shape_of(lower), shape_of(upper)), validate_args=validate_args)
 
     @property
     def support(self) -> Any:  # type: ignore[override]
@@ -73,7 +72,7 @@ class Flat(Distribution):
     def log_prob(self, value: Any) -> Tensor:
         x = as_float(value, torch.zeros(())) if not isinstance(value, Tensor) else value
         # 0 · x keeps the shape and marks nan values, with a zero gradient.
-        zero = torch.zeros_like(x).expand(torch.broadcast_shapes(x.shape, self.batch_shape))
+        zero = torch.zeros_like(x).expand(broadcast_shapes(x.shape, self.batch_shape))
         inside = x == x
         if self.lower is not None:
             inside = inside & (x > self.lower)
@@ -194,7 +193,7 @@ class Restricted(Distribution):
         if self.truncated is not None:
             return self.truncated.log_prob(value)
         inside = self.constraint.check(value)
-        extra = inside.dim() - len(torch.broadcast_shapes(value.shape[: value.dim() - len(self.event_shape)]))
+        extra = inside.dim() - len(broadcast_shapes(value.shape[: value.dim() - len(self.event_shape)]))
         inside = inside.flatten(-extra).all(-1) if extra > 0 else inside
         return torch.where(inside, self.base_dist.log_prob(value), -torch.inf)
 

@@ -12,6 +12,7 @@ from ..errors import ParameterError
 from .base import as_float
 from .bounds import is_discrete, of_support, reference
 from .registry import Family, family_of, register
+from .shapes import broadcast_shapes
 from .special import log1mexp
 from .tails import has_cdf
 from .wrappers import Truncated
@@ -37,7 +38,7 @@ class _ExtraZeros(Distribution):
                 found=f"event shape {tuple(d.event_shape)}",
             )
         param = as_float(gate if gate is not None else gate_logits, reference(d))
-        shape = torch.broadcast_shapes(d.batch_shape, param.shape)
+        shape = broadcast_shapes(d.batch_shape, param.shape)
         self.base_dist = d.expand(shape) if d.batch_shape != shape else d
         self.discrete = is_discrete(d)
         if gate is not None:

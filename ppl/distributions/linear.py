@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from ppl.distributions.shapes import broadcast_shapes
 from ppl.distributions.special import constant
 from ppl.errors import ParameterError
 
@@ -79,7 +80,7 @@ class Joint(Distribution):
                 )
             setattr(self, name, tensor)
             try:
-                lead = torch.broadcast_shapes(lead, tensor.shape[: tensor.dim() - own])
+                lead = broadcast_shapes(lead, tensor.shape[: tensor.dim() - own])
             except RuntimeError:
                 raise ParameterError(
                     f"the batch dimensions of {type(self).__name__}'s parameters don't broadcast",
@@ -98,7 +99,7 @@ class Joint(Distribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         shape = torch.Size(batch_shape)
-        if torch.broadcast_shapes(self.batch_shape, shape) != shape:
+        if broadcast_shapes(self.batch_shape, shape) != shape:
             raise ParameterError(
                 f"{type(self).__name__} can't be expanded to this batch shape",
                 expected=f"a shape that {tuple(self.batch_shape)} broadcasts to",
@@ -116,7 +117,7 @@ class Joint(Distribution):
         if self._validate_args:
             self._validate_sample(value)
         result = self._log_prob(value)
-        shape = torch.broadcast_shapes(result.shape, self.batch_shape)
+        shape = broadcast_shapes(result.shape, self.batch_shape)
         return result if result.shape == shape else result.expand(shape)
 
     def _event(self, value: Tensor) -> Tensor:

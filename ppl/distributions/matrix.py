@@ -15,6 +15,7 @@ from ppl.distributions.constraints import Constraint
 from ppl.distributions.linear import LOG_2PI, Joint, cholesky, half_log_det, lower_solve, multigammaln
 from ppl.distributions.multivariate import scale_tril_of
 from ppl.distributions.registry import register
+from ppl.distributions.shapes import broadcast_shapes
 from ppl.errors import ParameterError
 
 __all__ = ["InverseWishart", "MatrixNormal", "NormalInverseWishart", "Wishart"]
@@ -74,7 +75,7 @@ class Wishart(_TorchWishart):
     ) -> None:
         factor = scale_tril_of("Wishart", covariance_matrix, precision_matrix, scale_tril)
         df = df if isinstance(df, Tensor) else torch.tensor(df, dtype=factor.dtype)
-        batch = torch.broadcast_shapes(factor.shape[:-2], df.shape)
+        batch = broadcast_shapes(factor.shape[:-2], df.shape)
         self.df = df.expand(batch)
         self.scale_tril = factor.expand(batch + factor.shape[-2:])
         self._unbroadcasted_scale_tril = factor
@@ -167,9 +168,7 @@ class InverseWishart(Joint):
     def _log_prob(self, value: Tensor) -> Tensor:
         df, dim = self.df, self._dim
         root = cholesky(value)
-        trace = _solve(
-            root, self.scale_tril.expand(torch.broadcast_shapes(root.shape, self.scale_tril.shape))
-        )
+        trace = _solve(root, self.scale_tril.expand(broadcast_shapes(root.shape, self.scale_tril.shape)))
         density = df * half_log_det(self.scale_tril) - (df + dim + 1) * half_log_det(root)
         density = density - 0.5 * trace.square().sum((-1, -2))
         return density - 0.5 * dim * LOG_2 * df - multigammaln(0.5 * df, dim)

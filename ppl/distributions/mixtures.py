@@ -13,6 +13,7 @@ from ..errors import ParameterError
 from .bijectors import biject_to
 from .bounds import interval_support, is_discrete, of_support, tighter
 from .registry import Family, family_of, register
+from .shapes import broadcast_shapes
 from .tails import has_cdf, log_cdf, log_survival
 
 __all__ = ["Mixture", "MixtureSameFamily"]
@@ -89,7 +90,7 @@ class Mixture(Distribution):
                 expected="one event shape, and all discrete or all continuous",
                 found=", ".join(f"{type(c).__name__}{tuple(c.event_shape)}" for c in components),
             )
-        shape = torch.broadcast_shapes(mixing.batch_shape, *(c.batch_shape for c in components))
+        shape = broadcast_shapes(mixing.batch_shape, *(c.batch_shape for c in components))
         self.mixing = mixing.expand(shape)
         self.components = [c.expand(shape) if c.batch_shape != shape else c for c in components]
         self.has_cdf = all(has_cdf(c) for c in components)

@@ -12,6 +12,7 @@ from torch.distributions import Distribution, constraints
 from .base import as_float, only
 from .discrete import is_integer
 from .registry import register
+from .shapes import broadcast_shapes
 
 __all__ = ["Multinomial"]
 
@@ -46,7 +47,7 @@ class Multinomial(Distribution):
         self._categorical = td.Categorical(probs=probs, logits=logits, validate_args=False)
         p = self._categorical._param
         total = as_float(total_count, p)
-        shape = torch.broadcast_shapes(total.shape, p.shape[:-1])
+        shape = broadcast_shapes(total.shape, p.shape[:-1])
         self.total_count = total.expand(shape)
         self._categorical = self._categorical.expand(shape)
         super().__init__(shape, p.shape[-1:], validate_args=validate_args)

@@ -22,6 +22,7 @@ from ppl.distributions.linear import (
     precision_to_scale_tril,
 )
 from ppl.distributions.registry import register
+from ppl.distributions.shapes import broadcast_shapes
 from ppl.distributions.special import constant
 from ppl.errors import ParameterError
 
@@ -99,15 +100,25 @@ class MultivariateNormal(_TorchMultivariateNormal):
         validate_args: bool | None = None,
     ) -> None:
         factor = scale_tril_of("MultivariateNormal", covariance_matrix, precision_matrix, scale_tril)
+        if loc.dim() < 1 or factor.dim() < 2:
+            raise ParameterError(
+                "a parameter of MultivariateNormal has too few dimensions",
+                expected="loc (…, D), a matrix (…, D, D)",
+                found=f"{tuple(loc.shape)}, {tuple(factor.shape)}",
+            )
         # Set first, so that torch validates the matrix the user gave and not only our factor of it.
         for name, matrix in (
             ("covariance_matrix", covariance_matrix),
             ("precision_matrix", precision_matrix),
         ):
             if matrix is not None:
-                batch = torch.broadcast_shapes(matrix.shape[:-2], loc.shape[:-1])
+                batch = broadcast_shapes(matrix.shape[:-2], loc.shape[:-1])
                 self.__dict__[name] = matrix.expand(batch + (-1, -1))
-        super().__init__(loc, scale_tril=factor, validate_args=validate_args)
+        batch = broadcast_shapes(factor.shape[:-2], loc.shape[:-1])
+        self.__dict__["scale_tril"] = factor.expand(batch + (-1, -1))
+        self.loc = loc.expand(batch + (-1,))
+        self._unbroadcasted_scale_tril = factor
+        Distribution.__init__(self, batch, self.loc.shape[-1:], validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         return super().expand(batch_shape, _instance or type(self).__new__(type(self)))
@@ -154,7 +165,7 @@ class LowRankMultivariateNormal(_TorchLowRank):
                 expected=f"cov_factor (…, {size}, K), cov_diag (…, {size})",
                 found=f"{tuple(cov_factor.shape)}, {tuple(cov_diag.shape)}",
             )
-        batch = torch.broadcast_shapes(loc.shape[:-1], cov_factor.shape[:-2], cov_diag.shape[:-1])
+        batch = broadcast_shapes(loc.shape[:-1], cov_factor.shape[:-2], cov_diag.shape[:-1])
         self.loc = loc.expand(batch + (size,))
         self.cov_factor = cov_factor.expand(batch + cov_factor.shape[-2:])
         self.cov_diag = cov_diag.expand(batch + (size,))

@@ -10,6 +10,7 @@ from torch.distributions import Distribution, constraints
 
 from .base import Number, broadcast
 from .registry import register
+from .shapes import broadcast_shapes
 from .special import log1mexp, log_diff_exp
 
 __all__ = ["OrderedLogistic", "OrderedProbit"]
@@ -28,7 +29,7 @@ class _Ordinal(Distribution):
         predictor = (
             predictor if isinstance(predictor, Tensor) else torch.tensor(predictor, dtype=cutpoints.dtype)
         )
-        shape = torch.broadcast_shapes(predictor.shape, cutpoints.shape[:-1])
+        shape = broadcast_shapes(predictor.shape, cutpoints.shape[:-1])
         self.predictor = broadcast(predictor)[0].expand(shape)
         self.cutpoints = broadcast(cutpoints)[0].expand(shape + cutpoints.shape[-1:])
         super().__init__(shape, validate_args=validate_args)
@@ -71,7 +72,7 @@ class _Ordinal(Distribution):
     def log_prob(self, value: Number) -> Tensor:
         logits = self.logits
         index = torch.as_tensor(value)
-        shape = torch.broadcast_shapes(index.shape, logits.shape[:-1])
+        shape = broadcast_shapes(index.shape, logits.shape[:-1])
         chosen = index.expand(shape).to(torch.int64).unsqueeze(-1)
         count = logits.shape[-1]
         inside = (index >= 0) & (index < count)

@@ -11,6 +11,7 @@ from torch.distributions import Categorical, Distribution, constraints
 from ..errors import ParameterError
 from .base import Number, as_float
 from .registry import Family, register
+from .shapes import broadcast_shapes
 
 __all__ = ["Delta", "Empirical"]
 
@@ -155,7 +156,7 @@ class Empirical(Distribution):
         if self.event_shape:
             same = same.flatten(-len(self.event_shape)).all(-1)
         out = torch.logsumexp(torch.where(same, self.log_weights, -torch.inf), -1)
-        return out.expand(torch.broadcast_shapes(out.shape, self.batch_shape))
+        return out.expand(broadcast_shapes(out.shape, self.batch_shape))
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
         shape = torch.Size(sample_shape) + self.batch_shape

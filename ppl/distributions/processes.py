@@ -13,6 +13,7 @@ from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.linear import LOG_2PI, Joint
 from ppl.distributions.registry import register
+from ppl.distributions.shapes import broadcast_shapes
 from ppl.errors import ParameterError
 
 __all__ = ["AutoregressiveNormal", "BandedNormal", "GaussianRandomWalk"]
@@ -72,7 +73,7 @@ class GaussianRandomWalk(Joint):
         self._set((num_steps,), validate_args, scale=scale, drift=drift)
         self.init = init
         if init is not None:
-            batch = torch.broadcast_shapes(self.batch_shape, init.batch_shape)
+            batch = broadcast_shapes(self.batch_shape, init.batch_shape)
             self.init = init if init.batch_shape == batch else init.expand(batch)
             self._batch_shape = batch
 

@@ -13,6 +13,7 @@ from torch.distributions import Dirichlet, Distribution, Gamma
 from ppl.distributions import constraints
 from ppl.distributions.constraints import Constraint
 from ppl.distributions.registry import Family, family_of, register
+from ppl.distributions.shapes import broadcast_shapes
 from ppl.errors import ParameterError
 
 __all__ = ["Product"]
@@ -64,7 +65,7 @@ class Product(Distribution):
     def __init__(self, parts: Sequence[Distribution], validate_args: bool | None = None) -> None:
         if not parts:
             raise ParameterError("Product needs at least one distribution", expected="Product([d1, d2])")
-        batch = torch.broadcast_shapes(*(d.batch_shape for d in parts))
+        batch = broadcast_shapes(*(d.batch_shape for d in parts))
         self.parts = tuple(d if d.batch_shape == batch else d.expand(batch) for d in parts)
         self.sizes = tuple(math.prod(d.event_shape) for d in self.parts)
         super().__init__(batch, torch.Size((sum(self.sizes),)), validate_args=validate_args)

@@ -23,6 +23,7 @@ from .bounds import (
 )
 from .implicit import invert, with_implicit_gradient
 from .registry import Family, family_of, register
+from .shapes import broadcast_shapes
 from .tails import has_cdf, log_cdf, log_interval, log_survival
 
 __all__ = ["Censored", "Truncated"]
@@ -51,7 +52,7 @@ class _Bounded(Distribution):
             raise ParameterError(
                 f"{type(self).__name__}: empty interval", expected="low < high", found=f"({low}, {high})"
             )
-        shape = torch.broadcast_shapes(d.batch_shape, shape_of(low), shape_of(high))
+        shape = broadcast_shapes(d.batch_shape, shape_of(low), shape_of(high))
         self.base_dist = d.expand(shape) if d.batch_shape != shape else d
         self.low, self.high = expand_bound(low, shape), expand_bound(high, shape)
         support: Any = d.support
@@ -223,7 +224,7 @@ class Truncated(_Bounded):
 
     def icdf(self, value: Tensor) -> Tensor:
         with torch.no_grad():
-            x = self._inverted(value.expand(torch.broadcast_shapes(value.shape, self.batch_shape)))
+            x = self._inverted(value.expand(broadcast_shapes(value.shape, self.batch_shape)))
         return x if self.discrete else with_implicit_gradient(x, self.cdf, self.log_prob)
 
     def _inverted(self, u: Tensor) -> Tensor:
