@@ -18,8 +18,9 @@ from .prelude import IMPLICIT
 _LOCK = threading.RLock()
 _NUMBER = itertools.count()
 
-# Of LLVM's passes and of code generation. Level 3 takes half as long again for the same code.
+# Of code generation, and of LLVM's passes: for these, levels 2 and 3 take up to twice as long for code that is no faster.
 OPTIMISATION = 2
+PASSES = 1
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _optimised(ir: str) -> Any:
     module = llvm.parse_assembly(ir, llvm.create_context())
     module.triple = host().triple
     module.data_layout = str(machine.target_data)
-    options = llvm.create_pipeline_tuning_options(speed_level=OPTIMISATION)
+    options = llvm.create_pipeline_tuning_options(speed_level=PASSES)
     options.loop_vectorization = options.loop_unrolling = True
     # Vectors out of straight-line code: a tenth of the compile time, and not measurably faster.
     options.slp_vectorization = False

@@ -17,6 +17,10 @@ LITERAL = 64
 parameters, so that data of another length need no new code."""
 
 
+FEW = 8
+"""Loops of fewer steps, not inside others, are not worth a vector's special functions: they are long to compile."""
+
+
 CALLED = "_called"
 """Ends the names of special functions that are not inlined."""
 
@@ -34,7 +38,7 @@ class Value:
 @dataclass
 class Scope:
     """A block of text: the body of a loop or branch, or the function itself (level 0). In a `sequential` one
-    there is one number at a time: a step waits for the one before, or it is a branch.
+    there is one number at a time: a step waits for the one before, it is a branch, or there are few steps.
     """
 
     header: str
@@ -48,7 +52,7 @@ class Writer:
     """The text of one function as it grows."""
 
     def __init__(self) -> None:
-        self.scopes = [Scope("")]
+        self.scopes = [Scope("", sequential=True)]
         self.sizes: dict[str, int] = {}  # atom → size of its range
         self.levels: dict[str, int] = {}  # atom → level
         self.numbers: dict[int, str] = {}  # greater numbers → parameter
@@ -84,7 +88,7 @@ class Writer:
         """The name of a special function: in a loop one that is inlined, and vectorised with the loop; outside,
         and where steps wait for each other, one that is fast for one number.
         """
-        name = function if level and not self.scopes[level].sequential else function + CALLED
+        name = function + CALLED if self.scopes[level].sequential else function
         self.uses.add(name)
         return name
 
@@ -142,7 +146,8 @@ class Writer:
         name = self.fresh("j")
         n = count or self.number(size)
         steps = f"range({n} - 1, -1, -1)" if reverse else f"{'short_range' if short else 'range'}({n})"
-        with self.block(f"for {name} in {steps}:", sequential):
+        few = size < FEW and self.scopes[-1].sequential
+        with self.block(f"for {name} in {steps}:", sequential or few):
             self.declare(name, size)
             yield Index.atom(name)
 
