@@ -45,8 +45,9 @@ def gradient(graph: Graph, x: Node) -> Node:
       %0: f64[1] = full(value=0.0)
       %1: f64[2] = slice(%x.0, dim=-1, start=1, step=1, stop=3)
       %2: f64[2] = exp(%1)
-      %3: f64[3] = cat(%0, %2, dim=-1)
-      return %3
+      %3: f64[2] = mul(1.0, %2)
+      %4: f64[3] = cat(%0, %3, dim=-1)
+      return %4
     """
     total = graph.outputs[:1]
     users = [n for n in graph.nodes() if x in n.nodes]
