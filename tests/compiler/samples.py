@@ -394,6 +394,22 @@ def _solve_triangular(d: Draw, name: str) -> Sample:
     return Sample(name, (lambda: factor() + 3.0 * torch.eye(n), d.reals(b)), attrs)
 
 
+@sample("solve")
+def _solve(d: Draw, name: str) -> Sample:
+    n, m = d.int(1, 3), d.int(1, 2)
+    a, b = _batched(d, (n, n), (n, m))
+    matrix = d.reals(a)
+    return Sample(name, (lambda: matrix() + 3.0 * torch.eye(n), d.reals(b)))
+
+
+@sample("logabsdet", "detsign")
+def _determinant(d: Draw, name: str) -> Sample:
+    n = d.int(1, 3)
+    matrix = d.reals((*d.shape(high=2, largest=2), n, n))
+    sign = 3.0 if d.bool() else -3.0
+    return Sample(name, (lambda: matrix() + sign * torch.eye(n),))
+
+
 # ---------------------------------------------------------------- anything else
 
 

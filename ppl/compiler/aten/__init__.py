@@ -4,10 +4,10 @@ Each entry takes the overload's own arguments (tensors already nodes) and return
 meaning. An overload
 without an entry becomes an `opaque` node: still recorded, batched by vmap, differentiated by torch's own
 formula.
-`table` is the registry; `elementwise`, `views` and `reductions` fill it.
+`table` is the registry; `elementwise`, `views`, `reductions` and `linalg` fill it.
 """
 
-from ppl.compiler.aten import elementwise, reductions, views
+from ppl.compiler.aten import elementwise, linalg, reductions, views
 from ppl.compiler.aten.table import ATEN, aten
 
-__all__ = ["ATEN", "aten", "elementwise", "reductions", "views"]
+__all__ = ["ATEN", "aten", "elementwise", "linalg", "reductions", "views"]

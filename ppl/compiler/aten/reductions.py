@@ -1,4 +1,4 @@
-"""Reductions, contractions and factorisations."""
+"""Reductions and contractions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 import torch
 
 from ppl.compiler.aten.table import ATEN, aten
-from ppl.compiler.aten.views import expand, negative, same_dtype, squeeze, t, view
+from ppl.compiler.aten.views import negative, same_dtype, squeeze, view
 from ppl.compiler.graph import Node
 from ppl.compiler.ops import full, make, make_opaque
-from ppl.compiler.ops.core import broadcast
 from ppl.compiler.ops.pointwise import add, div, mul, sub
 
 
@@ -186,31 +185,3 @@ def _matmul(a: Node, b: Node) -> Node:
 @aten("addmm", "addmv", "baddbmm")
 def _addmm(c: Any, a: Node, b: Node, beta: Any = 1, alpha: Any = 1) -> Any:
     return add(mul(c, beta), mul(_matmul(a, b), alpha))
-
-
-@aten("linalg_cholesky_ex")
-def _cholesky_ex(x: Node, upper: bool = False, check_errors: bool = False) -> tuple[Node, Node]:
-    factor = make("cholesky", x)
-    return (t(factor) if upper else factor), full(0, x.shape[:-2], torch.int32)
-
-
-@aten("cholesky")
-def _cholesky(x: Node, upper: bool = False) -> Node:
-    return _cholesky_ex(x, upper)[0]
-
-
-@aten("linalg_solve_triangular")
-def _solve_triangular(a: Node, b: Node, upper: bool, left: bool = True, unitriangular: bool = False) -> Node:
-    if not left:
-        return t(_solve_triangular(t(a), t(b), not upper, True, unitriangular))
-    lead = broadcast([a.shape[:-2], b.shape[:-2]])
-    if len(a.shape) > 2 or len(b.shape) > 2:
-        a, b = expand(a, lead + a.shape[-2:]), expand(b, lead + b.shape[-2:])
-    return make("solve_triangular", *same_dtype([a, b]), upper=upper, unitriangular=unitriangular)
-
-
-@aten("triangular_solve")
-def _triangular_solve(
-    b: Node, a: Node, upper: bool = True, transpose: bool = False, unitriangular: bool = False
-) -> tuple[Node, Node]:
-    return _solve_triangular(t(a) if transpose else a, b, upper != transpose, True, unitriangular), a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -215,3 +216,27 @@ def _index(x: Node, indices: Sequence[Node | None]) -> Node:
     if len(chosen) == 1 and chosen[0].shape == ():
         return make("take", x, chosen[0], dim=positions[0] - len(x.shape))
     return make("index", x, *chosen, positions=positions)
+
+
+@aten("repeat")
+def _repeat(x: Node, repeats: Sequence[int]) -> Node:
+    shape = (1,) * (len(repeats) - len(x.shape)) + x.shape
+    paired = [n for pair in zip([1] * len(shape), shape, strict=True) for n in pair]
+    spread = [n for pair in zip(repeats, shape, strict=True) for n in pair]
+    whole = [r * n for r, n in zip(repeats, shape, strict=True)]
+    return view(expand(view(x, paired), spread), whole)
+
+
+@aten("roll")
+def _roll(x: Node, shifts: Sequence[int], dims: Sequence[int] = ()) -> Node:
+    if not dims:
+        flat = view(x, (math.prod(x.shape),))
+        return view(_roll(flat, shifts, (0,)), x.shape)
+    for shift, d in zip(shifts, dims, strict=True):
+        dim = negative(d, len(x.shape))
+        size = x.shape[dim]
+        at = (-shift) % size if size else 0
+        if at:
+            parts = [(at, size), (0, at)]
+            x = make("cat", *[make("slice", x, dim=dim, start=a, stop=b, step=1) for a, b in parts], dim=dim)
+    return x

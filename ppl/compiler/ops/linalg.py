@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from ppl.compiler.graph import Node, Plate
 from ppl.compiler.ops.batching import Batched, Operands, node_of, permute, reshape, sizes
 from ppl.compiler.ops.core import Operand, define, make
+from ppl.compiler.ops.opaque import constant
 from ppl.compiler.ops.pointwise import add, mul, neg
 from ppl.compiler.ops.shapes import sum_to
 
@@ -98,7 +100,7 @@ def _solve_vjp(
     return sum_to(ga, a.shape), sum_to(gb, b.shape)
 
 
-def _solve_batch(plates: tuple[Plate, ...], args: Operands, attrs: dict[str, Any]) -> Node:
+def _solve_batch(op: str, plates: tuple[Plate, ...], args: Operands, attrs: dict[str, Any]) -> Node:
     a, b = node_of(args[0]), node_of(args[1])
     if (
         not a.plates and len(a.shape) == len(b.shape) == 2
@@ -106,15 +108,40 @@ def _solve_batch(plates: tuple[Plate, ...], args: Operands, attrs: dict[str, Any
         rows, cols = b.shape
         k = len(plates)
         wide = reshape(permute(b.node, (k, *range(k), k + 1)), (rows, b.node_size // max(rows, 1)))
-        solved = make("solve_triangular", a.node, wide, **attrs)
+        solved = make(op, a.node, wide, **attrs)
         return permute(reshape(solved, (rows, *sizes(plates), cols)), (*range(1, k + 1), 0, k + 1))
     rank = max(len(a.shape), len(b.shape))
     return make(
-        "solve_triangular",
+        op,
         a.aligned(plates, rank, expand=True),
         b.aligned(plates, rank, expand=True),
         **attrs,
     )
 
 
-define("solve_triangular", _solve_run, batch=_solve_batch, vjp=_solve_vjp)
+define("solve_triangular", _solve_run, batch=partial(_solve_batch, "solve_triangular"), vjp=_solve_vjp)
+
+
+def _solve_any(a: Any, b: Any) -> Any:
+    x, info = torch.linalg.solve_ex(a, b)
+    return torch.where((info != 0)[..., None, None], torch.nan, x)
+
+
+def _solve_any_vjp(out: Node, g: Node, a: Node, b: Node) -> tuple[Operand, Operand]:
+    gb = make("solve", transpose(a), g)
+    return sum_to(neg(matmul(gb, transpose(out))), a.shape), sum_to(gb, b.shape)  # type: ignore[arg-type]
+
+
+define("solve", _solve_any, batch=partial(_solve_batch, "solve"), vjp=_solve_any_vjp)
+"""X with A X = B, for any square matrix A; nan (not an error) where it is singular."""
+
+
+def _logabsdet_vjp(out: Node, g: Node, a: Node) -> tuple[Operand]:
+    identity = constant(torch.eye(a.shape[-1], dtype=a.dtype))
+    if len(a.shape) > 2:
+        identity = make("expand", identity, shape=a.shape)
+    return (mul(make("solve", transpose(a), identity), reshape(g, (*g.shape, 1, 1))),)
+
+
+define("logabsdet", lambda a: torch.linalg.slogdet(a)[1], vjp=_logabsdet_vjp)
+define("detsign", lambda a: torch.linalg.slogdet(a)[0], vjp=lambda out, g, a: (None,))

@@ -74,6 +74,32 @@ def _solve(lowering: Lowering, node: Node) -> None:
     result(lowering, node, out)
 
 
+def _solve_any(lowering: Lowering, node: Node) -> None:
+    batch, (n, m) = node.shape[:-2], node.shape[-2:]
+    a, b = (filled(lowering, x, batch=batch) for x in node.nodes)
+    out = lowering.shared.buffer(math.prod(node.shape))
+    with lowering.writer.loop(math.prod(batch)) as i:
+        left, right = _at(lowering, a, i, n * n), _at(lowering, b, i, n * m)
+        call(lowering, "solve_any", left, right, _at(lowering, out, i, n * m), n, m)
+    result(lowering, node, out)
+
+
+def _determinant(function: str) -> Callable[[Lowering, Node], None]:
+    def block(lowering: Lowering, node: Node) -> None:
+        n = node.nodes[0].shape[-1]
+        source = filled(lowering, node.nodes[0])
+        out, unused = lowering.shared.buffer(math.prod(node.shape)), lowering.shared.buffer(1)
+        lowering.writer.uses.add(function)
+        with lowering.writer.loop(math.prod(node.shape)) as i:
+            matrix, size = _at(lowering, source, i, n * n), lowering.writer.number(n)
+            lowering.writer.line(
+                f"{out}[{lowering.writer.index_text(i)}] = {function}({matrix}, {unused}, {size})"
+            )
+        result(lowering, node, out)
+
+    return block
+
+
 def _sizes(node: Node) -> tuple[int, int, int]:
     """Sizes before, of and after the axis that the operator works along."""
     shape = node.nodes[0].shape
@@ -115,6 +141,9 @@ def _argsort(lowering: Lowering, node: Node) -> None:
 BLOCKS |= {
     "cholesky": _cholesky,
     "solve_triangular": _solve,
+    "solve": _solve_any,
+    "logabsdet": _determinant("log_abs_det"),
+    "detsign": _determinant("det_sign"),
     "cumsum": _running("running_sum"),
     "cumprod": _running("running_product"),
     "logcumsumexp": _running("running_logsumexp"),

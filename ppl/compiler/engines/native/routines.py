@@ -100,6 +100,68 @@ def solve_upper(a: Floats, b: Floats, out: Floats, n: i64, m: i64, unit: bool) -
                 out[i * m + c] = out[i * m + c] / diagonal
 
 
+@native(inline=True)
+def eliminate(a: Floats, b: Floats, n: i64, m: i64) -> f64:
+    """Gaussian elimination with partial pivoting, in place: A (n × n) becomes upper triangular, B (n × m) goes with
+    it. Returns the sign of A's determinant, 0 where A is singular.
+    """
+    sign = 1.0
+    for k in range(n):
+        place = k
+        for i in range(k + 1, n):
+            if math.fabs(a[i * n + k]) > math.fabs(a[place * n + k]):
+                place = i
+        pivot = a[place * n + k]
+        if pivot == 0.0 or pivot != pivot:
+            return 0.0
+        if pivot < 0.0:
+            sign = -sign
+        if place != k:
+            sign = -sign
+            for j in range(k, n):
+                x = a[k * n + j]
+                a[k * n + j] = a[place * n + j]
+                a[place * n + j] = x
+            for c in range(m):
+                y = b[k * m + c]
+                b[k * m + c] = b[place * m + c]
+                b[place * m + c] = y
+        for i in range(k + 1, n):
+            factor = a[i * n + k] / pivot
+            for j in range(k + 1, n):
+                a[i * n + j] -= factor * a[k * n + j]
+            for c in range(m):
+                b[i * m + c] -= factor * b[k * m + c]
+    return sign
+
+
+@native
+def solve_any(a: Floats, b: Floats, out: Floats, n: i64, m: i64) -> None:
+    """X with A X = B for any A (n × n); nan everywhere where it is singular. A and B are used up."""
+    if eliminate(a, b, n, m) == 0.0:
+        for i in range(n * m):
+            out[i] = math.nan
+    else:
+        solve_upper(a, b, out, n, m, False)
+
+
+@native
+def log_abs_det(a: Floats, unused: Floats, n: i64) -> f64:
+    """log |det A|, −∞ where A is singular. A is used up."""
+    if eliminate(a, unused, n, 0) == 0.0:
+        return -math.inf
+    total = 0.0
+    for k in range(n):
+        total += math.log(math.fabs(a[k * n + k]))
+    return total
+
+
+@native
+def det_sign(a: Floats, unused: Floats, n: i64) -> f64:
+    """The sign of det A. A is used up."""
+    return eliminate(a, unused, n, 0)
+
+
 @native
 def running_sum(a: Floats, outer: i64, n: i64, inner: i64) -> None:
     """In place: a[k] becomes a[0] + … + a[k]."""
@@ -179,6 +241,9 @@ ROUTINES = {
         cholesky,
         solve_lower,
         solve_upper,
+        solve_any,
+        log_abs_det,
+        det_sign,
         running_sum,
         running_product,
         running_logsumexp,
