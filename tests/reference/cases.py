@@ -23,8 +23,10 @@ from .models import (
     flat_regression,
     garch,
     gauss_mix,
+    gauss_mix_marginal,
     gp_pois_regr,
     hmm_drive,
+    hmm_drive_marginal,
     irt_2pl,
     kidiq_interaction,
     lotka_volterra,
@@ -170,10 +172,22 @@ def _gauss_mix(d: dict[str, Any]) -> Case:
     return Case(gauss_mix(d["N"]), {"y": d["y"]}, sites(mu=(2,), sigma=(2,), theta=()), None)
 
 
-def _hmm(d: dict[str, Any]) -> Case:
+def _gauss_mix_marginal(d: dict[str, Any]) -> Case:
+    return Case(gauss_mix_marginal(d["y"]), {}, sites(mu=(2,), sigma=(2,), theta=()), None)
+
+
+def _hmm_places() -> dict[str, tuple[str, tuple[int, ...]]]:
     rows = {f"theta{i + 1}[{j + 1}]": ("theta", (i, j)) for i in range(2) for j in range(2)}
-    places = {**rows, **sites(phi=(2,)), **sites(**{"lambda": (2,)})}
-    return Case(hmm_drive(d["alpha"].astype(float), d["N"]), {"u": d["u"], "v": d["v"]}, places, None)
+    return {**rows, **sites(phi=(2,)), **sites(**{"lambda": (2,)})}
+
+
+def _hmm(d: dict[str, Any]) -> Case:
+    bound = hmm_drive(d["alpha"].astype(float), d["N"])
+    return Case(bound, {"u": d["u"], "v": d["v"]}, _hmm_places(), None)
+
+
+def _hmm_marginal(d: dict[str, Any]) -> Case:
+    return Case(hmm_drive_marginal(d["alpha"].astype(float), d["u"], d["v"]), {}, _hmm_places(), None)
 
 
 # case → (data file, reference file or None, how to bind it)
@@ -192,7 +206,13 @@ CASES: dict[str, tuple[str, str | None, Callable[[dict[str, Any]], Case]]] = {
     "gp_pois_regr": ("gp_pois_regr", "gp_pois_regr-gp_pois_regr", _gp),
     "lotka_volterra": ("hudson_lynx_hare", "hudson_lynx_hare-lotka_volterra", _lotka_volterra),
     "low_dim_gauss_mix": ("low_dim_gauss_mix", "low_dim_gauss_mix-low_dim_gauss_mix", _gauss_mix),
+    "gauss_mix_marginal": (
+        "low_dim_gauss_mix",
+        "low_dim_gauss_mix-low_dim_gauss_mix",
+        _gauss_mix_marginal,
+    ),
     "hmm_drive": ("bball_drive_event_0", "bball_drive_event_0-hmm_drive_0", _hmm),
+    "hmm_drive_marginal": ("bball_drive_event_0", "bball_drive_event_0-hmm_drive_0", _hmm_marginal),
     "radon_mn": ("radon_mn", None, _radon),
     "irt_2pl": ("irt_2pl", None, _irt),
     "wells": ("wells_data", None, _wells),

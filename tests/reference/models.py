@@ -248,3 +248,34 @@ def hmm_drive(alpha, length):
 
     start = ppl.sample("start", Categorical(torch.full([2], 0.5)))
     ppl.scan("time", step, start, length=length)
+
+
+# ---------------------------------------------------------------- the same, summed out by hand
+
+
+@ppl.model
+def gauss_mix_marginal(y):
+    mu = ppl.sample("mu", Restricted(Normal(0.0, 2.0).expand([2]), "ordered"))
+    sigma = ppl.sample("sigma", HalfNormal(2.0).expand([2]))
+    theta = ppl.sample("theta", Beta(5.0, 5.0))
+    log_weights = torch.log(torch.stack([theta, 1.0 - theta]))
+    for n in ppl.plate("n", len(y)):
+        ppl.factor("y", torch.logsumexp(log_weights + Normal(mu, sigma).log_prob(y[n]), 0))
+
+
+@ppl.model
+def hmm_drive_marginal(alpha, u, v):
+    """By the forward algorithm: log_p[k] = log p(state k at t, u and v until t)."""
+    theta = ppl.sample("theta", Dirichlet(alpha))
+    phi = ppl.sample("phi", Restricted(Normal(torch.tensor([0.0, 3.0]), 1.0), "positive_ordered"))
+    lambda_ = ppl.sample("lambda", Restricted(Normal(torch.tensor([0.0, 3.0]), 1.0), "positive_ordered"))
+    log_theta = torch.log(theta)
+
+    def emitted(u, v):
+        return Exponential(phi).log_prob(u) + Exponential(lambda_).log_prob(v)
+
+    def step(log_p, seen):
+        return torch.logsumexp(log_p[:, None] + log_theta, 0) + emitted(*seen)
+
+    start = torch.full([2], 0.5).log() + emitted(u[0], v[0])
+    ppl.factor("seen", torch.logsumexp(ppl.scan("time", step, start, (u[1:], v[1:])), 0))

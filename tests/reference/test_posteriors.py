@@ -32,6 +32,9 @@ POSTERIORS: list[tuple[str, dict[str, Any]]] = [
     ("garch", {"metric": "lowrank", "warmup": 300, "draws": 1000}),
     # Chains with the large steps of a low-rank metric stay for long where rho is small.
     ("gp_pois_regr", {"warmup": 1000, "draws": 1500, "target_accept": 0.95}),
+    ("gauss_mix_marginal", {"warmup": 300, "draws": 600}),
+    # A second mode, 60 units of log density lower, holds some chains for the first thousand steps.
+    ("hmm_drive_marginal", {"warmup": 2000, "draws": 600}),
 ]
 
 
