@@ -19,10 +19,12 @@ from ppl.inference.mcmc import LANES, ChainDraws, sample
 from ppl.inference.mcmc.initialise import LARGEST_LOGP, find_initial_points
 from ppl.inference.posterior import assemble, check_report
 from ppl.inference.run import Run
+from ppl.inference.streaming import Stream, require_room
 from ppl.language.compiled import Compiled
 from ppl.language.sampling import Sampler, improper
 from ppl.results.diagnostics import notices
-from ppl.results.progress import Progress
+from ppl.results.folder import Folder, Memory
+from ppl.results.progress import Progress, working
 
 
 class ModelTarget:
@@ -51,7 +53,9 @@ def _torch(compiled: Compiled) -> tuple[Any, Any]:
 def _native(compiled: Compiled, chains: int) -> tuple[Any, Any]:
     """The target and the sampler on it, in machine code, a thread for each chain."""
     from ppl.inference.mcmc.native import DensityTarget, sample_native
+    from ppl.inference.mcmc.native.runner import compiled_core
 
+    compiled_core()
     program, data = compiled.native()
     code, first = program.environment(data)
     threads = min(chains, os.cpu_count() or 1)
@@ -68,39 +72,44 @@ def _native(compiled: Compiled, chains: int) -> tuple[Any, Any]:
 def run_hamiltonian(run: Run, method: Any) -> Any:
     """Sample a program's posterior with NUTS or HMC."""
     started = perf_counter()
-    compiled = Compiled(run.bound, run.engine, device=run.device, dtype=run.dtype)
-    _require_latents(compiled, type(method).__name__)
-    check_report(run, compiled)
-    chain_ids = list(range(run.chains)) if run.chain_ids is None else list(run.chain_ids)
-    target, sampler = _native(compiled, len(chain_ids)) if compiled.engine.pointwise else _torch(compiled)
+    with working(f"recording and compiling {run.bound.name}", run.progress):
+        compiled = Compiled(run.bound, run.engine, device=run.device, dtype=run.dtype)
+        _require_latents(compiled, type(method).__name__)
+        check_report(run, compiled)
+        chain_ids = list(range(run.chains)) if run.chain_ids is None else list(run.chain_ids)
+        place = Memory() if run.draws_to is None else Folder(run.draws_to)
+        require_room(run, compiled, len(chain_ids), place)
+        target, sampler = _native(compiled, len(chain_ids)) if compiled.engine.pointwise else _torch(compiled)
     compile_seconds = perf_counter() - started
     points, rungs = None, ["resumed"] * len(chain_ids)
     if run.resume is None:
         points, rungs = find_initial_points(
             target, _rungs(compiled, run.seed), chain_ids, run.seed, _explainer(compiled)
         )
+    began = perf_counter()
     with Progress(enabled=run.progress) as show:
-        draws = sampler(
-            points,
-            method,
-            run.draws,
-            run.warmup,
-            run.seed,
-            chain_ids,
-            on_progress=show,
-            checkpoint=run.save_to,
-            resume_from=run.resume,
-            keep_warmup=run.keep_warmup,
-            thin=run.thin,
-        )
-    posterior = assemble(
-        run,
-        compiled,
-        draws.q,
-        draws.stats,
-        _facts(run, method, compiled, draws, rungs, compile_seconds),
-        draws,
-    )
+        stream = Stream(run, compiled.dim, len(chain_ids), place, show)
+        try:
+            draws = sampler(
+                points,
+                method,
+                run.draws,
+                run.warmup,
+                run.seed,
+                chain_ids,
+                checkpoint=run.save_to,
+                resume_from=run.resume,
+                keep_warmup=run.keep_warmup,
+                thin=run.thin,
+                **stream.options,
+            )
+        except Exception:
+            if not stream.drawn:
+                place.discard()
+            raise
+    seconds = {"compile_seconds": compile_seconds, "run_seconds": perf_counter() - began}
+    facts = _facts(run, method, compiled, draws, rungs) | seconds
+    posterior = assemble(run, compiled, draws.q, draws.stats, facts, draws, place)
     _say(run, posterior)
     return posterior
 
@@ -225,9 +234,7 @@ def _short(value: torch.Tensor | None) -> str:
 # ---------------------------------------------------------------- reporting
 
 
-def _facts(
-    run: Run, method: Any, compiled: Compiled, draws: ChainDraws, rungs: list[str], compile_seconds: float
-) -> dict[str, Any]:
+def _facts(run: Run, method: Any, compiled: Compiled, draws: ChainDraws, rungs: list[str]) -> dict[str, Any]:
     return {
         "method": type(method).__name__.lower(),
         "model": run.bound.name,
@@ -237,7 +244,6 @@ def _facts(
         **{k: v for k, v in asdict(method).items() if v is not None},
         "init_rung": ", ".join(dict.fromkeys(rungs)),
         "step_sizes": draws.step_sizes.tolist(),
-        "compile_seconds": compile_seconds,
         "warmup_seconds": float(draws.warmup_seconds.max(initial=0.0)),
         "sampling_seconds": float(draws.sampling_seconds.max(initial=0.0)),
         "gradient_evaluations": int(draws.gradient_evaluations.sum()),

@@ -11,6 +11,7 @@ from ppl.inference.methods import METHODS
 from ppl.inference.options import COMMON, as_data, as_device, as_dtype, counts, unknown_option
 from ppl.inference.run import Run
 from ppl.language.program import Bound, as_bound
+from ppl.results.folder import vacant
 
 _ALIASES = {
     "num_samples": "draws",
@@ -41,6 +42,7 @@ def infer(
     progress: bool = True,
     save_to: Any = None,
     resume: Any = None,
+    draws_to: Any = None,
     **options: Any,
 ) -> Any:
     """The posterior of a bound program given data.
@@ -58,6 +60,11 @@ def infer(
         keep: names of the sites to report (all by default).
         progress: live progress on a terminal; always quiet elsewhere.
         save_to: a file for checkpoints of the run; `resume`: such a file to go on from.
+        draws_to: a folder that holds no draws yet, for runs larger than memory. While sampling, draws go to a
+            mapped file there, float64 [chains, draws, unconstrained numbers]; then each site's values to an
+            `.npy` file, [chains, draws, *shape], and the posterior's arrays are read-only maps of the files.
+            `ppl.load_posterior(folder)` opens them again. A resumed run goes to a new folder. It takes
+            chains · draws · 8 bytes · (unconstrained numbers + numbers in the kept sites) on the disk.
         options: of the method (`target_accept=0.9`), and `chain_ids`, `keep_warmup`, `thin`.
 
     Returns:
@@ -65,6 +72,7 @@ def infer(
 
     Raises:
         PplError: with the site, the source line, what was expected and found, and the edit that mends it.
+        FileError: (a PplError) before sampling: `draws_to` holds draws, is a file, or its disk is too full.
 
     >>> import ppl
     >>> from ppl.distributions import Normal
@@ -75,6 +83,17 @@ def infer(
     >>> posterior = ppl.infer(m(), data={"y": 1.0}, draws=200, warmup=200, chains=2)
     >>> posterior.draws["x"].shape
     (2, 200)
+
+    With the draws in files:
+
+    >>> import tempfile
+    >>> place = tempfile.TemporaryDirectory()
+    >>> folder = place.name + "/draws"
+    >>> on_disk = ppl.infer(m(), data={"y": 1.0}, draws=200, warmup=200, chains=2, draws_to=folder)
+    >>> again = ppl.load_posterior(folder)
+    >>> bool((again.draws["x"] == posterior.draws["x"]).all()), on_disk.draws["x"].flags.writeable
+    (True, False)
+    >>> place.cleanup()
     """
     settings: dict[str, Any] = {"draws": draws, "warmup": warmup, "chains": chains, "seed": seed}
     for alias, name in _ALIASES.items():
@@ -89,6 +108,7 @@ def infer(
                 )
             settings[name] = value
     numbers = counts(settings)
+    folder = None if draws_to is None else vacant(draws_to)
     extras = {k: options.pop(k) for k in ("chain_ids", "keep_warmup", "thin") if k in options}
     bound = as_bound(b, "a program with its arguments")
     if bound.program.kind == "objective":
@@ -111,6 +131,7 @@ def infer(
         progress=progress,
         save_to=save_to,
         resume=resume,
+        draws_to=folder,
         **numbers,  # type: ignore[arg-type]
         **extras,
     )

@@ -28,6 +28,7 @@ COMMON = (
     "progress",
     "save_to",
     "resume",
+    "draws_to",
 )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,32 +16,13 @@ from ppl.distributions import family_of
 from ppl.errors import DataError, closest
 from ppl.inference.mcmc import ChainDraws
 from ppl.inference.run import Run
+from ppl.inference.streaming import Place, log_likelihood, named
 from ppl.language.compiled import Compiled
 from ppl.language.program import Bound, as_bound
 from ppl.language.record import record
 from ppl.language.sampling import Sampler
 from ppl.results import Posterior
-
-_CHUNK = 500
-
-
-def in_chunks(call: Any, rows: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """`call` on `[n, dim]` rows in batches of one size (so that one compiled program serves), results
-    by name.
-    """
-    n = rows.shape[0]
-    size = min(_CHUNK, max(n, 1))
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for start in range(0, max(n, 1), size):
-        piece = rows[start : start + size]
-        count = piece.shape[0]
-        if count < size:
-            piece = np.concatenate(
-                [piece, np.repeat(rows[-1:] if n else np.zeros((1, rows.shape[1])), size - count, axis=0)]
-            )
-        for name, value in call(torch.from_numpy(np.ascontiguousarray(piece))).items():
-            parts[name].append(value.cpu().numpy()[:count])
-    return {name: np.concatenate(blocks) for name, blocks in parts.items()}
+from ppl.results.folder import Memory
 
 
 def assemble(
@@ -49,43 +32,34 @@ def assemble(
     stats: Mapping[str, Any],
     attrs: dict[str, Any],
     draws: ChainDraws | None = None,
+    place: Place | None = None,
 ) -> Posterior:
-    """The posterior of draws `q [chain, draw, dim]`."""
-    chains, count, dim = q.shape
-
-    def named(rows: np.ndarray) -> dict[str, np.ndarray]:
-        flat = in_chunks(compiled.constrain, rows.reshape(-1, dim), compiled.values_graph.names)
-        return {k: v.reshape(rows.shape[:2] + v.shape[1:]) for k, v in flat.items()}
-
-    values = named(q)
-    kept = _kept(run, values)
-
-    def log_likelihood() -> dict[str, np.ndarray]:
-        flat = in_chunks(
-            compiled.pointwise_log_likelihood, q.reshape(-1, dim), compiled.pointwise_graph.names
-        )
-        return {k: v.reshape((chains, count) + v.shape[1:]) for k, v in flat.items()}
-
-    groups = {}
-    if draws is not None and draws.warmup_q is not None:
-        groups["warmup_posterior"] = {k: v for k, v in named(draws.warmup_q).items() if k in kept}
-        groups["warmup_sample_stats"] = dict(draws.warmup_stats or {})
-    observed = compiled.recorded.observed
+    """The posterior of draws `q [chain, draw, dim]`, its arrays in `place` (memory if there is none)."""
+    place = place or Memory()
+    kept = _kept(run, dict.fromkeys(compiled.values_graph.names))
     coords = {**_missing_coords(compiled), **run.coords}
     _check_coords(coords, compiled)
-    return Posterior(
-        {k: values[k] for k in kept},
+    values = named(compiled, q, kept, place, "posterior")
+    groups = {}
+    if draws is not None and draws.warmup_q is not None:
+        groups["warmup_posterior"] = named(compiled, draws.warmup_q, kept, place, "warmup_posterior")
+        groups["warmup_sample_stats"] = dict(draws.warmup_stats or {})
+    observed = compiled.recorded.observed
+    posterior = Posterior(
+        values,
         dims_of(compiled),
         coords,
         sample_stats=stats,
         observed_data={k: v.cpu().numpy() for k, v in observed.items()},
         constant_data=_constants(run.bound),
-        log_likelihood=log_likelihood if compiled.pointwise_graph.names else None,
+        log_likelihood=partial(log_likelihood, compiled, q) if compiled.pointwise_graph.names else None,
         attrs=attrs,
         predictor=ModelPredictor(compiled),
         groups=groups,
         hierarchy=hierarchy(compiled),
     )
+    place.keep(posterior)
+    return posterior
 
 
 def check_report(run: Run, compiled: Compiled) -> None:
@@ -194,6 +168,13 @@ def hierarchy(compiled: Compiled) -> dict[str, tuple[str | None, str | None]]:
     return edges
 
 
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    """An array as a tensor that is only read: torch warns of arrays that can't be written, as mapped ones."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.as_tensor(array)
+
+
 class ModelPredictor:
     """Runs a posterior's program again: see `ppl.results.Predictor`."""
 
@@ -228,7 +209,7 @@ class ModelPredictor:
         names -= {lay.name for lay in wrong if lay.name not in self.compiled.recorded.observed}
         names |= set(self._deterministic(recorded)) if bound is not None else set()
         chains, count = next(iter(draws.values())).shape[:2]
-        given = {k: draws[k].reshape(chains * count, *draws[k].shape[2:]) for k in fixed}
+        given = {k: _tensor(draws[k].reshape(chains * count, *draws[k].shape[2:])) for k in fixed}
         sampler = Sampler(recorded, self.compiled.batch_engine, self.compiled.device, fixed)
         out = sampler(seed, chains * count, given)
         return {k: v.cpu().numpy().reshape(chains, count, *v.shape[1:]) for k, v in out.items() if k in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,3 +32,4 @@ class Run:
     chain_ids: Sequence[int] | None = None
     keep_warmup: bool = False
     thin: int = 1
+    draws_to: Path | None = None

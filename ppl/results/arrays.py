@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ppl.errors import PplError, closest
+from ppl.results.mapped import release
 
 if TYPE_CHECKING:
     from ppl.results.posterior import Posterior
+
+_BLOCK = 1 << 22
+"""About how many numbers of a site are looked at at once."""
 
 
 class UnknownNameError(PplError, KeyError):
@@ -135,8 +140,7 @@ def elements(posterior: Posterior, names: Sequence[str] | None = None, limit: in
     values, sites, labels = [], [], []
     for (name, array), size, count in zip(blocks, sizes, counts, strict=True):
         mine = np.linspace(0, max(size - 1, 0), count).round().astype(int)
-        flat = array.reshape(*array.shape[:2], size)[..., mine]
-        values.append(flat.astype(np.float64))
+        values.append(_columns(array, mine))
         site = name if name in posterior.draws else name.rpartition(".")[0]
         dims = posterior.dims.get(site, ())
         for i in mine:
@@ -146,6 +150,21 @@ def elements(posterior: Posterior, names: Sequence[str] | None = None, limit: in
     shape = (posterior.num_chains, posterior.num_draws, 0)
     stacked = np.concatenate(values, axis=-1) if values else np.empty(shape)
     return Elements(stacked, tuple(sites), tuple(labels), total)
+
+
+def _columns(array: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Elements of a site, numbered in its flat form, as [chain, draw, element] floats. Draws in a file are
+    read some at a time.
+    """
+    chains, draws = array.shape[:2]
+    result = np.empty((chains, draws, len(chosen)))
+    size = math.prod(array.shape[2:])
+    step = max(1, _BLOCK // max(1, chains * size))
+    for start in range(0, draws, step):
+        rows = array[:, start : start + step]
+        result[:, start : start + step] = rows.reshape(*rows.shape[:2], size)[..., chosen]
+        release(array)
+    return result
 
 
 def fair_shares(sizes: Sequence[int], limit: int) -> list[int]:

@@ -353,7 +353,8 @@ class Posterior:
 
     @staticmethod
     def load(path: str | os.PathLike[str], predictor: Predictor | None = None) -> Posterior:
-        """Read what `save` wrote: the same arrays to the bit. Nothing in a file is ever run. Errors:
+        """Read what `save` wrote, or the folder of `ppl.infer(…, draws_to=folder)`, whose draws stay in their
+        files until they are looked at: the same arrays to the bit. Nothing in a file is ever run. Errors:
         `FileError`.
         """
         from ppl.results.store import load_posterior

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,23 @@ class Progress:
         if self._display is not None:
             self._display.stop()
             self._display = None
+
+
+@contextlib.contextmanager
+def working(what: str, enabled: bool | None = None, console: Console | None = None) -> Iterator[None]:
+    """Say what is done before there are chains to show: a line on stderr, where someone is looking, that goes when it
+    is done. `enabled` and `console` as for `Progress`.
+
+    >>> with working("compiling eight_schools", enabled=False):
+    ...     pass
+    """
+    if not Progress(enabled, console=console).enabled:
+        yield
+        return
+    from rich.console import Console
+
+    with (console or Console(stderr=True)).status(what, spinner="dots"):
+        yield
 
 
 def total(chain: Any) -> int:

@@ -1,5 +1,5 @@
 """Posteriors in files: netCDF, or zarr. Readable by ArviZ; read back by us to the bit; nothing in a file is
-ever run.
+ever run. (Folders that draws went to while sampling are in `folder.py`.)
 """
 
 from __future__ import annotations
@@ -47,6 +47,13 @@ def save(posterior: Posterior, path: str | os.PathLike[str], log_likelihood: boo
             found=str(target),
             edit=f"Path({str(target.parent)!r}).mkdir(parents=True)",
         )
+    if target.is_dir() and target.suffix != ".zarr":
+        raise FileError(
+            f"{target} is a folder, and what is in it is not overwritten",
+            expected="a file, or a path that ends in .zarr",
+            found="a folder",
+            edit=f"posterior.save({str(target.with_name(target.name + '.nc'))!r})",
+        )
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}{target.suffix}")
     try:
         for group, data in _groups(posterior, log_likelihood):
@@ -63,7 +70,7 @@ def save(posterior: Posterior, path: str | os.PathLike[str], log_likelihood: boo
 
 
 def load_posterior(path: str | os.PathLike[str], predictor: Predictor | None = None) -> Posterior:
-    """Read a posterior that `save` wrote.
+    """Read a posterior that `save` wrote, or the folder of `ppl.infer(…, draws_to=folder)`.
 
     Arguments: `predictor`, what `predict()` shall use; a file holds none.
     Returns: a posterior equal to the saved one: arrays to the bit with their dtypes, dims, coordinates,
@@ -76,6 +83,10 @@ def load_posterior(path: str | os.PathLike[str], predictor: Predictor | None = N
         raise FileError(
             f"there is no file {source}", found=f"nothing at {source}", edit="posterior.save(path) first"
         )
+    if source.is_dir() and source.suffix != ".zarr":
+        from ppl.results.folder import load_folder
+
+        return load_folder(source, predictor)
     store = _Store.of(source)
     store.refuse_code(source)
     try:
@@ -96,7 +107,7 @@ def load_posterior(path: str | os.PathLike[str], predictor: Predictor | None = N
     try:
         groups = {group: _decode(store.read(source, group), table) for group, table in meta["groups"].items()}
         extra = _decode(own, meta["extra"])
-        return _assemble(groups, extra, meta, predictor)
+        return put_together(groups, extra, meta, predictor)
     except PplError:
         raise
     except Exception as error:
@@ -106,9 +117,7 @@ def load_posterior(path: str | os.PathLike[str], predictor: Predictor | None = N
 def _groups(posterior: Posterior, log_likelihood: bool) -> Iterator[tuple[str, xr.Dataset]]:
     import xarray as xr
 
-    extra = NamedArrays({f"coord:{dim}": values for dim, values in posterior.coords.items()})
-    extra.update({f"param:{name}": value for name, value in (posterior.params or {}).items()})
-    extra.update({key: a for key in ("log_weights", "losses") if (a := getattr(posterior, key)) is not None})
+    extra = loose_arrays(posterior)
     variables = [*posterior.draws, *posterior.observed_data]
     tables: dict[str, Any] = {}
     written = []
@@ -122,6 +131,24 @@ def _groups(posterior: Posterior, log_likelihood: bool) -> Iterator[tuple[str, x
         "version": _VERSION,
         "groups": tables,
         "extra": _table(extra, list(plain)),
+        **facts_of(posterior),
+    }
+    own_data = _encode(dataset(plain, {}, {}, drawn=False))
+    yield _OURS, own_data.assign(metadata=xr.Variable((), np.array(to_json(meta), dtype=object)))
+    yield from written
+
+
+def loose_arrays(posterior: Posterior) -> NamedArrays:
+    """The arrays of a posterior that belong to no group."""
+    arrays = NamedArrays({f"coord:{dim}": values for dim, values in posterior.coords.items()})
+    arrays.update({f"param:{name}": value for name, value in (posterior.params or {}).items()})
+    arrays.update({key: a for key in ("log_weights", "losses") if (a := getattr(posterior, key)) is not None})
+    return arrays
+
+
+def facts_of(posterior: Posterior) -> dict[str, Any]:
+    """What there is to a posterior beside its arrays."""
+    return {
         "dims": posterior.dims,
         "hierarchy": posterior.hierarchy,
         "attrs": posterior.attrs,
@@ -130,9 +157,6 @@ def _groups(posterior: Posterior, log_likelihood: bool) -> Iterator[tuple[str, x
         "log_evidence": posterior.log_evidence,
         "khat": posterior.khat,
     }
-    own_data = _encode(dataset(plain, {}, {}, drawn=False))
-    yield _OURS, own_data.assign(metadata=xr.Variable((), np.array(to_json(meta), dtype=object)))
-    yield from written
 
 
 def _table(arrays: NamedArrays, stored: list[str]) -> list[tuple[str, str, str]]:
@@ -166,9 +190,10 @@ def _decode(data: xr.Dataset, table: list[tuple[str, str, str]]) -> NamedArrays:
     return NamedArrays({name: array(file, dtype) for name, file, dtype in table})
 
 
-def _assemble(
+def put_together(
     groups: dict[str, NamedArrays], extra: NamedArrays, meta: dict[str, Any], predictor: Predictor | None
 ) -> Posterior:
+    """The posterior of groups, `loose_arrays` and `facts_of`."""
     main: dict[str, Any] = {
         group: groups.pop(group, {})
         for group in ("posterior", "sample_stats", "observed_data", "constant_data")

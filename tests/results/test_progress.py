@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from ppl.results import ChainProgress, Progress
-from ppl.results.progress import short, together
+from ppl.results.progress import short, together, working
 
 rich_console = pytest.importorskip("rich.console")
 
@@ -116,3 +116,14 @@ def test_a_sampler_without_a_clock_is_timed_by_ours():
         progress([State()])
     shown = console.export_text()
     assert "10/10 done 4.0 s" in shown and "100 grad/s" in shown
+
+
+def test_what_is_done_before_there_are_chains_is_said_and_goes():
+    seen = terminal()
+    with working("compiling eight_schools for the native engine", console=seen):
+        pass
+    assert "compiling eight_schools for the native engine" in seen.export_text()
+    quiet = rich_console.Console(file=io.StringIO())
+    with working("compiling", console=quiet):
+        pass
+    assert quiet.file.getvalue() == ""

@@ -87,8 +87,9 @@ class Trace:
     stats: dict[str, NDArray]
 
     @classmethod
-    def empty(cls, count: int, dim: int) -> Trace:
-        return cls(np.zeros((count, dim)), {name: np.zeros(count, dtype) for name, dtype in STATS.items()})
+    def around(cls, q: Array) -> Trace:
+        """Draws go to q [n, D], statistics to memory."""
+        return cls(q, {name: np.zeros(q.shape[0], dtype) for name, dtype in STATS.items()})
 
     def write(self, index: int, position: Position, info: Info) -> None:
         """Put a transition into slot `index`; flags are or-ed: a thinned-out divergence shows on its draw."""

@@ -111,6 +111,8 @@ def sample(
     resume_from: str | os.PathLike[str] | None = None,
     keep_warmup: bool = False,
     thin: int = 1,
+    out: Array | None = None,
+    warmup_out: Array | None = None,
 ) -> ChainDraws:
     """Draw from a target by Hamiltonian Monte Carlo.
 
@@ -131,6 +133,8 @@ def sample(
         resume_from: a checkpoint to go on from; `draws` may be larger than it was, nothing else may differ.
         keep_warmup: also return the warm-up transitions.
         thin: see `draws`.
+        out: where draws go, float64 [C, draws, D], C-contiguous (a `numpy.memmap`, say); None: to memory.
+        warmup_out: the same for kept warm-up transitions, [C, warmup, D].
 
     Returns:
         the draws; Ctrl-C returns those made so far, with `interrupted=True`.
@@ -162,9 +166,11 @@ def sample(
             found=str(list(points.shape)),
         )
     settings = Settings(method, draws, warmup, check_seed(seed), thin, plan_for(method.metric, warmup))
+    q = room(out, (len(ids), draws, dim))
+    warm = room(warmup_out, (len(ids), warmup, dim)) if keep_warmup else None
     records = [
-        Record(chain, Trace.empty(draws, dim), Trace.empty(warmup, dim) if keep_warmup else None)
-        for chain in ids
+        Record(chain, Trace.around(q[row]), None if warm is None else Trace.around(warm[row]))
+        for row, chain in enumerate(ids)
     ]
     if resume_from is not None:
         restore(load(resume_from), records, settings, dim, keep_warmup)
@@ -199,7 +205,7 @@ def sample(
         save(checkpoint.path, whole_state(records, settings, dim, keep_warmup))
     if on_progress is not None:
         on_progress([_progress(record, settings) for record in records])
-    return collect(records, settings, dim, interrupted)
+    return collect(records, settings, dim, interrupted, q, warm)
 
 
 def check_counts(draws: int, warmup: int, thin: int) -> None:
@@ -211,6 +217,20 @@ def check_counts(draws: int, warmup: int, thin: int) -> None:
                 found=f"{name}={value!r}",
                 edit=f"{name}=1000",
             )
+
+
+def room(out: Array | None, shape: tuple[int, int, int]) -> Array:
+    """Where draws go: `out`, if it is fit for them, or memory."""
+    if out is None:
+        return np.zeros(shape)
+    good = out.shape == shape and out.dtype == np.float64
+    if not (good and out.flags.c_contiguous and out.flags.writeable):
+        raise PplError(
+            "draws can't be written to `out`",
+            expected=f"float64 {list(shape)}, C-contiguous and writeable",
+            found=f"{out.dtype} {list(out.shape)}",
+        )
+    return out
 
 
 def chains_of(points: Array | None, resume_from: str | os.PathLike[str] | None) -> int:
@@ -306,7 +326,7 @@ def restore(
                     found=f"draws={settings.draws}",
                     edit=f"draws={q.shape[0]}",
                 )
-            trace.q[: q.shape[0]] = q
+            q.read_into(trace.q[: q.shape[0]])
             for stat in STATS:
                 trace.stats[stat][: q.shape[0]] = flat[f"{name}.{kind}.{stat}"]
         at, to = flat[f"{name}.broke.at"], flat[f"{name}.broke.to"]
@@ -315,18 +335,26 @@ def restore(
             record.divergences.append(Divergence(draw, at[i], to[i], errors[i]))
 
 
-def collect(records: list[Record], settings: Settings, dim: int, interrupted: bool) -> ChainDraws:
+def collect(
+    records: list[Record],
+    settings: Settings,
+    dim: int,
+    interrupted: bool,
+    q: Array,
+    warmup_q: Array | None,
+) -> ChainDraws:
+    """The result of a run whose draws stand in q [C, draws, D] and warmup_q [C, warmup, D]."""
     count = min(record.draws_done(settings) for record in records)
-    warmup_q, warmup_stats = None, None
+    warmup_stats = None
     warm = [record.warmup_trace for record in records if record.warmup_trace is not None]
     if warm:
         kept = min(record.warmup_done(settings) for record in records)
-        warmup_q = np.stack([trace.q[:kept] for trace in warm])
+        warmup_q = None if warmup_q is None else warmup_q[:, :kept]
         warmup_stats = {name: np.stack([trace.stats[name][:kept] for trace in warm]) for name in STATS}
     states = [record.state for record in records]
     broken = [(row, d) for row, record in enumerate(records) for d in record.divergences if d.draw < count]
     return ChainDraws(
-        q=np.stack([record.trace.q[:count] for record in records]),
+        q=q[:, :count],
         stats={name: np.stack([record.trace.stats[name][:count] for record in records]) for name in STATS},
         warmup_q=warmup_q,
         warmup_stats=warmup_stats,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ppl.errors import PplError
 from ppl.inference.mcmc.adaptation import plan_for
-from ppl.inference.mcmc.chain import Record, Settings, Trace
+from ppl.inference.mcmc.chain import Record, Settings
 from ppl.inference.mcmc.checkpoint import Checkpoint, Flat, load, save
 from ppl.inference.mcmc.config import HMC, NUTS
 from ppl.inference.mcmc.hamiltonian import STATS
@@ -28,6 +28,7 @@ from ppl.inference.mcmc.sampling import (
     check_counts,
     collect,
     restore,
+    room,
     whole_state,
 )
 from ppl.inference.random import check_seed
@@ -59,6 +60,7 @@ def sample_native(
     keep_warmup: bool = False,
     thin: int = 1,
     out: Array | None = None,
+    warmup_out: Array | None = None,
     compiled: bool = True,
 ) -> ChainDraws:
     """Draw from a density by Hamiltonian Monte Carlo, wholly in machine code, a thread for every chain.
@@ -75,10 +77,10 @@ def sample_native(
         envs: private words for the density, an array for every thread: at most `len(envs)` chains run at
             once, nor more than there are processors.
         dim: D ≥ 1.
-        out: where draws go, float64 [C, draws, D], C-contiguous (a `numpy.memmap`, say); None: to memory.
         compiled: False runs the sampler as plain Python, for debugging.
         initial_points, method, draws, warmup, seed, chain_ids, on_progress, checkpoint, resume_from,
-            keep_warmup, thin: as for `ppl.inference.mcmc.sample`; chain numbers are below 2³².
+            keep_warmup, thin, out, warmup_out: as for `ppl.inference.mcmc.sample`; chain numbers are
+            below 2³².
 
     Returns:
         the draws; Ctrl-C returns those made so far, with `interrupted=True`.
@@ -98,12 +100,16 @@ def sample_native(
     check_counts(draws, warmup, thin)
     points = None if initial_points is None else np.asarray(initial_points, np.float64)
     ids = _chain_numbers(range(chains_of(points, resume_from)) if chain_ids is None else chain_ids)
-    _check_arrays(points, out, envs, len(ids), draws, dim)
+    _check_arrays(points, envs, len(ids), dim)
     settings = Settings(method, draws, warmup, check_seed(seed), thin, plan_for(method.metric, warmup))
 
-    q = np.zeros((len(ids), draws, dim)) if out is None else out
+    q = room(out, (len(ids), draws, dim))
+    warmup_q = room(warmup_out, (len(ids), warmup, dim)) if keep_warmup else None
     traces = [table(draws, dim, np.asarray(rows)) for rows in q]
-    warm = [table(warmup, dim) if keep_warmup else (None, None) for _ in ids]
+    warm = [
+        (None, None) if warmup_q is None else table(warmup, dim, np.asarray(warmup_q[row]))
+        for row in range(len(ids))
+    ]
     records = [Record(c, t, w) for c, (t, _), (w, _) in zip(ids, traces, warm, strict=True)]
     if resume_from is not None:
         _resume(load(resume_from), records, settings, dim, keep_warmup)
@@ -149,10 +155,9 @@ def sample_native(
     interrupted = interrupted or not all(runner.finished for runner in runners)
     watch.save()
     watch.show()
-    result = collect([_without_draws(record) for record in watch.records()], settings, dim, interrupted)
-    count = min(record.draws_done(settings) for record in watch.records())
+    result = collect(watch.records(), settings, dim, interrupted, q, warmup_q)
     warm_stats = None if result.warmup_stats is None else _typed(result.warmup_stats)
-    return replace(result, q=q[:, :count], stats=_typed(result.stats), warmup_stats=warm_stats)
+    return replace(result, stats=_typed(result.stats), warmup_stats=warm_stats)
 
 
 class _Watch:
@@ -235,9 +240,7 @@ def _chain_numbers(chain_ids: Sequence[int]) -> tuple[int, ...]:
     return ids
 
 
-def _check_arrays(
-    points: Array | None, out: Array | None, envs: Sequence[Words], chains: int, draws: int, dim: int
-) -> None:
+def _check_arrays(points: Array | None, envs: Sequence[Words], chains: int, dim: int) -> None:
     if points is not None and points.shape != (chains, dim):
         raise PplError(
             "the initial points don't fit the target",
@@ -248,24 +251,10 @@ def _check_arrays(
         raise PplError(
             "there must be private words for one thread at least", expected="envs=[env, …]", found="[]"
         )
-    if out is None:
-        return
-    good = out.shape == (chains, draws, dim) and out.dtype == np.float64
-    if not (good and out.flags.c_contiguous and out.flags.writeable):
-        raise PplError(
-            "draws can't be written to `out`",
-            expected=f"float64 [{chains}, {draws}, {dim}], C-contiguous and writeable",
-            found=f"{out.dtype} {list(out.shape)}",
-        )
 
 
 def _resume(flat: Flat, records: list[Record], settings: Settings, dim: int, keep_warmup: bool) -> None:
     restore(flat, records, settings, dim, keep_warmup, SAMPLER)
-
-
-def _without_draws(record: Record) -> Record:
-    """The record without its draws, which stand in one array already."""
-    return replace(record, trace=Trace(record.trace.q[:0], record.trace.stats))
 
 
 def _typed(statistics: dict[str, NDArray]) -> dict[str, NDArray]:
