@@ -59,7 +59,7 @@ class LoopInfo:
 @dataclass(frozen=True)
 class Cost:
     """What will run: sizes of the density and gradient graphs in nodes (regions' bodies included), regions
-    and engine."""
+    and engine. `rolled` names the unrolled loops that became loops again."""
 
     density_nodes: int
     gradient_nodes: int
@@ -69,6 +69,7 @@ class Cost:
     passes: tuple[str, ...]
     device: str
     dtype: str
+    rolled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -371,6 +372,7 @@ def _cost(c: Compiled) -> tuple[Cost | None, str]:
         c.passes,
         c.device,
         dtype,
+        tuple(c.rolled),
     ), ""
 
 
@@ -435,6 +437,7 @@ def _cost_rows(c: Cost) -> list[str]:
     rows = [
         f"  density   {_count(c.density_nodes, 'node')}",
         f"  gradient  {_count(c.gradient_nodes, 'node')}",
+        *(["  rolled    " + ", ".join(c.rolled)] if c.rolled else []),
         *(f"  region    {r}" for r in c.regions),
         f"  engine    {c.engine} on {c.device}, {c.dtype}: {c.reason}",
         f"  passes    {', '.join(c.passes) or 'none'}",

@@ -20,6 +20,7 @@ from ppl.compiler.ops.pointwise import add
 from ppl.compiler.passes.distribute import distribute
 from ppl.compiler.passes.layouts import Layout, input_for
 from ppl.compiler.passes.reads import gradient
+from ppl.compiler.passes.reroll import loops, reroll
 from ppl.compiler.passes.simplify import simplify
 from ppl.compiler.passes.sites import Lowering
 from ppl.compiler.tracer import trace, working_dtype
@@ -140,11 +141,22 @@ class Readings:
     @_reading
     def graph(self) -> Graph:
         """log p(x) + log |Jacobian|, as a function of x and the data."""
+        return self._finish(self._density)
+
+    @_reading
+    def _density(self) -> Graph:
+        """The same, its unrolled loops rolled up and nothing else changed."""
         self._require_no_params()
         _, total = self._read(Lowering(self._policy))
         if not isinstance(total, Node):
             total = full(total, (), self.recorded.dtype)
-        return self._finish(Graph(self._inputs, (total,), names=("log_density",)))
+        graph = Graph(self._inputs, (total,), names=("log_density",))
+        return reroll(graph) if "reroll" in self.passes else graph
+
+    @property
+    def rolled(self) -> list[str]:
+        """The unrolled loops that became loops again in the density, in words."""
+        return loops(self._density) if "reroll" in self.passes else []
 
     @_reading
     def gradient_graph(self) -> Graph:

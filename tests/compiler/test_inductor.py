@@ -46,7 +46,7 @@ def test_value_and_gradient_equal_those_of_the_torch_engine() -> None:
 def test_graphs_with_regions_go_to_the_torch_engine_with_one_notice() -> None:
     @ppl.model
     def walk() -> None:
-        ppl.scan("time", lambda z, t: ppl.sample("z", Normal(z, 1.0)), torch.zeros(()), length=3)
+        ppl.scan("time", lambda z, t: 0.5 * z + ppl.sample("e", Normal(z, 1.0)), torch.zeros(()), length=3)
 
     compiled = ppl.compile(walk(), engine="inductor")
     with pytest.warns(EngineNotice, match=r"'scan' \(time\).*the torch engine runs it") as notices:

@@ -2,4 +2,4 @@
 result.
 """
 
-PASSES = ("simplify", "distribute", "fold")
+PASSES = ("reroll", "simplify", "distribute", "fold")

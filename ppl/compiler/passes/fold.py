@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ppl.compiler.engines.torch_engine import compile_torch
-from ppl.compiler.graph import Graph, Node, bodies, substitute
+from ppl.compiler.graph import Graph, Node, bodies, substitute, topological
 from ppl.compiler.ops import make_input, plate_slice
 from ppl.compiler.ops.batching import sizes
 from ppl.compiler.ops.effects import EFFECTS
@@ -44,13 +44,10 @@ def fold(graph: Graph, data: dict[Node, torch.Tensor]) -> tuple[Graph, dict[Node
             (constant if _has_data(node, constant) else static).add(node)
     wanted: dict[Node, None] = {}
     for node in order:
-        for a in node.nodes:
-            if a in constant and node not in constant and a.op not in _FREE and a.outs is None:
-                wanted[a] = None
-    for out in graph.outputs:
-        if out in constant and out.op not in _FREE and out.outs is None:
-            wanted[out] = None
-    chosen = [n for n in wanted if _volume(n) <= _LIMIT]
+        if node not in constant:
+            wanted |= {_behind_views(a): None for a in node.nodes if a in constant}
+    wanted |= {_behind_views(out): None for out in graph.outputs if out in constant}
+    chosen = [n for n in wanted if n.op not in _FREE and n.outs is None and _volume(n) <= _LIMIT]
     if not chosen:
         return graph, data
     inputs = list(data)
@@ -68,7 +65,24 @@ def fold(graph: Graph, data: dict[Node, torch.Tensor]) -> tuple[Graph, dict[Node
         memo[node] = element
     outputs = substitute(graph.outputs, memo)
     effects = substitute(graph.effects, memo)
-    return Graph((*graph.inputs, *added), tuple(outputs), tuple(effects), graph.names), {**data, **added}
+    return _without_unread(
+        Graph((*graph.inputs, *added), tuple(outputs), tuple(effects), graph.names), {**data, **added}
+    )
+
+
+def _without_unread(graph: Graph, data: dict[Node, torch.Tensor]) -> tuple[Graph, dict[Node, torch.Tensor]]:
+    """The graph without data that it no longer reads: a loop's scalars, once they are one vector."""
+    read = set(topological(graph.roots))
+    inputs = tuple(n for n in graph.inputs if n in read or n not in data)
+    return Graph(inputs, graph.outputs, graph.effects, graph.names), {
+        n: t for n, t in data.items() if n in read
+    }
+
+
+def _behind_views(node: Node) -> Node:
+    while node.op in _FREE and node.nodes:
+        node = node.nodes[0]
+    return node
 
 
 def _has_data(node: Node, constant: set[Node]) -> bool:
