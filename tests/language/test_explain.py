@@ -72,7 +72,9 @@ def test_the_report_of_a_scan_a_branch_and_missing_data() -> None:
     assert explained.coordinates == ppl.compile(walked()).dim == 13
     assert explained["jump"].notes[-1] == "inside a branch, decided by phi"
     assert explained.cost is not None
-    assert explained.cost.regions[0].startswith("switch: branches of ")  # steps over latent states need no scan
+    assert explained.cost.regions[0].startswith(
+        "switch: branches of "
+    )  # steps over latent states need no scan
 
 
 def test_a_compiled_program_is_explained_as_it_is() -> None:

@@ -157,17 +157,42 @@ def _run_once(operator: Operator, args: Sequence[Operand], attrs: dict[str, Any]
     """The operator on zeros that take no memory, or on meta tensors where that is too large or impossible.
 
     Zeros first: torch's meta functions are written in Python and load sympy and the whole of torch.compile
-    on their first use, which takes seconds. Not for any operator of torch's: the size of its result might
-    depend on the values (`unique`), which only meta functions refuse.
+    on their first use, which takes seconds. An operator of torch's is tried on other numbers too: where the size
+    of its result depends on the values (`unique`), only meta functions refuse it.
     """
     types = [a.type for a in args if isinstance(a, Node)]
     ours = operator.name not in ("opaque", "vmapped")
-    if ours and sum(math.prod(t.shape) for t in types) <= _LARGE:
+
+    def run(make: Callable[[Type], torch.Tensor]) -> Any:
+        return operator.run(*[make(a.type) if isinstance(a, Node) else a for a in args], **attrs)
+
+    if sum(math.prod(t.shape) for t in types) <= (_LARGE if ours else _SMALL):
         try:
-            return operator.run(*[zeros(a.type) if isinstance(a, Node) else a for a in args], **attrs)
-        except (RuntimeError, IndexError, ValueError):  # zeros may lie outside the operator's domain
+            if ours:
+                return run(zeros)
+            found, other = run(_zeros_in_memory), run(_counted)
+            if _types(found) == _types(other):
+                return found
+        except (RuntimeError, IndexError, ValueError):  # these numbers may lie outside the operator's domain
             pass
-    return operator.run(*[meta(a.type) if isinstance(a, Node) else a for a in args], **attrs)
+    return run(meta)
+
+
+_SMALL = 10**6
+
+
+def _types(out: Any) -> list[tuple[torch.Size, torch.dtype]]:
+    return [(o.shape, o.dtype) for o in (out if isinstance(out, tuple | list) else [out])]
+
+
+def _zeros_in_memory(type_: Type) -> torch.Tensor:
+    return torch.zeros(type_.shape, dtype=type_.dtype)
+
+
+def _counted(type_: Type) -> torch.Tensor:
+    """1, 2, 3 …, so that no two are equal and none is zero (of truth values, every other one is true)."""
+    numbers = torch.arange(1, math.prod(type_.shape) + 1).reshape(type_.shape)
+    return numbers % 2 == 1 if type_.dtype is torch.bool else numbers.to(type_.dtype)
 
 
 def zeros(type_: Type) -> torch.Tensor:

@@ -199,11 +199,22 @@ def _record_formula(node: Node, used: tuple[int, ...]) -> tuple[Graph, tuple[int
         out = operator.run(*args, **dict(node.attrs))
         results = out if isinstance(out, tuple | list) else (out,)
         wanted = tuple(i for i, t in enumerate(tensors) if t.requires_grad)
-        grads = torch.autograd.grad(
+        grads = _backward(
             [results[i] for i in used],
-            [tensors[i] for i in wanted],
             [tracer.lift(c) for c in cotangents],
-            allow_unused=True,
+            [tensors[i] for i in wanted],
         )
         kept = [(w, tracer.node(g)) for w, g in zip(wanted, grads, strict=True) if g is not None]
     return Graph((*inputs, *cotangents), tuple(n for _, n in kept)), tuple(w for w, _ in kept)
+
+
+def _backward(
+    outputs: Sequence[torch.Tensor], cotangents: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]
+) -> Sequence[torch.Tensor | None]:
+    """`torch.autograd.grad`, without what it does before: that imports sympy, which takes longer than most models."""
+    engine = getattr(torch.autograd.Variable, "_execution_engine", None)
+    if engine is None:
+        return torch.autograd.grad(outputs, inputs, cotangents, allow_unused=True)
+    return engine.run_backward(
+        tuple(outputs), tuple(cotangents), False, False, tuple(inputs), True, accumulate_grad=False
+    )
