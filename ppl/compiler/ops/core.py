@@ -190,9 +190,11 @@ def _zeros_in_memory(type_: Type) -> torch.Tensor:
 
 
 def _counted(type_: Type) -> torch.Tensor:
-    """1, 2, 3 …, so that no two are equal and none is zero (of truth values, every other one is true)."""
+    """1, 2, 3 …, so that no two are equal and none is zero; of whole numbers and truth values, which may be places,
+    1 and 0 in turn.
+    """
     numbers = torch.arange(1, math.prod(type_.shape) + 1).reshape(type_.shape)
-    return numbers % 2 == 1 if type_.dtype is torch.bool else numbers.to(type_.dtype)
+    return (numbers if type_.dtype.is_floating_point else numbers % 2).to(type_.dtype)
 
 
 def zeros(type_: Type) -> torch.Tensor:

@@ -50,7 +50,7 @@ def cholesky(a: Floats, out: Floats, n: i64) -> i64:
     return 0
 
 
-@native(inline=True)
+@native(inline=False)
 def take_rows(a: Floats, out: Floats, i: i64, first: i64, count: i64, n: i64, m: i64) -> None:
     """Subtract from row i of X the rows `first` to `first + count`, each times its element of row i of A; four rows
     at a time.
@@ -100,7 +100,7 @@ def solve_upper(a: Floats, b: Floats, out: Floats, n: i64, m: i64, unit: bool) -
                 out[i * m + c] = out[i * m + c] / diagonal
 
 
-@native(inline=True)
+@native(inline=False)
 def eliminate(a: Floats, b: Floats, n: i64, m: i64) -> f64:
     """Gaussian elimination with partial pivoting, in place: A (n × n) becomes upper triangular, B (n × m) goes with
     it. Returns the sign of A's determinant, 0 where A is singular.
