@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch.distributions import Distribution
 
+from ppl.distributions.shapes import broadcast_shapes
 from ppl.errors import DataError, Mark, PplError, StructureError, closest, user_mark
 from ppl.language.foreign import placed_error
 from ppl.language.handlers import Handler, Message, Reparam, requested
@@ -49,10 +50,12 @@ def current(statement: str) -> Runtime:
 @contextlib.contextmanager
 def activated(runtime: Runtime, dtype: torch.dtype = torch.float64) -> Iterator[None]:
     """Make `runtime` the meaning of statements; float64 by default; distributions don't validate (ppl
-    checks with sites).
+    checks with sites), and the shapes of torch's own are broadcast without importing sympy.
     """
     token = _CURRENT.set(runtime)
     before = torch.get_default_dtype()
+    broadcast = torch.broadcast_shapes
+    torch.broadcast_shapes = broadcast_shapes
     validate = Distribution._validate_args
     torch.set_default_dtype(dtype)
     Distribution.set_default_validate_args(False)
@@ -61,6 +64,7 @@ def activated(runtime: Runtime, dtype: torch.dtype = torch.float64) -> Iterator[
     finally:
         Distribution.set_default_validate_args(validate)
         torch.set_default_dtype(before)
+        torch.broadcast_shapes = broadcast
         _CURRENT.reset(token)
 
 
