@@ -12,7 +12,7 @@ from .frame import LLVM, Frame
 from .function import Native
 from .keys import Keys
 from .signatures import signature
-from .statements import SHORT_LOOP, assigned_in, block
+from .statements import PLAIN_LOOP, SHORT_LOOP, assigned_in, block, has_many_tiny_loops
 from .types import POINTERS, Signature, Type
 
 AnyNative = Native[..., Any]
@@ -88,25 +88,32 @@ class Module:
         return _with_loops("\n\n".join(part for part in parts if part) + "\n")
 
 
+# What LLVM is told of the loops with a mark.
+_WISHES = {
+    SHORT_LOOP: (
+        '"llvm.loop.vectorize.enable", i1 true',
+        '"llvm.loop.vectorize.predicate.enable", i1 true',
+        '"llvm.loop.interleave.count", i32 1',
+    ),
+    PLAIN_LOOP: ('"llvm.loop.vectorize.enable", i1 false', '"llvm.loop.unroll.disable"'),
+}
+
+
 def _with_loops(text: str) -> str:
-    """The module with what LLVM is told of its short loops: an identity for each, and the same wishes for all."""
-    first, *rest = text.split(SHORT_LOOP)
-    if not rest:
-        return text
-    wishes = len(rest)
-    parts = [first]
-    for number, part in enumerate(rest):
-        parts.append(f", !llvm.loop !{number}{part}")
-    ends = [
-        f"!{number} = distinct !{{!{number}, !{wishes}, !{wishes + 1}, !{wishes + 2}}}"
-        for number in range(wishes)
-    ]
-    ends += [
-        f'!{wishes} = !{{!"llvm.loop.vectorize.enable", i1 true}}',
-        f'!{wishes + 1} = !{{!"llvm.loop.vectorize.predicate.enable", i1 true}}',
-        f'!{wishes + 2} = !{{!"llvm.loop.interleave.count", i32 1}}',
-    ]
-    return "".join(parts) + "\n" + "\n".join(ends) + "\n"
+    """The module with what LLVM is told of its marked loops: an identity for each, and their kind's wishes."""
+    ends: list[str] = []
+    for mark, wishes in _WISHES.items():
+        first, *rest = text.split(mark)
+        if not rest:
+            continue
+        shared = ", ".join(f"!{len(ends) + i}" for i in range(len(wishes)))
+        ends += [f"!{len(ends) + i} = !{{!{wish}}}" for i, wish in enumerate(wishes)]
+        parts = [first]
+        for part in rest:
+            parts.append(f", !llvm.loop !{len(ends)}{part}")
+            ends.append(f"!{len(ends)} = distinct !{{!{len(ends)}, {shared}}}")
+        text = "".join(parts)
+    return text + "\n" + "\n".join(ends) + "\n" if ends else text
 
 
 def _emitted(native: AnyNative, module: Module) -> Fragment:
@@ -116,6 +123,7 @@ def _emitted(native: AnyNative, module: Module) -> Fragment:
     frame = Frame(native, declared.result, {*declared.names, *assigned_in(tree.body)}, module)
     frame.types.update(zip(declared.names, declared.parameters, strict=True))
     frame.locals = {name: frame.parameter(name) for name in declared.names}
+    frame.plain_loops = has_many_tiny_loops(tree.body)
     block(frame, tree.body)
     frame.finish(tree)
     stored = tuple(

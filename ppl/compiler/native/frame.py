@@ -90,6 +90,7 @@ class Frame:
         self.locals: dict[str, str] | None = {}  # None: this point can't be reached
         self.block = ENTRY
         self.loops: list[Loop] = []
+        self.plain_loops = False  # loops of a few rounds are left as they are
         self.calls: dict[Native, None] = {}
         self.helpers: dict[str, None] = {}
         self.file = native.origin.file

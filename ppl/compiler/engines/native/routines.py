@@ -73,7 +73,7 @@ def take_rows(a: Floats, out: Floats, i: i64, first: i64, count: i64, n: i64, m:
             out[i * m + c] -= factor * out[k * m + c]
 
 
-@native
+@native(inline=False)
 def solve_lower(a: Floats, b: Floats, out: Floats, n: i64, m: i64, unit: bool) -> None:
     """X with A X = B for a lower triangular A (n × n), B and X (n × m): forward substitution."""
     for i in range(n):
@@ -86,7 +86,7 @@ def solve_lower(a: Floats, b: Floats, out: Floats, n: i64, m: i64, unit: bool) -
                 out[i * m + c] = out[i * m + c] / diagonal
 
 
-@native
+@native(inline=False)
 def solve_upper(a: Floats, b: Floats, out: Floats, n: i64, m: i64, unit: bool) -> None:
     """X with A X = B for an upper triangular A: back substitution."""
     for step in range(n):
