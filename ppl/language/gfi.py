@@ -20,6 +20,7 @@ from ppl.compiler.engines.torch_engine import key
 from ppl.errors import DataError, closest, placed
 from ppl.language.interpret import interpret
 from ppl.language.program import Bound, as_bound
+from ppl.language.runtime import recording_objective
 from ppl.language.traces import Choices, Index, Selection, Trace, as_selection, select, total
 
 Selectable = Selection | str | Iterable[str]
@@ -48,6 +49,9 @@ def simulate(bound: Bound, seed: int = 0, params: Mapping[str, Any] | None = Non
     >>> ppl.simulate(m(), seed=1)["x"].shape
     torch.Size([])
     """
+    objective = recording_objective()
+    if objective is not None:
+        return objective.simulate(as_bound(bound))
     return interpret(as_bound(bound), seed=seed, params=params)
 
 
@@ -77,6 +81,9 @@ def log_density(
     >>> round(float(ppl.log_density(m(), {"x": 0.0})), 4)
     -0.9189
     """
+    objective = recording_objective()
+    if objective is not None:
+        return objective.log_density(as_bound(bound), choices or {})
     return interpret(as_bound(bound), choices or {}, params=params, draw=False).log_density
 
 

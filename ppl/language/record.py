@@ -98,13 +98,18 @@ def record(bound: Bound, dtype: torch.dtype | None = None) -> Recorded:
             found="@ppl.model(dynamic=True)",
             edit="remove dynamic=True, or use a method that runs on the interpreter",
         )
+    return record_with(Recorder, bound, dtype)
+
+
+def record_with(recorder: type[Recorder], bound: Bound, dtype: torch.dtype | None) -> Recorded:
+    """Record by this recorder, in the dtype that is asked for or that an nn.Module brings."""
     try:
-        return _Recorder(dtype or torch.float64, dtype is None).record(bound)
+        return recorder(dtype or torch.float64, dtype is None).record(bound)
     except _OtherDtype as other:
-        return _Recorder(other.dtype, False).record(bound)
+        return recorder(other.dtype, False).record(bound)
 
 
-class _Recorder(Runtime):
+class Recorder(Runtime):
     def __init__(self, dtype: torch.dtype, flexible: bool) -> None:
         super().__init__()
         self.dtype = dtype
@@ -159,7 +164,7 @@ class _Recorder(Runtime):
         """
 
         def convert(path: Any, leaf: Any) -> Any:
-            if not checks.is_array(leaf):
+            if not checks.is_array(leaf) or (isinstance(leaf, torch.Tensor) and self.tracer.is_traced(leaf)):
                 return leaf
             try:
                 tensor = checks.as_tensor(leaf, self.dtype)
@@ -192,7 +197,7 @@ class _Recorder(Runtime):
     def _weights(self, message: Message) -> tuple[Node | None, Any]:
         mask = self._node(message.mask) if message.mask is not None else None
         scale = message.scale
-        for loop in self.tracer.here.loops:
+        for loop in self.tracer.loops:
             if loop.rescale != 1.0:
                 scale = loop.rescale if scale is None else scale * loop.rescale
         return mask, (self._node(scale) if isinstance(scale, torch.Tensor) else scale)
@@ -261,7 +266,7 @@ class _Recorder(Runtime):
     def element(self, value: Any, message: Message, role: str = "value") -> Any:
         if self.tracer.is_traced(value):
             return value
-        loops = self.tracer.here.loops
+        loops = self.tracer.loops
         sizes = [(loop.name, loop.size) for loop in loops]
         if role in ("mask", "scale"):
             weight = values.weights(value, role, message, sizes, self.dtype)
@@ -295,7 +300,7 @@ class _Recorder(Runtime):
         """A value given in the program belongs to one element. Where data alone decide it, it is
         checked and kept like data.
         """
-        loops = self.tracer.here.loops
+        loops = self.tracer.loops
         each = ", the shape of one element" if loops else ""
         traced = isinstance(value, torch.Tensor) and self.tracer.is_traced(value)
         if traced:
@@ -419,4 +424,4 @@ def _watched_randomness(bound: Bound) -> Iterator[None]:
         )
 
 
-__all__ = ["Missing", "Param", "Recorded", "make", "record"]
+__all__ = ["Missing", "Param", "Recorded", "Recorder", "make", "record", "record_with"]

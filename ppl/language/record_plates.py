@@ -15,14 +15,14 @@ from ppl.language import checks
 from ppl.language.scopes import Loop
 
 if TYPE_CHECKING:
-    from ppl.language.record import _Recorder
+    from ppl.language.record import Recorder
 
 
 class PlateLoop:
     """The recorder's plate: iterating it runs the body once, with the element's symbolic number."""
 
     def __init__(
-        self, recorder: _Recorder, name: str, size: int, subsample: int | None, mark: Mark | None
+        self, recorder: Recorder, name: str, size: int, subsample: int | None, mark: Mark | None
     ) -> None:
         self.recorder, self.name, self.size, self.mark = recorder, name, size, mark
         self.drawn = checks.subsample_size(name, size, subsample, mark)

@@ -17,10 +17,10 @@ from ppl.language.scopes import Loop, Scope
 from ppl.language.wording import structure
 
 if TYPE_CHECKING:
-    from ppl.language.record import _Recorder
+    from ppl.language.record import Recorder
 
 
-def scan(r: _Recorder, name: str, step: Callable[..., Any], init: Any, xs: Any, length: int | None) -> Any:
+def scan(r: Recorder, name: str, step: Callable[..., Any], init: Any, xs: Any, length: int | None) -> Any:
     """See `ppl.scan`. The step's number is always the first x, so that sites and data can find their
     place in time.
     """
@@ -88,7 +88,7 @@ def steps_of(name: str, xs: Sequence[Node], length: int | None, mark: Any) -> in
 
 
 def _record_step(
-    r: _Recorder,
+    r: Recorder,
     name: str,
     step: Callable[..., Any],
     carries: Sequence[Node],
@@ -149,7 +149,7 @@ def split_result(result: Any, spec: Any, name: str, mark: Any) -> tuple[Any, Any
     )
 
 
-def _close(r: _Recorder, scope: Scope, outs: Sequence[Node]) -> tuple[list[Node], Graph]:
+def _close(r: Recorder, scope: Scope, outs: Sequence[Node]) -> tuple[list[Node], Graph]:
     """The body graph, and the outer operands for what it captured."""
     tracer = r.tracer
     consts = list(scope.captured)
@@ -161,7 +161,7 @@ def _close(r: _Recorder, scope: Scope, outs: Sequence[Node]) -> tuple[list[Node]
     return consts, Graph(tuple(inputs), tuple(outs), tuple(scope.effects))
 
 
-def switch(r: _Recorder, index: Any, branches: Sequence[Callable[..., Any]], args: Sequence[Any]) -> Any:
+def switch(r: Recorder, index: Any, branches: Sequence[Callable[..., Any]], args: Sequence[Any]) -> Any:
     """See `ppl.switch` and `ppl.cond`. A branch known from the data is simply run."""
     mark = user_mark(3)
     tracer = r.tracer

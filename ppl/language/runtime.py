@@ -47,6 +47,12 @@ def current(statement: str) -> Runtime:
     return runtime
 
 
+def recording_objective() -> Any:
+    """The runtime that records an objective, where one is active: `simulate` and `log_density` are its own."""
+    runtime = _CURRENT.get()
+    return runtime if runtime is not None and runtime.holds_programs else None
+
+
 @contextlib.contextmanager
 def activated(runtime: Runtime, dtype: torch.dtype = torch.float64) -> Iterator[None]:
     """Make `runtime` the meaning of statements; float64 by default; distributions don't validate (ppl
@@ -70,6 +76,8 @@ def activated(runtime: Runtime, dtype: torch.dtype = torch.float64) -> Iterator[
 
 class Runtime:
     """The meaning of statements. Subclasses implement the methods that raise NotImplementedError."""
+
+    holds_programs = False  # simulate and log_density have a meaning inside it
 
     def __init__(self) -> None:
         self.prefix = ""

@@ -79,7 +79,11 @@ class Sampler:
 
 def improper(recorded: Recorded) -> list[str]:
     """Sites that can't be drawn from: their distributions are improper."""
-    return [lay.name for lay in layouts(recorded.graph) if not _proper(lay.effect.site.spec)]
+    return improper_among(layouts(recorded.graph))
+
+
+def improper_among(sites: Sequence[Layout]) -> list[str]:
+    return [lay.name for lay in sites if not _proper(lay.effect.site.spec)]
 
 
 def _proper(spec: Any) -> bool:

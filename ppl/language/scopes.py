@@ -69,6 +69,7 @@ class ScopedTracer(Tracer):
         self.held: list[torch.Tensor] = []
         self.made_in: dict[int, tuple[Loop, ...]] = {}
         self.numbers: dict[Node, torch.Tensor | None] = {}
+        self.foreign = 0  # of the open loops the outermost, that the running program did not open
 
     # ------------------------------------------------------------ real tensors
 
@@ -93,6 +94,9 @@ class ScopedTracer(Tracer):
         tensor = tensor.detach()
         if tensor.is_floating_point():
             tensor = tensor.to(self.dtype)
+        for known, numbers in self.inputs.items():
+            if known.attr("name") == name and numbers.dtype == tensor.dtype and torch.equal(numbers, tensor):
+                return known  # the data of a program that an objective runs twice
         node = make_input(unique, tensor.shape, tensor.dtype, (), "data")
         self.inputs[node] = tensor
         return node
@@ -108,6 +112,11 @@ class ScopedTracer(Tracer):
 
     def scope(self) -> Scope:
         return self.here
+
+    @property
+    def loops(self) -> list[Loop]:
+        """The open loops of the running program."""
+        return self.here.loops[self.foreign :]
 
     def lift(self, node: Node) -> torch.Tensor:
         tensor = super().lift(node)
@@ -212,7 +221,7 @@ class ScopedTracer(Tracer):
     def element(self, full: Node) -> Node:
         """The element of a main-program value with one leading axis per open loop."""
         node = self.capture(full, self.main)
-        for loop in self.here.loops:
+        for loop in self.loops:
             if loop.plate is not None:
                 node = plate_slice(node, loop.plate)
             else:

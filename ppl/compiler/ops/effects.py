@@ -90,9 +90,14 @@ def _remake(node: Node, args: tuple[Operand, ...]) -> Node:
     return _build(node.op, args, node.attr("site"), node.type, node.attr("context"), node.mark)
 
 
+def _no_derivative(out: Node, g: Operand, *args: Operand, **_: Any) -> list[None]:
+    """A value drawn is a constant: what a derivative makes of it is up to its strategy."""
+    return [None for _ in args]
+
+
 for _kind in EFFECTS:
     REMAKE[_kind] = _remake
-    define(_kind, lambda *_, **__: None, kind="effect", batch=None)
+    define(_kind, lambda *_, **__: None, kind="effect", batch=None, vjp=_no_derivative)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ def plate_index(plate: Plate) -> Node:
 def plate_slice(x: Node, plate: Plate) -> Node:
     """The element `x[j]` of an explicit axis of the plate's size."""
     assert x.shape and x.shape[0] == plate.size
+    if x.op == "plate_stack" and x.attr("plate") == plate:
+        return x.nodes[0]
     if plate in x.plates:  # each element has a vector of its own, and takes its own entry of it
         return make("take", x, plate_index(plate), dim=-len(x.shape))
     return intern_node(

@@ -60,15 +60,16 @@ class Lowering:
     total: bool = True
     redraw: bool = False  # observed sites become draws (for predictions)
     batch: Plate | None = None  # every draw is made once per element of this plate
+    suffix: str = ""  # added to the names of draws, which tell their random numbers apart
 
     def run(
-        self, graph: Graph, supplies: Mapping[str, Node]
+        self, graph: Graph, supplies: Mapping[str, Node], outer: frozenset[Plate] = frozenset()
     ) -> tuple[Reading, tuple[Node, ...], tuple[Node, ...]]:
         """(what was collected, remaining effects, outputs) of a program whose sites' elements are
-        `supplies`.
+        `supplies`. What is collected varies over the `outer` plates.
         """
         memo: dict[Node, Node] = {n: n for n in graph.inputs}
-        reading, effects = self._scope(graph, memo, dict(supplies), frozenset())
+        reading, effects = self._scope(graph, memo, dict(supplies), outer)
         outputs = tuple(substitute(graph.outputs, memo)) if graph.outputs else ()
         return reading, tuple(effects), outputs
 
@@ -169,20 +170,25 @@ class Lowering:
 
     def _drawn(self, e: Effect, **changes: object) -> Node:
         context = e.context if self.batch is None else (self.batch, *e.context)
-        return e.replaced(mask=None, scale=None, context=context, **changes)
+        site = replace(e.site, name=e.name + self.suffix)
+        return e.replaced(mask=None, scale=None, context=context, site=site, **changes)
 
     # ------------------------------------------------------------ densities
 
     def _score(self, e: Effect, x: Node, inner: tuple[Plate, ...], reading: Reading) -> None:
         if not self.total and not self.keep & {"log_density", "site"}:
             return
-        lp = specs.log_density(e.site.spec, e.params, x, bool(dict(e.site.options).get("guarded")))
+        lp = self.density(e, x)
         if e.mask is not None:
             lp = where(e.mask, lp, 0.0)
         if e.node.op == "observe":
             self._keep(reading, "log_density", e.name, lp, inner)
         self._keep(reading, "site", e.name, lp, inner)
         self._add(reading, e, lp, inner, masked=True)
+
+    def density(self, e: Effect, x: Node) -> Node:
+        """log p(x) at a site."""
+        return specs.log_density(e.site.spec, e.params, x, bool(dict(e.site.options).get("guarded")))
 
     def _add(
         self, reading: Reading, e: Effect, term: Node, inner: tuple[Plate, ...], masked: bool = False

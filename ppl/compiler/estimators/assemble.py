@@ -1,0 +1,142 @@
+"""The estimator of an objective: a graph whose outputs are its value and an unbiased estimate of the gradient
+of its expectation.
+
+The graph's random choices are rewritten one by one, in program order, each by its strategy. Enumerated choices
+are summed out. The gradient is then one reverse sweep, over the objective (cotangent 1) and over whatever else
+the strategies contribute, with cotangents of their own.
+
+Source: Lew, Huot, Staton & Mansinghka, "ADEV: sound automatic differentiation of expected values of
+probabilistic programs" (2023); Schulman, Heess, Weber & Abbeel, "Gradient estimation using stochastic
+computation graphs" (2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ppl.compiler.estimators.eliminate import expectation
+from ppl.compiler.estimators.plan import Decision, decide
+from ppl.compiler.estimators.strategy import Build
+from ppl.compiler.graph import Graph, Node, Plate, rebuild, substitute
+from ppl.compiler.ops import OPERATORS, make, make_input, plate_slice, plate_stack, plate_sum
+from ppl.compiler.ops.barriers import strip
+from ppl.compiler.ops.core import Operand
+from ppl.compiler.ops.effects import Effect
+from ppl.compiler.passes.differentiate import materialise, vjp
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """`graph` maps the objective's inputs to (value, next states…, one gradient per param of `wrt`)."""
+
+    graph: Graph
+    wrt: tuple[Node, ...]
+    decisions: dict[str, Decision]
+
+
+def estimator(
+    graph: Graph,
+    wrt: Sequence[Node],
+    particles: frozenset[Plate] = frozenset(),
+    batch: Plate | None = None,
+) -> Estimator:
+    """The estimator of the gradient of E[first output] with respect to the inputs `wrt`.
+
+    Args:
+        graph: a recorded objective.
+        wrt: inputs of the graph.
+        particles: plates that the objective opens, whose elements are alike.
+        batch: a plate each element of which makes an estimate of its own; the params then vary over it too.
+
+    Raises:
+        MethodError: a choice has no sound estimator.
+    """
+    decisions = decide(graph, wrt)
+    plain = _flat_sums(strip(graph))
+    build = Build(batch, particles)
+    memo: dict[Node, Node] = {}
+    inputs = list(plain.inputs)
+    targets = list(wrt)
+    if batch is not None:
+        for i, node in enumerate(wrt):
+            own = make_input(node.attr("name"), (batch.size, *node.shape), node.dtype, (), "param")
+            targets[i] = memo[node] = plate_slice(own, batch)
+            inputs[inputs.index(node)] = own
+    rewritten: list[tuple[Decision, Effect, Node]] = []
+
+    def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
+        if node.op != "sample":
+            return None
+        e = Effect.of(rebuild(node, args))
+        decision = decisions[e.name]
+        if decision.strategy is None:
+            return build.drawn(e)
+        value = decision.strategy.value(e, build)
+        rewritten.append((decision, e, value))
+        return value
+
+    root, *rest = substitute(plain.outputs, memo, visit)
+    if build.enumerated:
+        values = {p: v for (d, e, v) in rewritten for p, known in build.enumerated.items() if known is e}
+        root = expectation(root, build.enumerated, values)
+    outputs, cotangents = [root], [1.0]
+    for decision, e, value in rewritten:
+        assert decision.strategy is not None
+        for output, cotangent in decision.strategy.terms(e, value, root, build):
+            outputs.append(output)
+            cotangents.append(cotangent)  # type: ignore[arg-type]
+    grads = vjp(outputs, cotangents, targets)
+    full = [materialise(g, n) for g, n in zip(grads, targets, strict=True)]
+    return Estimator(Graph(tuple(inputs), (root, *rest, *full)), tuple(wrt), decisions)
+
+
+def sampler(graph: Graph, batch: Plate) -> Graph:
+    """The objective's first output, every choice drawn afresh in each element of `batch`."""
+    build = Build(batch)
+
+    def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
+        return build.drawn(Effect.of(rebuild(node, args))) if node.op == "sample" else None
+
+    plain = strip(graph)
+    return Graph(plain.inputs, tuple(substitute(plain.outputs[:1], {}, visit)))
+
+
+def _flat_sums(graph: Graph) -> Graph:
+    """Arithmetic on gathered numbers as arithmetic on the elements: `(3 * gather(x)).sum()` is a sum over the
+    plate of 3 x.
+    """
+    memo: dict[Node, Node] = {n: n for n in graph.inputs}
+    outputs = substitute(graph.outputs, memo, _by_element)
+    effects = substitute(graph.effects, memo, _by_element)
+    return Graph(graph.inputs, tuple(outputs), tuple(effects), graph.names)
+
+
+def _by_element(node: Node, args: tuple[Operand, ...]) -> Node | None:
+    plate = next((p for a in args if (p := _gathered(a)) is not None), None)
+    if plate is None:
+        return None
+    if node.op == "sum" and node.attr("dims") == (-1,) and not node.attr("keepdim"):
+        total = plate_sum(args[0].nodes[0], plate)  # type: ignore[union-attr]
+        return total if isinstance(total, Node) else None
+    if OPERATORS[node.op].kind != "pointwise":
+        return None
+    elements: list[Operand] = []
+    for a in args:
+        if not isinstance(a, Node) or a.shape == ():
+            elements.append(a)
+        elif _gathered(a) == plate:
+            elements.append(a.nodes[0])
+        elif a.shape == (plate.size,):
+            elements.append(plate_slice(a, plate))
+        else:
+            return None
+    return plate_stack(make(node.op, *elements, mark=node.mark, **dict(node.attrs)), plate)
+
+
+def _gathered(a: Operand) -> Plate | None:
+    """The plate whose numbers `a` holds, one an element."""
+    if isinstance(a, Node) and a.op == "plate_stack" and a.nodes[0].shape == () and a.nodes[0].plates:
+        plate: Plate = a.attr("plate")
+        return plate if plate in a.nodes[0].plates else None
+    return None

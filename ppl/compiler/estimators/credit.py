@@ -1,0 +1,152 @@
+"""Credit assignment: of an objective's terms, those that a random choice can influence.
+
+For a choice x with density q, E[∇ log q(x) · t] = 0 for every term t that does not depend on x. So its score
+is multiplied by the other terms only; and where x stands in a plate and a term's element depends on that
+element of x alone, by that element only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ppl.compiler.graph import Node, Plate, substitute, topological
+from ppl.compiler.ops import make, plate_index, plate_sum
+from ppl.compiler.ops.core import Operand
+from ppl.compiler.ops.pointwise import add, div, mul, sub, where
+from ppl.compiler.passes.differentiate import materialise
+
+Seeds = Mapping[Node, frozenset[Plate]]
+"""Values of a choice, and the plates each element of which has a value of its own."""
+
+
+def elementwise(order: Sequence[Node], seeds: Seeds) -> dict[Node, frozenset[Plate]]:
+    """Of the nodes that depend on the seeds: the plates along which an element depends on its own one only."""
+    status: dict[Node, frozenset[Plate]] = dict(seeds)
+    for node in order:
+        if node in status:
+            continue
+        found = [status[a] for a in node.nodes if a in status]
+        if found:
+            kept = frozenset.intersection(*found)
+            status[node] = kept & frozenset(node.plates)
+    return status
+
+
+def linear_parts(node: Node) -> tuple[Node, ...] | None:
+    """The operands in which a node is linear, one at a time; None where it is not."""
+    if node.op in ("add", "sub", "neg", "sum", "mean", "plate_sum", "mul", "div"):
+        return node.nodes
+    return None
+
+
+def credit(root: Node, seeds: Seeds) -> Operand:
+    """The part of `root` that depends on the seeds, over the plates along which it does so element by element."""
+    order = topological([root])
+    status = elementwise(order, seeds)
+    if root not in status:
+        return 0.0
+    skeleton = _skeleton(root, status)
+    parts: dict[Node, Operand] = {}
+    for node in order:
+        if node in skeleton:
+            parts[node] = _part(node, parts, status)
+    return parts[root]
+
+
+def terms(root: Node, seeds: Seeds) -> list[Node]:
+    """The terms that depend on the seeds and are not themselves sums."""
+    status = elementwise(topological([root]), seeds)
+    if root not in status:
+        return []
+    skeleton = _skeleton(root, status)
+    return [n for n in skeleton if not any(a in skeleton for a in n.nodes)]
+
+
+def _skeleton(root: Node, status: Mapping[Node, frozenset[Plate]]) -> dict[Node, None]:
+    """The nodes from the root down to where it stops being linear."""
+    found: dict[Node, None] = {}
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node in found:
+            continue
+        found[node] = None
+        if _is_linear(node, status):
+            waiting.extend(a for a in node.nodes if a in status)
+    return found
+
+
+def _is_linear(node: Node, status: Mapping[Node, frozenset[Plate]]) -> bool:
+    inside = [i for i, a in enumerate(node.args) if isinstance(a, Node) and a in status]
+    if node.op == "mul":
+        return len(inside) == 1
+    if node.op == "div":
+        return inside == [0]
+    return node.op in ("add", "sub", "neg", "sum", "plate_sum")
+
+
+def _part(node: Node, parts: Mapping[Node, Operand], status: Mapping[Node, frozenset[Plate]]) -> Operand:
+    if not _is_linear(node, status):
+        return node
+    own: list[Operand] = [(parts[a] if isinstance(a, Node) and a in status else 0.0) for a in node.args]
+    if node.op == "add":
+        return add(own[0], own[1])
+    if node.op == "sub":
+        return sub(own[0], own[1])
+    if node.op == "neg":
+        return mul(own[0], -1.0)
+    if node.op == "mul":
+        a, b = node.args
+        return mul(own[0], b) if isinstance(a, Node) and a in status else mul(a, own[1])
+    if node.op == "div":
+        return div(own[0], node.args[1])
+    arg = node.nodes[0]
+    part = own[0]
+    if node.op == "sum":
+        return node if part is arg else make("sum", materialise(part, arg), **dict(node.attrs))
+    plate: Plate = node.attr("plate")
+    return part if plate in status[arg] else plate_sum(part, plate)
+
+
+def leave_one_out(root: Node, seeds: Seeds, plate: Plate) -> Operand | None:
+    """`root` with each element of `plate` in turn replaced by the mean of the others, where elements meet.
+
+    It varies over the plate and does not depend on that element's seeds, so it is a baseline for them (Mnih &
+    Rezende, "Variational inference for Monte Carlo objectives", 2016, where the elements are log weights).
+    None where elements meet in a way that can't be told apart.
+    """
+    order = topological([root])
+    status = elementwise(order, seeds)
+    meetings = [
+        n
+        for n in order
+        if n.op in ("plate_stack", "plate_sum")
+        and n.attr("plate") == plate
+        and plate in status.get(n.nodes[0], ())
+    ]
+    beyond = elementwise(order, {m: frozenset() for m in meetings})
+    if any(n.op in ("sample", "scan", "switch") for n in beyond):
+        return None
+    memo: dict[Node, Node] = {}
+    for meeting in meetings:
+        memo[meeting] = _without_own(meeting, plate)
+    new = substitute([root], memo)[0]
+    return None if set(elementwise(topological([new]), seeds)) & {new} and plate not in new.plates else new
+
+
+def others_mean(x: Node, plate: Plate) -> Node:
+    """For each element of the plate, the mean of the others' x."""
+    total = plate_sum(x, plate)
+    return make("div", sub(total, x), float(plate.size - 1))  # type: ignore[arg-type]
+
+
+def _without_own(meeting: Node, plate: Plate) -> Node:
+    x = meeting.nodes[0]
+    mean = others_mean(x, plate)
+    if meeting.op == "plate_sum":
+        return make("add", sub(meeting, x), mean)  # type: ignore[arg-type]
+    index = make("iota", size=plate.size, step=1)
+    own = make("eq", index, plate_index(plate))
+    if x.shape:
+        own = make("reshape", own, shape=(plate.size, *(1 for _ in x.shape)))
+    return where(own, mean, meeting)

@@ -1,0 +1,151 @@
+"""Which strategy each random choice gets, and why: what the user asked for if it is sound, else a refusal;
+for "auto" the best sound one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ppl.compiler.estimators import strategies  # noqa: F401 (fills the registry)
+from ppl.compiler.estimators.credit import elementwise, terms
+from ppl.compiler.estimators.flow import dependents, jumps
+from ppl.compiler.estimators.strategy import REGISTRY, Facts, Strategy, support_size
+from ppl.compiler.graph import Graph, Node, topological
+from ppl.compiler.ops.effects import Effect
+from ppl.errors import MethodError, closest
+
+ENUMERABLE = 64
+"""Up to so many values "auto" sums over all of them."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The strategy of one choice. `strategy` is None where no derivative with respect to it is needed."""
+
+    name: str
+    strategy: Strategy | None
+    why: str
+    facts: Facts
+
+    @property
+    def biased(self) -> bool:
+        return self.strategy is not None and self.strategy.biased
+
+
+def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
+    """A decision for every random choice of an objective's graph, by name, in program order.
+
+    Raises:
+        MethodError: what the user asked for is not sound, or nothing is.
+    """
+    root = graph.outputs[0]
+    order = topological((root, *graph.effects))
+    choices = [n for n in order if n.op == "sample"]
+    # The last choices first: whether a path goes on behind one depends on its own strategy.
+    active = dependents(order, wrt, lambda n: n.op == "sample")
+    found: dict[Node, Decision] = {}
+
+    def passes(node: Node) -> bool:
+        decision = found.get(node)
+        return decision is not None and decision.strategy is not None and decision.strategy.pathwise
+
+    for node in reversed(choices):
+        e = Effect.of(node)
+        if not any(p in active for p in e.params):
+            found[node] = Decision(e.name, None, "no parameter reaches it", Facts(e, (), True))
+            continue
+        seeds = {node: frozenset(node.plates)}
+        separate = all(
+            elementwise(topological([t]), seeds).get(t, frozenset()) >= seeds[node]
+            for t in terms(root, seeds)
+        )
+        facts = Facts(e, tuple(jumps([root], [node], passes)), separate)
+        found[node] = _decided(e, facts)
+    # Forwards again: behind a choice that is not pathwise, nothing depends on the parameters through it.
+    reached = dependents(order, wrt, passes)
+    result: dict[str, Decision] = {}
+    for node in choices:
+        decision = found[node]
+        if decision.strategy is not None and not any(p in reached for p in Effect.of(node).params):
+            decision = Decision(decision.name, None, "no derivative reaches it", decision.facts)
+        result[decision.name] = decision
+    return result
+
+
+def _decided(e: Effect, facts: Facts) -> Decision:
+    if e.site.grad != "auto":
+        asked = named(e.site.grad, e)
+        reason = asked.refusal(facts)
+        if reason is not None:
+            raise _refused(e, facts, asked, reason)
+        return Decision(e.name, asked, "asked for", facts)
+    return _automatic(e, facts)
+
+
+def _automatic(e: Effect, facts: Facts) -> Decision:
+    reasons = []
+    size = support_size(e)
+    names = ["reparam", "enum", "score"]
+    if size is not None and size <= ENUMERABLE:
+        names = ["enum", "reparam", "score"]
+    for name in names:
+        candidate = REGISTRY[name]()
+        reason = candidate.refusal(facts)
+        if reason is None:
+            return Decision(e.name, candidate, _why(name, reasons, facts), facts)
+        reasons.append(f"{name}: {reason}")
+    raise MethodError(
+        f"no gradient estimator is sound for '{e.name}'",
+        site=e.name,
+        where=e.node.mark,
+        expected="a strategy that this choice and the objective admit",
+        found="; ".join(reasons),
+        edit=_edit(facts),
+    )
+
+
+def _why(name: str, reasons: Sequence[str], facts: Facts) -> str:
+    good = {
+        "reparam": f"{facts.family.name} has a pathwise derivative and every path is continuous",
+        "enum": f"{facts.support_size} values, summed exactly",
+        "score": "needs no derivative of what comes after",
+    }[name]
+    return good + (f" (not {'; not '.join(reasons)})" if reasons else "")
+
+
+def named(grad: object, e: Effect) -> Strategy:
+    """The strategy that `grad=` names."""
+    if isinstance(grad, Strategy):
+        return grad
+    made = REGISTRY.get(grad) if isinstance(grad, str) else None
+    if made is None:
+        near = closest(grad, REGISTRY) if isinstance(grad, str) else []
+        raise MethodError(
+            f"there is no gradient strategy {grad!r}",
+            site=e.name,
+            where=e.node.mark,
+            expected='"auto", ' + ", ".join(f'"{n}"' for n in REGISTRY),
+            found=repr(grad),
+            edit=f'grad="{near[0]}"' if near else 'grad="auto"',
+        )
+    return made()
+
+
+def _refused(e: Effect, facts: Facts, asked: Strategy, reason: str) -> MethodError:
+    sound = [name for name, make in REGISTRY.items() if make().refusal(facts) is None and not make().biased]
+    place = next((j.node.mark for j in facts.jumps if asked.pathwise and j.node.mark is not None), None)
+    return MethodError(
+        f"grad=\"{asked.name}\" is not sound for '{e.name}': {reason}",
+        site=e.name,
+        where=place or e.node.mark,
+        expected="a strategy that is sound here: " + (", ".join(f'"{n}"' for n in sound) or "there is none"),
+        found=f'grad="{asked.name}"',
+        edit=f'grad="{sound[0]}"' if sound else _edit(facts),
+    )
+
+
+def _edit(facts: Facts) -> str:
+    if facts.jumps:
+        return "ppl.assume_continuous(x) around the value, if it is continuous after all"
+    return "another family, whose support does not depend on its parameters"

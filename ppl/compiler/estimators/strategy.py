@@ -1,0 +1,143 @@
+"""What a gradient strategy is: how a random choice takes part in the gradient of an objective's expectation.
+
+A strategy gives the choice's value as a node. If derivatives flow through that node (`pathwise`), that may be
+all; otherwise it adds terms: pairs of a node y and a cotangent c, each contributing c · ∂y/∂params to the
+gradient, c taken as a constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+
+from ppl.compiler import specs
+from ppl.compiler.estimators.flow import Jump
+from ppl.compiler.graph import Node, Plate, Type
+from ppl.compiler.ops.core import Operand
+from ppl.compiler.ops.effects import Effect, Site, effect
+from ppl.distributions import family_of
+from ppl.distributions.registry import Family
+
+Terms = list[tuple[Node, Operand]]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a random choice when its strategy is chosen.
+
+    Attributes:
+        effect: the site.
+        jumps: where paths from it to the objective are not continuous.
+        separate: each element of the plates it stands in meets the others' in sums only.
+    """
+
+    effect: Effect
+    jumps: Sequence[Jump]
+    separate: bool
+    in_region: bool = False
+
+    @cached_property
+    def family(self) -> Family:
+        return family_at(self.effect)
+
+    @cached_property
+    def support_size(self) -> int | None:
+        """The number of values of a finite choice of one number (or one event); None otherwise."""
+        return support_size(self.effect)
+
+
+def family_at(e: Effect) -> Family:
+    """The facts about the family of a site's distribution."""
+    stand_ins = [torch.ones(p.shape, dtype=p.dtype) for p in e.params]
+    try:
+        return family_of(specs.put_together(e.site.spec, stand_ins))
+    except Exception:  # what an object says of itself may need parameters inside their domain
+        return family_of(e.site.spec.cls)
+
+
+def support_size(e: Effect) -> int | None:
+    if not family_at(e).finite or len(e.node.shape) != e.site.event_rank:
+        return None
+    return int(support_values(e).shape[0])
+
+
+def support_values(e: Effect) -> torch.Tensor:
+    """All values of a finite site, `[number, *event]`."""
+    stand_ins = [torch.ones(p.shape, dtype=p.dtype) for p in e.params]
+    return specs.put_together(e.site.spec, stand_ins).enumerate_support(expand=False)  # type: ignore[no-any-return]
+
+
+@dataclass
+class Build:
+    """The estimator that is being built.
+
+    Attributes:
+        batch: every draw is made once per element of it.
+        particles: plates that the objective itself opens.
+        states: what strategies keep from step to step: name → (start, now, then).
+    """
+
+    batch: Plate | None = None
+    particles: frozenset[Plate] = frozenset()
+    enumerated: dict[Plate, Effect] = field(default_factory=dict)
+    states: dict[str, tuple[torch.Tensor, Node, Node]] = field(default_factory=dict)
+
+    def context(self, e: Effect) -> tuple[Plate, ...]:
+        own = set(e.node.plates) | ({self.batch} if self.batch is not None else set())
+        return tuple(sorted(own))
+
+    def drawn(self, e: Effect, **changes: Any) -> Node:
+        """The site as a draw."""
+        return e.replaced(mask=None, scale=None, context=self.context(e), **changes)
+
+    def noise(self, e: Effect, name: str, spec: Any, params: Sequence[Node], type_: Type) -> Node:
+        """A draw that belongs to the site: one in every element of its plates."""
+        site = Site(f"{e.name}.{name}", spec)
+        return effect("sample", site, list(params), type_, self.context(e), mark=e.node.mark)
+
+
+class Strategy:
+    """A gradient strategy. Subclasses declare `name`, say what they refuse, and give value and terms."""
+
+    name: ClassVar[str]
+    pathwise: ClassVar[bool] = False
+    biased: ClassVar[bool] = False
+    paper: ClassVar[str] = ""
+
+    def refusal(self, site: Facts) -> str | None:
+        """Why it would be wrong at this site, in words that finish "… can't be used here: "; None if it is sound."""
+        raise NotImplementedError
+
+    def value(self, e: Effect, build: Build) -> Node:
+        """The choice's value."""
+        return build.drawn(e)
+
+    def terms(self, e: Effect, value: Node, root: Node, build: Build) -> Terms:
+        """What it adds to the gradient of `root`."""
+        return []
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), tuple(sorted((k, repr(v)) for k, v in vars(self).items()))))
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{k}={v!r}" for k, v in vars(self).items())
+        return f"{type(self).__name__}({options})"
+
+
+REGISTRY: dict[str, Callable[[], Strategy]] = {}
+"""Strategies by the name one writes in `grad=`."""
+
+
+def strategy(cls: type[Strategy]) -> type[Strategy]:
+    """Enter a strategy under its name: a class decorator."""
+    if cls.name in REGISTRY:
+        raise ValueError(f"there are two strategies named '{cls.name}'")
+    REGISTRY[cls.name] = cls
+    return cls

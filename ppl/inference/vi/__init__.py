@@ -1,0 +1,1 @@
+"""Variational inference: gradients of objectives, guides, and training."""

@@ -1,0 +1,153 @@
+"""A compiled objective: its estimator on an engine, for one estimate or many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from ppl.compiler.engines import TORCH
+from ppl.compiler.engines.torch_engine import key
+from ppl.compiler.estimators.assemble import Estimator, estimator, sampler
+from ppl.compiler.graph import Graph, Node, Plate
+from ppl.compiler.passes.simplify import simplify
+from ppl.compiler.passes.vectorise import vectorise
+from ppl.compiler.tracer import working_dtype
+from ppl.errors import DataError, closest
+from ppl.language.arrays import as_tensor
+from ppl.language.objectives import Objective, record_objective
+from ppl.language.program import Bound
+from ppl.language.record import Param
+
+
+@dataclass(frozen=True)
+class _Program:
+    """A compiled estimator and the names of its outputs."""
+
+    run: Any
+    inputs: tuple[Node, ...]
+
+
+class CompiledObjective:
+    """An objective with its programs: estimates of its expectation and of the gradient in the params.
+
+    Attributes:
+        objective: what was recorded.
+        params: the params of all its programs, by name.
+    """
+
+    def __init__(self, bound: Bound, dtype: torch.dtype | None = None, device: str = "cpu") -> None:
+        self.bound, self.device = bound, device
+        self.objective: Objective = record_objective(bound, dtype)
+        self._programs: dict[int | None, _Program] = {}
+
+    @property
+    def params(self) -> dict[str, Param]:
+        return self.objective.recorded.params
+
+    @cached_property
+    def estimator(self) -> Estimator:
+        """The estimator of one value and gradient."""
+        return self._estimator(None)
+
+    def _estimator(self, batch: Plate | None) -> Estimator:
+        recorded = self.objective.recorded
+        with working_dtype(recorded.dtype):
+            wrt = [p.node for p in self.params.values()]
+            return estimator(recorded.graph, wrt, self.objective.particles, batch)
+
+    def _program(self, draws: int | None) -> _Program:
+        if draws not in self._programs:
+            batch = None if draws is None else Plate(-1, "estimate", draws)
+            found = self.estimator if batch is None else self._estimator(batch)
+            with working_dtype(self.objective.recorded.dtype):
+                graph = simplify(found.graph)
+                plates = None if batch is None else (batch,)
+                physical = vectorise(Graph(graph.inputs, graph.outputs), plates)
+            self._programs[draws] = _Program(TORCH.compile(physical, self.device), graph.inputs)
+        return self._programs[draws]
+
+    def values(self, params: Mapping[str, Any] | None = None) -> dict[str, torch.Tensor]:
+        """The params' values: those given, the others at their start."""
+        given = dict(params or {})
+        for name in given:
+            if name not in self.params:
+                near = closest(name, self.params)
+                raise DataError(
+                    f"'{name}' is not a param of {self.bound.name} or its programs",
+                    expected="some of " + (", ".join(self.params) or "none: they have no params"),
+                    found=name,
+                    edit=f"rename it to '{near[0]}'" if near else f"leave '{name}' out",
+                )
+        dtype = self.objective.recorded.dtype
+        found = {n: as_tensor(given[n], dtype) if n in given else p.init for n, p in self.params.items()}
+        for name, value in found.items():
+            if value.shape != self.params[name].init.shape:
+                raise DataError(
+                    f"the value of param '{name}' has the wrong shape",
+                    expected=f"shape {list(self.params[name].init.shape)}",
+                    found=f"shape {list(value.shape)}",
+                )
+        return found
+
+    def run(
+        self,
+        values: Mapping[str, torch.Tensor],
+        seed: int = 0,
+        draws: int | None = None,
+        states: Mapping[str, torch.Tensor] | None = None,
+        subsamples: Mapping[str, torch.Tensor] | None = None,
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """(value, gradient of each param, next states); with `draws`, each has a first axis of so many
+        independent estimates.
+        """
+        program = self._program(draws)
+        inputs = [self._input(n, values, seed, draws, states or {}, subsamples or {}) for n in program.inputs]
+        with torch.no_grad():
+            value, *rest = program.run(*inputs, seed=seed)
+        kept = self.objective.states
+        then = dict(zip(kept, rest[: len(kept)], strict=True))
+        return value, dict(zip(self.params, rest[len(kept) :], strict=True)), then
+
+    def sampled(self, values: Mapping[str, torch.Tensor], seed: int, draws: int) -> torch.Tensor:
+        """Independent estimates of the value alone, `[draws]`."""
+        recorded = self.objective.recorded
+        batch = Plate(-1, "estimate", draws)
+        with working_dtype(recorded.dtype):
+            graph = simplify(sampler(recorded.graph, batch))
+            program = TORCH.compile(vectorise(graph, (batch,)), self.device)
+        inputs = [self._input(n, values, seed, None, {}, {}) for n in graph.inputs]
+        with torch.no_grad():
+            return program(*inputs, seed=seed)[0]  # type: ignore[no-any-return]
+
+    def _input(
+        self,
+        node: Node,
+        values: Mapping[str, torch.Tensor],
+        seed: int,
+        draws: int | None,
+        states: Mapping[str, torch.Tensor],
+        subsamples: Mapping[str, torch.Tensor],
+    ) -> torch.Tensor:
+        role, name = node.attr("role"), node.attr("name")
+        recorded = self.objective.recorded
+        if role == "param":
+            value = values[name].to(self.device)
+            return value if draws is None else value.expand(draws, *value.shape)
+        if role == "state":
+            return states.get(name, self.objective.states[name].init).to(self.device)
+        if role == "subsample":
+            if name in subsamples:
+                return subsamples[name].to(self.device)
+            size = recorded.subsamples[name][1]
+            return subsample(size, node.shape[0], seed, name).to(self.device)
+        return recorded.data[node].to(self.device)
+
+
+def subsample(size: int, count: int, seed: int, name: str) -> torch.Tensor:
+    """`count` different whole numbers below `size`, each equally likely."""
+    generator = torch.Generator().manual_seed(key(seed, "subsample", name))
+    return torch.randperm(size, generator=generator)[:count]
