@@ -1,0 +1,1 @@
+"""Unbiased gradient estimators of expectations: how a random choice carries a derivative."""
