@@ -19,6 +19,7 @@ from torch.distributions.transforms import *
 
 from . import bijectors, constraints
 from .bijectors import *  # type: ignore[assignment]
+from .circular import *
 from .continuous import *
 from .discrete import *
 from .generalized_pareto import *

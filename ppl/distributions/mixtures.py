@@ -19,16 +19,39 @@ from .tails import has_cdf, log_cdf, log_survival
 __all__ = ["Mixture", "MixtureSameFamily"]
 
 
+def _one_covers(supports: Sequence[Any]) -> bool:
+    """Whether one of the supports holds the others and stays where it is. Else a draw would have to jump over a
+    gap when a weight changes, and would have no derivative.
+    """
+    ends = [of_support(s) for s in supports]
+    if any(isinstance(e, Tensor) for pair in ends for e in pair):
+        return False
+    lows, highs = ([e[i] for e in ends] for i in (0, 1))
+    widest = (
+        None if None in lows else min(lows),  # type: ignore[type-var]
+        None if None in highs else max(highs),  # type: ignore[type-var]
+    )
+    return widest in ends
+
+
+def _through_the_cdf(parts: Sequence[Family], known: bool) -> tuple[str, ...]:
+    """Draws of a mixture move with −(∂F/∂θ) / p. Behind "score": between far modes p is tiny, and the variance large."""
+    smooth = all(not p.discrete and not p.atoms and p.proper for p in parts)
+    return ("implicit",) if known and smooth else ()
+
+
 def _of_mixture(d: Any, family: Family) -> Family:
     parts = [family_of(c) for c in d.components]
     score = ("score",) if all("score" in p.strategies for p in parts) else ()
+    covered = not d.event_shape and _one_covers([c.support for c in d.components])
+    implicit = _through_the_cdf(parts, d.has_cdf and covered)
     return Family(
         family.name,
         family.cls,
         len(d.event_shape),
         parts[0].discrete,
         False,
-        score,
+        score + implicit,
         has_cdf=d.has_cdf,
         value_dtype=parts[0].value_dtype,
         atoms=any(p.atoms for p in parts),
@@ -182,13 +205,14 @@ class Mixture(Distribution):
 def _of_same_family(d: Any, family: Family) -> Family:
     part = family_of(d.component_distribution)
     score = ("score",) if "score" in part.strategies else ()
+    implicit = _through_the_cdf([part], has_cdf(d) and _one_covers([d.component_distribution.support]))
     return Family(
         family.name,
         family.cls,
         event_dim=len(d.event_shape),
         discrete=part.discrete,
         finite=False,
-        strategies=score,
+        strategies=score + implicit,
         has_cdf=has_cdf(d),
         value_dtype=part.value_dtype,
         atoms=part.atoms,

@@ -27,9 +27,11 @@ def _support(d: Distribution) -> Constraint:
 
 
 def _of_product(d: Any, family: Family) -> Family:
-    """The strategies that every part admits."""
+    """The strategies that every part admits; "implicit" where each has some derivative of its draws."""
     known = [family_of(part) for part in d.parts]
     shared = [s for s in known[0].strategies if all(s in f.strategies for f in known)]
+    if "reparam" not in shared and all({"reparam", "implicit"} & set(f.strategies) for f in known):
+        shared = ["implicit", *(s for s in shared if s != "implicit")]
     return Family(
         family.name,
         family.cls,

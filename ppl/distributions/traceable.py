@@ -6,17 +6,16 @@ that is minus infinity or has a finite gradient where torch's has not.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 import torch.distributions as td
 from torch import Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import Distribution
 
 from .base import Number, as_float, broadcast, only, open_uniform
 from .registry import register
-from .special import LOG_2, log1mexp
+from .special import log1mexp
 
 __all__ = [
     "ContinuousBernoulli",
@@ -29,7 +28,6 @@ __all__ = [
     "RelaxedBernoulli",
     "RelaxedOneHotCategorical",
     "StudentT",
-    "VonMises",
 ]
 
 
@@ -368,35 +366,3 @@ class RelaxedOneHotCategorical(td.RelaxedOneHotCategorical):
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         base = self.base_dist.expand(batch_shape)
         return _rebuilt(self, temperature=base.temperature, **_by_probs_or_logits(base._categorical))
-
-
-@register(
-    strategies=("score",),
-    example=lambda: [VonMises(0.5, 2.0), VonMises(torch.tensor([0.0, -3.0]), 30.0)],
-    also=(td.VonMises,),
-)
-class VonMises(td.VonMises):
-    """Von Mises on the circle; the density is exp(κ cos(x − μ)) / (2π I₀(κ)), exact to rounding where torch's
-    is to 1e-7.
-
-    The support is [−π, π]: on the whole line, which torch states, the density would integrate to infinity.
-
-    >>> VonMises(0.0, 1.0).support
-    Interval(lower_bound=-3.141592653589793, upper_bound=3.141592653589793)
-    """
-
-    support = constraints.interval(-math.pi, math.pi)  # type: ignore[assignment]
-
-    def __init__(self, loc: Number, concentration: Number, validate_args: bool | None = None):
-        self.loc, self.concentration = broadcast(loc, concentration)
-        Distribution.__init__(self, self.loc.shape, validate_args=validate_args)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
-        shape = torch.Size(batch_shape)
-        return _rebuilt(self, loc=self.loc.expand(shape), concentration=self.concentration.expand(shape))
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        # cos(x) − 1 = −2 sin²(x/2) keeps its digits near the mode, and i0e is exp(−κ) I₀.
-        half = torch.sin((as_float(value, self.loc) - self.loc) / 2)
-        norm = LOG_2 + math.log(math.pi) + torch.log(torch.special.i0e(self.concentration))
-        return -2 * self.concentration * half**2 - norm

@@ -327,7 +327,7 @@ def check_pathwise(family: Family, groups: int = 16, size: int = 400) -> None:
     for which, plain in enumerate(family.examples()):
         if not {"reparam", "implicit", "rejection"} & set(family_of(plain).strategies):
             continue
-        if plain.event_shape or not family_of(plain).proper:
+        if plain.event_shape or not family_of(plain).proper or not plain.has_rsample:
             continue
         torch.manual_seed(2)
         d, leaves = with_leaves(family, which)

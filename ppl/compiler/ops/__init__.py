@@ -2,10 +2,10 @@
 
 `pointwise`, `shapes`, `indexing` and `linalg` hold the tensor operators; `plates` the moves between
 implicit and explicit
-axes; `regions` scan and switch; `opaque` everything else that torch can do.
+axes; `regions` scan and switch; `implicit` draws with implicit derivatives; `opaque` everything else that torch can do.
 """
 
-from ppl.compiler.ops import shapes
+from ppl.compiler.ops import implicit, shapes
 from ppl.compiler.ops.batching import Batched
 from ppl.compiler.ops.core import (
     OPERATORS,
@@ -36,6 +36,7 @@ __all__ = [
     "constant",
     "define",
     "full",
+    "implicit",
     "item",
     "make",
     "make_input",

@@ -218,7 +218,7 @@ def test_enumerating_a_chain_costs_a_sum_for_each_link():
 @ppl.model
 def mixture(y):
     w = ppl.sample("w", Normal(0.0, 1.0))
-    for i in ppl.plate("obs", len(y)):
+    for _ in ppl.plate("obs", len(y)):
         k = ppl.sample("k", Categorical(torch.tensor([0.3, 0.7])))
         ppl.sample("y", Normal(w + 2.0 * k, 1.0))
 
