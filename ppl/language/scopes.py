@@ -94,9 +94,9 @@ class ScopedTracer(Tracer):
         tensor = tensor.detach()
         if tensor.is_floating_point():
             tensor = tensor.to(self.dtype)
-        for known, numbers in self.inputs.items():
-            if known.attr("name") == name and numbers.dtype == tensor.dtype and torch.equal(numbers, tensor):
-                return known  # the data of a program that an objective runs twice
+        for earlier, numbers in self.inputs.items():
+            if earlier.attr("name") == name and numbers.dtype == tensor.dtype and torch.equal(numbers, tensor):
+                return earlier  # the data of a program that an objective runs twice
         node = make_input(unique, tensor.shape, tensor.dtype, (), "data")
         self.inputs[node] = tensor
         return node

@@ -84,7 +84,7 @@ def _decided(e: Effect, facts: Facts) -> Decision:
 
 
 def _automatic(e: Effect, facts: Facts) -> Decision:
-    reasons = []
+    reasons: list[str] = []
     size = support_size(e)
     names = ["reparam", "enum", "score"]
     if size is not None and size <= ENUMERABLE:
