@@ -95,7 +95,11 @@ class ScopedTracer(Tracer):
         if tensor.is_floating_point():
             tensor = tensor.to(self.dtype)
         for earlier, numbers in self.inputs.items():
-            if earlier.attr("name") == name and numbers.dtype == tensor.dtype and torch.equal(numbers, tensor):
+            if (
+                earlier.attr("name") == name
+                and numbers.dtype == tensor.dtype
+                and torch.equal(numbers, tensor)
+            ):
                 return earlier  # the data of a program that an objective runs twice
         node = make_input(unique, tensor.shape, tensor.dtype, (), "data")
         self.inputs[node] = tensor

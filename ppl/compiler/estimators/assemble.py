@@ -17,9 +17,12 @@ from dataclasses import dataclass
 
 from ppl.compiler.estimators.eliminate import expectation
 from ppl.compiler.estimators.plan import Decision, decide
+from ppl.compiler.estimators.regions import Rewritten, has_choices
+from ppl.compiler.estimators.regions import rewritten as rewrite_region
+from ppl.compiler.estimators.strategies.score import Score
 from ppl.compiler.estimators.strategy import Build
 from ppl.compiler.graph import Graph, Node, Plate, rebuild, substitute
-from ppl.compiler.ops import OPERATORS, make, make_input, plate_slice, plate_stack, plate_sum
+from ppl.compiler.ops import OPERATORS, item, make, make_input, plate_slice, plate_stack, plate_sum
 from ppl.compiler.ops.barriers import strip
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
@@ -64,8 +67,17 @@ def estimator(
             targets[i] = memo[node] = plate_slice(own, batch)
             inputs[inputs.index(node)] = own
     rewritten: list[tuple[Decision, Effect, Node]] = []
+    regions: dict[Node, Rewritten] = {}
+    strategies = {name: d.strategy for name, d in decisions.items()}
 
     def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
+        if has_choices(node):
+            found = rewrite_region(node, args, strategies, build)
+            regions[found.node] = found
+            return found.node
+        if node.op == "item" and args[0] in regions:
+            assert node.attr("index") < regions[args[0]].kept  # type: ignore[index]
+            return item(args[0], node.attr("index"))  # type: ignore[arg-type]
         if node.op != "sample":
             return None
         e = Effect.of(rebuild(node, args))
@@ -86,6 +98,13 @@ def estimator(
         for output, cotangent in decision.strategy.terms(e, value, root, build):
             outputs.append(output)
             cotangents.append(cotangent)  # type: ignore[arg-type]
+    for found in regions.values():
+        seeds = {value: frozenset(value.plates) for value in found.drawn}
+        for s in found.scored:
+            assert isinstance(s.strategy, Score)
+            for output, cotangent in s.strategy.weighted(s.log_density, s.value, seeds, root, build):
+                outputs.append(output)
+                cotangents.append(cotangent)  # type: ignore[arg-type]
     grads = vjp(outputs, cotangents, targets)
     full = [materialise(g, n) for g, n in zip(grads, targets, strict=True)]
     return Estimator(Graph(tuple(inputs), (root, *rest, *full)), tuple(wrt), decisions)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ppl.compiler.estimators.supports import region
 from ppl.compiler.graph import Graph, Node, bodies, topological
-from ppl.compiler.ops import OPERATORS, Scan
+from ppl.compiler.ops import OPERATORS
 from ppl.compiler.ops.barriers import BARRIERS
 from ppl.compiler.ops.effects import EFFECTS, Site
 from ppl.distributions import family_of
@@ -104,30 +104,33 @@ def _is_choice(value: Node) -> bool:
 
 
 def _in_region(node: Node, depends: set[Node], passes: Passes) -> list[Jump]:
-    """Jumps inside the bodies, a carry that depends once depending always."""
+    """Jumps inside the bodies."""
     found: list[Jump] = []
     if node.op == "switch" and node.nodes[0] in depends:
         found.append(Jump(node, "the branch taken by it"))
-    for body, inputs in _bodies(node, depends):
-        seeds = {i for i, outer in inputs if outer in depends}
-        while True:
-            reached = dependents(topological(body.outputs), seeds, passes)
-            more = (
-                {i for i, o in zip(body.inputs, body.outputs, strict=False) if o in reached} - seeds
-                if node.op == "scan"
-                else set()
-            )
-            carries = set(body.inputs[: node.attr("carries")]) if node.op == "scan" else set()
-            if not (more := more & carries):
-                break
-            seeds |= more
-        found.extend(jumps(body.outputs, seeds, passes))
+    for body, inputs in bodies_of(node):
+        seeds = [i for i, outer in inputs if outer in depends]
+        reached = reached_inside(node, body, seeds, passes)
+        found.extend(jumps(body.outputs, [*seeds, *(i for i in body.inputs if i in reached)], passes))
     return found
 
 
-def _bodies(node: Node, depends: set[Node]) -> list[tuple[Graph, list[tuple[Node, Node]]]]:
+def reached_inside(region: Node, body: Graph, seeds: Iterable[Node], passes: Passes) -> set[Node]:
+    """What depends on the seeds inside a body, a carry that depends on them once depending always."""
+    order = topological((*body.outputs, *body.effects))
+    carries = region.attr("carries") if region.op == "scan" else 0
+    entered = set(seeds)
+    while True:
+        reached = dependents(order, entered, passes)
+        more = {
+            i for i, o in zip(body.inputs[:carries], body.outputs, strict=False) if o in reached
+        } - entered
+        if not more:
+            return reached
+        entered |= more
+
+
+def bodies_of(region: Node) -> list[tuple[Graph, list[tuple[Node, Node]]]]:
     """Each body with its inputs beside what they are outside."""
-    if node.op == "scan":
-        s = Scan.of(node)
-        return [(s.body, list(zip(s.body.inputs, node.nodes, strict=True)))]
-    return [(b, list(zip(b.inputs, node.nodes[1:], strict=True))) for b in bodies(node)]
+    outer = region.nodes if region.op == "scan" else region.nodes[1:]
+    return [(b, list(zip(b.inputs, outer, strict=True))) for b in bodies(region)]

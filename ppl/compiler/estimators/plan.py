@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from ppl.compiler.estimators import strategies  # noqa: F401 (fills the registry)
 from ppl.compiler.estimators.credit import elementwise, terms
-from ppl.compiler.estimators.flow import dependents, jumps
+from ppl.compiler.estimators.flow import Passes, bodies_of, dependents, jumps, reached_inside
+from ppl.compiler.estimators.regions import choices_in, has_choices
 from ppl.compiler.estimators.strategy import REGISTRY, Facts, Strategy, support_size
 from ppl.compiler.graph import Graph, Node, topological
 from ppl.compiler.ops.effects import Effect
@@ -41,7 +42,7 @@ def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
     """
     root = graph.outputs[0]
     order = topological((root, *graph.effects))
-    choices = [n for n in order if n.op == "sample"]
+    choices = [n for n in order if n.op == "sample" or has_choices(n)]
     # The last choices first: whether a path goes on behind one depends on its own strategy.
     active = dependents(order, wrt, lambda n: n.op == "sample")
     found: dict[Node, Decision] = {}
@@ -51,6 +52,9 @@ def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
         return decision is not None and decision.strategy is not None and decision.strategy.pathwise
 
     for node in reversed(choices):
+        if node.op != "sample":
+            _decide_inside(node, active, order, root, passes, found)
+            continue
         e = Effect.of(node)
         if not any(p in active for p in e.params):
             found[node] = Decision(e.name, None, "no parameter reaches it", Facts(e, (), True))
@@ -66,11 +70,49 @@ def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
     reached = dependents(order, wrt, passes)
     result: dict[str, Decision] = {}
     for node in choices:
+        if node.op != "sample":
+            result |= {found[n].name: found[n] for n in choices_in(node)}
+            continue
         decision = found[node]
         if decision.strategy is not None and not any(p in reached for p in Effect.of(node).params):
             decision = Decision(decision.name, None, "no derivative reaches it", decision.facts)
         result[decision.name] = decision
     return result
+
+
+def _decide_inside(
+    region: Node,
+    active: set[Node],
+    order: Sequence[Node],
+    root: Node,
+    passes: Passes,
+    found: dict[Node, Decision],
+) -> None:
+    """Decisions for the choices in the bodies of a scan or switch."""
+    choices_in(region)
+    for body, inputs in bodies_of(region):
+        inner = [e for e in body.effects if e.op == "sample"]
+        entered = [i for i, outer in inputs if outer in active]
+        reached = reached_inside(region, body, entered, lambda n: n.op == "sample")
+        for node in reversed(inner):
+            e = Effect.of(node)
+            if not any(p in reached for p in e.params):
+                found.setdefault(
+                    node, Decision(e.name, None, "no parameter reaches it", Facts(e, (), False, True))
+                )
+                continue
+            after = reached_inside(region, body, [node], passes)
+            items = [
+                n
+                for n in order
+                if n.op == "item"
+                and n.nodes[0] is region
+                and n.attr("index") < len(body.outputs)
+                and body.outputs[n.attr("index")] in after
+            ]
+            seeds = [i for i in body.inputs if i in after]
+            found_jumps = [*jumps(body.outputs, [node, *seeds], passes), *jumps([root], items, passes)]
+            found[node] = _decided(e, Facts(e, tuple(found_jumps), False, True))
 
 
 def _decided(e: Effect, facts: Facts) -> Decision:

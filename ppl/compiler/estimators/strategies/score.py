@@ -52,7 +52,10 @@ class Score(Strategy):
 
     def terms(self, e: Effect, value: Node, root: Node, build: Build) -> Terms:
         log_q = specs.log_density(e.site.spec, e.params, value)
-        seeds = {value: frozenset(value.plates)}
+        return self.weighted(log_q, value, {value: frozenset(value.plates)}, root, build)
+
+    def weighted(self, log_q: Node, value: Node, seeds: Seeds, root: Node, build: Build) -> Terms:
+        """log q with what the seeds can change of the objective."""
         reward = credit(root, seeds)
         if not isinstance(reward, Node):
             return []
