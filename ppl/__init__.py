@@ -24,6 +24,7 @@ _NAMES = {
 }  # fmt: skip
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}
 _ROOMS = ("distributions", "compiler", "language", "inference", "results", "errors", "std")
+_INNER_ROOMS = {"guides": "ppl.inference.vi.guides"}
 __all__ = sorted(_WHERE)
 __version__ = "0.1.0"
 
@@ -35,6 +36,8 @@ def __getattr__(name: str) -> Any:
         return value
     if name in _ROOMS:
         return importlib.import_module(f"ppl.{name}")
+    if name in _INNER_ROOMS:
+        return importlib.import_module(_INNER_ROOMS[name])
     raise AttributeError(f"module 'ppl' has no attribute '{name}'")
 
 

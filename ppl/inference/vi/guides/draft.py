@@ -1,0 +1,190 @@
+"""A guide being written: its params and sites become lines of text, the lines a bound program."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ppl.inference.vi.guides.latents import Latent
+from ppl.inference.vi.guides.supports import Bound as End
+from ppl.inference.vi.guides.text import Call, call, identifier, literal, program, quoted
+from ppl.language.program import Bound
+from ppl.language.structure import Box, Boxes
+
+Maker = Callable[[str], Call]
+"""The distribution of one element of a site, from the text of its index: "" or "[school, time]"."""
+
+Argument = Callable[[str], str | Call]
+"""An argument of that distribution, from the same text."""
+
+_INDENT = "    "
+_MODULES = ("torch", "ppl", "guides")
+
+
+class Draft:
+    """The text of a guide. `vocabulary`: the distributions it may name, kept free of variables."""
+
+    def __init__(self, name: str, model: Bound, summary: str, vocabulary: Sequence[str]) -> None:
+        self.name, self.model, self.summary = name, model, summary
+        self.vocabulary = tuple(vocabulary)
+        self.taken = {name, "carry", *_MODULES, *self.vocabulary}
+        self.arguments: dict[str, Any] = {}
+        self.rows: list[str] = []
+        self.loop_names: dict[str, str] = {}
+
+    # ------------------------------------------------------------ values
+
+    def variable(self, name: str) -> str:
+        """A Python name of its own."""
+        found = identifier(name, self.taken)
+        self.taken.add(found)
+        return found
+
+    def argument(self, name: str, value: Any) -> str:
+        """A value that is given to the guide rather than written down in it."""
+        variable = self.variable(name)
+        self.arguments[variable] = value
+        return variable
+
+    def value(self, name: str, tensor: torch.Tensor) -> str:
+        """The text of a tensor: a literal, or an argument where that would be long."""
+        return literal(tensor) or self.argument(name, tensor)
+
+    def assign(self, name: str, value: Call | str) -> str:
+        """`name = value`; the variable's name."""
+        variable = self.variable(name)
+        if isinstance(value, Call):
+            self.rows += value.lines(_INDENT, f"{variable} = ")
+        else:
+            self.rows.append(f"{_INDENT}{variable} = {value}")
+        return variable
+
+    def param(self, name: str, init: torch.Tensor | str, constraint: str | None = None) -> str:
+        """`name = ppl.param("name", init)`, dots in the variable's name being underscores."""
+        text = init if isinstance(init, str) else self.value(f"{name}.init", init)
+        more = {} if constraint is None else {"constraint": constraint}
+        return self.assign(name, call("ppl.param", quoted(name), text, **more))
+
+    def write(self, lines: Sequence[str]) -> None:
+        """Lines of the body as they are."""
+        self.rows += [_INDENT + line for line in lines]
+
+    def blank(self) -> None:
+        if self.rows and self.rows[-1]:
+            self.rows.append("")
+
+    def support(self, latent: Latent, indexed: bool = True) -> Argument:
+        """The support of an element as `ppl.param` and `Pushforward` take it; of all elements if not `indexed`."""
+        support = latent.support
+        if support.name is not None:
+            name = quoted(support.name)
+            return lambda index: name
+        if support.bounds is None:
+            variable = self.argument(f"{latent.name}.support", support.constraint)
+            return lambda index: variable
+        ends = [
+            self._end(f"{latent.name}.{side}", end, indexed)
+            for side, end in zip(("lower", "upper"), support.bounds, strict=True)
+        ]
+        return lambda index: Call("", tuple(end(index) for end in ends))
+
+    def _end(self, name: str, end: End, indexed: bool) -> Callable[[str], str]:
+        if not isinstance(end, torch.Tensor):
+            shown = "None" if end is None or math.isinf(end) else repr(float(end))
+            return lambda index: shown
+        variable = self.argument(name, end)
+        return lambda index: variable + index if indexed else variable
+
+    # ------------------------------------------------------------ sites
+
+    def sites(self, latents: Sequence[Latent], makers: Mapping[str, Maker]) -> None:
+        """Every site in its loops; neighbours share those they have in common."""
+        self.blank()
+        self._nest([(latent.boxes, latent) for latent in latents], makers, _INDENT, ())
+
+    def _nest(
+        self,
+        items: Sequence[tuple[Boxes, Latent]],
+        makers: Mapping[str, Maker],
+        indent: str,
+        around: tuple[str, ...],
+    ) -> None:
+        start = 0
+        while start < len(items):
+            boxes, latent = items[start]
+            if not boxes:
+                self.rows += self._site(latent, makers, around).lines(indent)
+                start += 1
+                continue
+            stop = start + 1
+            while stop < len(items) and items[stop][0][:1] == boxes[:1]:
+                stop += 1
+            inner = [(rest[1:], each) for rest, each in items[start:stop]]
+            self._loop(boxes[0], inner, makers, indent, around)
+            start = stop
+
+    def _site(self, latent: Latent, makers: Mapping[str, Maker], around: tuple[str, ...]) -> Call:
+        index = f"[{', '.join(around)}]" if around else ""
+        dims = ", ".join(map(quoted, latent.dims)) + ("," if len(latent.dims) == 1 else "")
+        more = {"dims": f"({dims})"} if latent.dims else {}
+        return call("ppl.sample", quoted(latent.name), makers[latent.name](index), **more)
+
+    def _loop(
+        self,
+        box: Box,
+        items: Sequence[tuple[Boxes, Latent]],
+        makers: Mapping[str, Maker],
+        indent: str,
+        around: tuple[str, ...],
+    ) -> None:
+        if box.name not in self.loop_names:
+            self.loop_names[box.name] = self.variable(box.name)
+        counter = self.loop_names[box.name]
+        if box.kind == "plate":
+            size = str(box.total or box.size)
+            more = {"subsample": str(box.size)} if box.total else {}
+            head = call("ppl.plate", quoted(box.name), size, **more)
+            self.rows += head.lines(indent, f"for {counter} in ", ":")
+            self._nest(items, makers, indent + _INDENT, (*around, counter))
+            return
+        step = self.variable(f"{counter}_step")
+        self.blank()
+        self.rows.append(f"{indent}def {step}(carry, {counter}):")
+        self._nest(items, makers, indent + _INDENT, (*around, counter))
+        self.rows += [f"{indent}{_INDENT}return carry", ""]
+        self.rows += call("ppl.scan", quoted(box.name), step, "0.0", length=str(box.size)).lines(indent)
+
+    # ------------------------------------------------------------ the program
+
+    @property
+    def text(self) -> str:
+        body = "\n".join(self.rows)
+        named = [d for d in sorted(self.vocabulary) if f"{d}(" in body]
+        uses = [
+            "import torch" if "torch." in body else "",
+            "import ppl",
+            "from ppl import guides" if "guides." in body else "",
+            *_imported("ppl.distributions", named),
+        ]
+        imports = [line for line in uses if line]
+        if imports[0] == "import torch":
+            imports.insert(1, "")
+        head = f"def {self.name}({', '.join(self.arguments)}):"
+        if len(head) > 88:
+            inside = "".join(f"{_INDENT}{a},\n" for a in self.arguments)
+            head = f"def {self.name}(\n{inside}):"
+        summary = f'{_INDENT}"""{self.summary}"""'
+        return "\n".join([*imports, "", "", "@ppl.guide", head, summary, *self.rows, ""])
+
+    def bound(self) -> Bound:
+        return program(self.text, self.name)(**self.arguments)
+
+
+def _imported(module: str, names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    line = f"from {module} import {', '.join(names)}"
+    return [line] if len(line) <= 88 else [f"from {module} import (", *(f"    {n}," for n in names), ")"]
