@@ -23,8 +23,7 @@ _NAMES = {
     "ppl.errors": ("PplError",),
 }  # fmt: skip
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}
-_ROOMS = ("distributions", "compiler", "language", "inference", "results", "errors", "std")
-_INNER_ROOMS = {"guides": "ppl.inference.vi.guides"}
+_ROOMS = ("distributions", "compiler", "language", "inference", "results", "errors", "std", "guides")
 __all__ = sorted(_WHERE)
 __version__ = "0.1.0"
 
@@ -36,8 +35,6 @@ def __getattr__(name: str) -> Any:
         return value
     if name in _ROOMS:
         return importlib.import_module(f"ppl.{name}")
-    if name in _INNER_ROOMS:
-        return importlib.import_module(_INNER_ROOMS[name])
     raise AttributeError(f"module 'ppl' has no attribute '{name}'")
 
 

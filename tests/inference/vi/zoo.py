@@ -45,7 +45,7 @@ def nested(low):
         ppl.sample("shares", Dirichlet(torch.ones(3)))
         for _ in ppl.plate("the column", 3):
             ppl.sample("d", Gamma(2.0, b))
-    for i in ppl.plate("row", 2):
+    for _ in ppl.plate("row", 2):
         ppl.sample("e", Normal(a.sum(), 1.0))
 
 

@@ -21,7 +21,7 @@ Argument = Callable[[str], str | Call]
 """An argument of that distribution, from the same text."""
 
 _INDENT = "    "
-_MODULES = ("torch", "ppl", "guides")
+_MODULES = ("torch", "ppl", "flows")
 
 
 class Draft:
@@ -166,8 +166,8 @@ class Draft:
         uses = [
             "import torch" if "torch." in body else "",
             "import ppl",
-            "from ppl import guides" if "guides." in body else "",
             *_imported("ppl.distributions", named),
+            "from ppl.guides import flows" if "flows." in body else "",
         ]
         imports = [line for line in uses if line]
         if imports[0] == "import torch":

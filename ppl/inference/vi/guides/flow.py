@@ -19,25 +19,25 @@ _LAYERS = {
     "planar": """
 u, w, b = (
     ppl.param(f"flow.{{k}}.u", torch.zeros({size})),
-    ppl.param(f"flow.{{k}}.w", guides.flows.spread({layers}, {size})[k]),
+    ppl.param(f"flow.{{k}}.w", flows.spread({layers}, {size})[k]),
     ppl.param(f"flow.{{k}}.b", 0.0),
 )
-z, more = guides.flows.planar(z, u, w, b)
+z, more = flows.planar(z, u, w, b)
 """,
     "affine": """
 first, last = z[:{half}], z[{half}:]
-shift, log_scale = guides.flows.network(f"flow.{{k}}", first, {hidden}, {both}).chunk(2)
+shift, log_scale = flows.network(f"flow.{{k}}", first, {hidden}, {both}).chunk(2)
 z = torch.cat([first, shift + log_scale.exp() * last]).flip(0)
 more = log_scale.sum()
 """,
     "autoregressive": """
-z, more = guides.flows.autoregressive(f"flow.{{k}}", z, {hidden})
+z, more = flows.autoregressive(f"flow.{{k}}", z, {hidden})
 z = z.flip(0)
 """,
     "spline": """
 first, last = z[:{half}], z[{half}:]
-shape = guides.flows.network(f"flow.{{k}}", first, {hidden}, {pieces})
-last, more = guides.flows.spline(last, shape.reshape({rest}, {numbers}))
+shape = flows.network(f"flow.{{k}}", first, {hidden}, {pieces})
+last, more = flows.spline(last, shape.reshape({rest}, {numbers}))
 z = torch.cat([first, last]).flip(0)
 """,
 }

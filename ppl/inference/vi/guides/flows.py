@@ -18,6 +18,9 @@ __all__ = ["autoregressive", "network", "planar", "spline", "spread"]
 _EDGE = 5.0
 """Splines act on (−5, 5), where practically all of a standard normal lies, and are the identity outside."""
 
+_LEAST = 1e-3
+"""The least share of a bin in that interval: slopes stay finite."""
+
 
 def spread(*shape: int) -> Tensor:
     """Fixed numbers between −1 and 1 without a pattern, to start weights at: sin(n²).
@@ -76,7 +79,8 @@ def spline(x: Tensor, shape: Tensor) -> tuple[Tensor, Tensor]:
     """A monotone rational-quadratic spline for each entry of x, [n], the identity outside of (−5, 5).
 
     Args:
-        shape: [n, 3 K − 1] for K bins: their log widths, log heights, and the slopes at the K − 1 inner knots
+        x: [n].
+        shape: [n, 3 K − 1] for K bins: their log widths, log heights (up to a constant), and the slopes at the K − 1 inner knots
             through a softplus; all zero is the identity.
 
     Source: Durkan et al., "Neural spline flows" (2019), section 3.1.
@@ -87,7 +91,9 @@ def spline(x: Tensor, shape: Tensor) -> tuple[Tensor, Tensor]:
     """
     bins = (shape.shape[-1] + 1) // 3
     log_widths, log_heights, slopes = shape.split([bins, bins, bins - 1], -1)
-    widths, heights = (2 * _EDGE * torch.softmax(v, -1) for v in (log_widths, log_heights))
+    widths, heights = (
+        2 * _EDGE * (_LEAST + (1 - bins * _LEAST) * torch.softmax(v, -1)) for v in (log_widths, log_heights)
+    )
     slopes = F.pad(F.softplus(slopes + math.log(math.e - 1.0)), (1, 1), value=1.0)
     inside = x.abs() < _EDGE
     at = torch.where(inside, x, 0.0)

@@ -82,7 +82,7 @@ def low_rank(
     summary = f"One normal of rank {rank} over all coordinates of {bound.name}."
     draft = Draft("low_rank", bound, summary, ("LowRankMultivariateNormal", "Placed", *DISCRETE))
     at = draft.param("joint.loc", loc)
-    columns = f"{scale!r} * guides.flows.spread({size}, {rank})"
+    columns = f"{scale!r} * flows.spread({size}, {rank})"
     factor = draft.param("joint.factor", columns)
     diagonal = draft.param(
         "joint.diagonal", torch.full_like(loc, float(f"{scale**2:.9g}")), constraint='"positive"'

@@ -1,0 +1,14 @@
+"""Automatic guides under their public name: `ppl.guides.mean_field(model(x).condition(y=y))`."""
+
+from ppl.inference.vi.guides import (
+    delta,
+    flow,
+    flows,
+    full_rank,
+    laplace,
+    low_rank,
+    mean_field,
+    source,
+)
+
+__all__ = ["delta", "flow", "flows", "full_rank", "laplace", "low_rank", "mean_field", "source"]
