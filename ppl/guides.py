@@ -8,7 +8,20 @@ from ppl.inference.vi.guides import (
     laplace,
     low_rank,
     mean_field,
+    mix,
     source,
+    structured,
 )
 
-__all__ = ["delta", "flow", "flows", "full_rank", "laplace", "low_rank", "mean_field", "source"]
+__all__ = [
+    "delta",
+    "flow",
+    "flows",
+    "full_rank",
+    "laplace",
+    "low_rank",
+    "mean_field",
+    "mix",
+    "source",
+    "structured",
+]

@@ -22,7 +22,7 @@ from ppl.language.record import record
 from ppl.language.sampling import Sampler
 
 MODELS = zoo.continuous()
-GUIDES = ("mean_field", "full_rank", "low_rank", "flow", "delta")
+GUIDES = ("mean_field", "full_rank", "low_rank", "flow", "structured", "delta")
 PAIRS = [(guide, model) for guide in GUIDES for model in MODELS]
 each_pair = pytest.mark.parametrize(("kind", "name"), PAIRS)
 each_model = pytest.mark.parametrize("name", MODELS)

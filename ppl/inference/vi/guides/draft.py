@@ -21,7 +21,13 @@ Argument = Callable[[str], str | Call]
 """An argument of that distribution, from the same text."""
 
 _INDENT = "    "
-_MODULES = ("torch", "ppl", "flows")
+_MODULES = ("torch", "ppl", "flows", "mix")
+
+
+def carry_name(boxes: Boxes) -> str:
+    """The variable that the innermost of some loops, a scan, carries."""
+    depth = sum(box.kind == "scan" for box in boxes)
+    return "carry" if depth == 1 else f"carry_{depth}"
 
 
 class Draft:
@@ -30,7 +36,7 @@ class Draft:
     def __init__(self, name: str, model: Bound, summary: str, vocabulary: Sequence[str]) -> None:
         self.name, self.model, self.summary = name, model, summary
         self.vocabulary = tuple(vocabulary)
-        self.taken = {name, "carry", *_MODULES, *self.vocabulary}
+        self.taken = {name, "carry", "carry_2", "carry_3", *_MODULES, *self.vocabulary}
         self.arguments: dict[str, Any] = {}
         self.rows: list[str] = []
         self.loop_names: dict[str, str] = {}
@@ -103,59 +109,58 @@ class Draft:
     def sites(self, latents: Sequence[Latent], makers: Mapping[str, Maker]) -> None:
         """Every site in its loops; neighbours share those they have in common."""
         self.blank()
-        self._nest([(latent.boxes, latent) for latent in latents], makers, _INDENT, ())
+        self._nest(latents, makers, 0)
 
-    def _nest(
-        self,
-        items: Sequence[tuple[Boxes, Latent]],
-        makers: Mapping[str, Maker],
-        indent: str,
-        around: tuple[str, ...],
-    ) -> None:
+    def _nest(self, latents: Sequence[Latent], makers: Mapping[str, Maker], depth: int) -> None:
+        """Sites that stand in the same `depth` loops."""
         start = 0
-        while start < len(items):
-            boxes, latent = items[start]
-            if not boxes:
-                self.rows += self._site(latent, makers, around).lines(indent)
-                start += 1
-                continue
+        while start < len(latents):
+            latent = latents[start]
+            here = latent.boxes[: depth + 1]
             stop = start + 1
-            while stop < len(items) and items[stop][0][:1] == boxes[:1]:
-                stop += 1
-            inner = [(rest[1:], each) for rest, each in items[start:stop]]
-            self._loop(boxes[0], inner, makers, indent, around)
+            if len(here) == depth:
+                before, statement = self._site(latent, makers)
+                self.rows += statement.lines(_INDENT * (depth + 1), before)
+            else:
+                while stop < len(latents) and latents[stop].boxes[: depth + 1] == here:
+                    stop += 1
+                self._loop(here, latents[start:stop], makers)
             start = stop
 
-    def _site(self, latent: Latent, makers: Mapping[str, Maker], around: tuple[str, ...]) -> Call:
-        index = f"[{', '.join(around)}]" if around else ""
+    def _site(self, latent: Latent, makers: Mapping[str, Maker]) -> tuple[str, Call]:
+        """What stands before a site's statement ("x = " where its value is used), and the statement."""
+        index = f"[{', '.join(map(self.loop_name, latent.boxes))}]" if latent.boxes else ""
         dims = ", ".join(map(quoted, latent.dims)) + ("," if len(latent.dims) == 1 else "")
         more = {"dims": f"({dims})"} if latent.dims else {}
-        return call("ppl.sample", quoted(latent.name), makers[latent.name](index), **more)
+        return "", call("ppl.sample", quoted(latent.name), makers[latent.name](index), **more)
 
-    def _loop(
-        self,
-        box: Box,
-        items: Sequence[tuple[Boxes, Latent]],
-        makers: Mapping[str, Maker],
-        indent: str,
-        around: tuple[str, ...],
-    ) -> None:
-        if box.name not in self.loop_names:
-            self.loop_names[box.name] = self.variable(box.name)
-        counter = self.loop_names[box.name]
+    def _loop(self, boxes: Boxes, latents: Sequence[Latent], makers: Mapping[str, Maker]) -> None:
+        """The innermost of some loops, with the sites inside."""
+        box, indent = boxes[-1], _INDENT * len(boxes)
+        counter = self.loop_name(box)
         if box.kind == "plate":
-            size = str(box.total or box.size)
             more = {"subsample": str(box.size)} if box.total else {}
-            head = call("ppl.plate", quoted(box.name), size, **more)
+            head = call("ppl.plate", quoted(box.name), str(box.total or box.size), **more)
             self.rows += head.lines(indent, f"for {counter} in ", ":")
-            self._nest(items, makers, indent + _INDENT, (*around, counter))
+            self._nest(latents, makers, len(boxes))
             return
         step = self.variable(f"{counter}_step")
+        first, following = self._carry(boxes)
         self.blank()
-        self.rows.append(f"{indent}def {step}(carry, {counter}):")
-        self._nest(items, makers, indent + _INDENT, (*around, counter))
-        self.rows += [f"{indent}{_INDENT}return carry", ""]
-        self.rows += call("ppl.scan", quoted(box.name), step, "0.0", length=str(box.size)).lines(indent)
+        self.rows.append(f"{indent}def {step}({carry_name(boxes)}, {counter}):")
+        self._nest(latents, makers, len(boxes))
+        self.rows += [f"{indent}{_INDENT}return {following}", ""]
+        self.rows += call("ppl.scan", quoted(box.name), step, first, length=str(box.size)).lines(indent)
+
+    def _carry(self, boxes: Boxes) -> tuple[str, str]:
+        """What a scan carries to begin with, and from each step to the next."""
+        return "0.0", carry_name(boxes)
+
+    def loop_name(self, box: Box) -> str:
+        """The variable that counts a loop's elements or steps."""
+        if box.name not in self.loop_names:
+            self.loop_names[box.name] = self.variable(box.name)
+        return self.loop_names[box.name]
 
     # ------------------------------------------------------------ the program
 
@@ -168,6 +173,7 @@ class Draft:
             "import ppl",
             *_imported("ppl.distributions", named),
             "from ppl.guides import flows" if "flows." in body else "",
+            "from ppl.guides import mix" if "mix(" in body else "",
         ]
         imports = [line for line in uses if line]
         if imports[0] == "import torch":

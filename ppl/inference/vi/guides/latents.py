@@ -54,9 +54,13 @@ def latents(bound: Bound, recorded: Recorded | None = None) -> list[Latent]:
         MethodError: a site that no automatic guide covers: in a branch, partly observed, on a support
             that moves with random values; or there is none.
     """
-    recorded = recorded or record(bound)
+    return [latent for _, latent in statements(bound, recorded or record(bound))]
+
+
+def statements(bound: Bound, recorded: Recorded) -> list[tuple[Statement, Latent]]:
+    """The same, each with its statement in the model."""
     found = [
-        _latent(s, recorded)
+        (s, _latent(s, recorded))
         for s in structure(recorded)
         if s.effect.node.op == "sample" and not dict(s.effect.site.options).get("hidden")
     ]
