@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from inference.vi import zoo
+from inference.vi.test_structured import MODELS as DEPENDENT
 from torch.distributions import LowRankMultivariateNormal, MultivariateNormal, Normal
 
 import ppl
@@ -223,18 +224,20 @@ def test_the_text_saved_as_a_file_is_the_same_guide(kind: str, name: str, tmp_pa
     assert ppl.log_density(again, first.choices) == first.log_density
 
 
-def test_the_text_is_formatted(tmp_path: Path) -> None:
+def test_the_text_is_formatted_and_imports_what_it_uses(tmp_path: Path) -> None:
     if importlib.util.find_spec("ruff") is None:
         pytest.skip("ruff is not installed")
     guides = {f"{kind}_{name}": make(kind, name) for kind, name in PAIRS}
     guides["mixed"] = ppl.guides.mean_field(zoo.mixed())
     guides |= {f"flow_{k}": ppl.guides.flow(zoo.mixed(), k) for k in ("planar", "autoregressive")}
+    guides |= {f"structured_{k}": ppl.guides.structured(m) for k, (m, _) in DEPENDENT.items()}
     guides["flow_spline"] = ppl.guides.flow(MODELS["supports"], "spline")
     for name, guide in guides.items():
         (tmp_path / f"{name}.py").write_text(ppl.guides.source(guide), "utf-8")
-    command = [sys.executable, "-m", "ruff", "format", "--isolated", "--diff", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    for command in (["format", "--diff"], ["check", "--select=F"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--isolated", str(tmp_path)]
+        done = subprocess.run(ruff, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_guide_reads_as_one_would_write_it() -> None:

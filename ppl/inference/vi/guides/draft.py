@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -167,13 +168,12 @@ class Draft:
     @property
     def text(self) -> str:
         body = "\n".join(self.rows)
-        named = [d for d in sorted(self.vocabulary) if f"{d}(" in body]
+        words = set(re.findall(r"[A-Za-z_]\w*(?=[.(])", body))
         uses = [
-            "import torch" if "torch." in body else "",
+            "import torch" if "torch" in words else "",
             "import ppl",
-            *_imported("ppl.distributions", named),
-            "from ppl.guides import flows" if "flows." in body else "",
-            "from ppl.guides import mix" if "mix(" in body else "",
+            *_imported("ppl.distributions", sorted(words & set(self.vocabulary))),
+            *_imported("ppl.guides", sorted(words & {"flows", "mix"})),
         ]
         imports = [line for line in uses if line]
         if imports[0] == "import torch":

@@ -49,7 +49,7 @@ def structured(bound: Bound, init: Mapping[str, Any] | None = None, scale: float
     ...     mu = ppl.sample("mu", Normal(0.0, 1.0))
     ...     ppl.sample("x", Normal(2.0 * mu, 1.0))
     >>> print(ppl.guides.source(structured(m())).splitlines()[-2].strip())
-    Normal(mix(mu * 2.0, x_loc, x_loc_trust), mix(1.0, x_scale, x_scale_trust)),
+    "x", Normal(mix(mu * 2.0, x_loc, x_loc_trust), mix(1.0, x_scale, x_scale_trust))
     """
     bound = as_bound(bound, "a bound model")
     recorded = record(bound)
