@@ -1,5 +1,6 @@
 """Automatic guides sample what the model leaves open, with the density they ought to have, and their text is them."""
 
+import functools
 import importlib.util
 import inspect
 import subprocess
@@ -29,15 +30,20 @@ each_pair = pytest.mark.parametrize(("kind", "name"), PAIRS)
 each_model = pytest.mark.parametrize("name", MODELS)
 
 
+@functools.cache
 def make(kind: str, name: str) -> Bound:
     return getattr(ppl.guides, kind)(MODELS[name])
+
+
+recorded = functools.cache(record)
+compiled_for = functools.cache(lambda name: ppl.compile(MODELS[name], engine="torch"))
 
 
 def moved(guide: Bound, seed: int = 0, by: float = 0.3) -> dict[str, torch.Tensor]:
     """Values for all params, some way from where they start."""
     generator = torch.Generator().manual_seed(seed)
     values = {}
-    for name, p in record(guide).params.items():
+    for name, p in recorded(guide).params.items():
         onto = biject_to(p.constraint or constraints.real)
         at = onto.inv(p.init)
         values[name] = onto(at + by * torch.randn(at.shape, generator=generator, dtype=at.dtype))
@@ -51,14 +57,14 @@ def own(choices: Any) -> dict[str, torch.Tensor]:
 
 def coordinates(name: str, choices: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """The unconstrained coordinates of a draw, and log |dx/du|: by the model, without the guide."""
-    compiled = ppl.compile(MODELS[name], engine="torch")
+    compiled = compiled_for(name)
     u = compiled.unconstrain(own(choices))
     return u, compiled.log_density(u) - ppl.log_density(MODELS[name], own(choices))
 
 
 def by_site(name: str, params: dict[str, torch.Tensor], part: str) -> torch.Tensor:
     """A mean-field param of all sites as one vector, in the model's order."""
-    sites = [lay.name for lay in layouts(record(MODELS[name]).graph)]
+    sites = [lay.name for lay in layouts(recorded(MODELS[name]).graph)]
     return torch.cat([params[f"{site}.{part}"].reshape(-1) for site in sites])
 
 
@@ -70,11 +76,11 @@ def test_a_guide_has_the_model_s_sites_where_the_model_has_them(kind: str, name:
     guide = make(kind, name)
     assert guide.program.kind == "guide"
     mine = {
-        lay.name: (lay.loops, lay.shape, lay.dims[: len(lay.loops)]) for lay in layouts(record(guide).graph)
+        lay.name: (lay.loops, lay.shape, lay.dims[: len(lay.loops)]) for lay in layouts(recorded(guide).graph)
     }
     theirs = {
         lay.name: (lay.loops, lay.shape, lay.dims[: len(lay.loops)])
-        for lay in layouts(record(MODELS[name]).graph)
+        for lay in layouts(recorded(MODELS[name]).graph)
     }
     assert own(mine) == theirs
 
@@ -92,7 +98,7 @@ def test_draws_lie_in_the_model_s_support_and_have_a_density(kind: str, name: st
 @each_pair
 def test_draws_of_the_compiled_sampler_have_their_density_in_the_interpreter(kind: str, name: str) -> None:
     guide = make(kind, name)
-    draws = Sampler(record(guide), TORCH)(seed=3, n=2)
+    draws = Sampler(recorded(guide), TORCH)(seed=3, n=2)
     for row in range(2):
         assert torch.isfinite(ppl.log_density(guide, {k: v[row] for k, v in draws.items()}))
 
