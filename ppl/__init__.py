@@ -25,7 +25,7 @@ _NAMES = {
     "ppl.errors": ("PplError",),
 }  # fmt: skip
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}
-_ROOMS = ("distributions", "compiler", "language", "inference", "results", "errors", "std")
+_ROOMS = ("distributions", "compiler", "language", "inference", "results", "errors", "std", "guides")
 __all__ = sorted(_WHERE)
 __version__ = "0.1.0"
 

@@ -35,6 +35,7 @@ from .points import *
 from .positive import *
 from .processes import *
 from .product import *
+from .pushforward import *
 from .registry import Family, families, family_of, register
 from .skewed import *
 from .sphere import *

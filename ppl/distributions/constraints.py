@@ -64,6 +64,7 @@ __all__ = [
     "lower_cholesky",
     "mean_and_cov",
     "multinomial",
+    "name_of",
     "nonnegative",
     "nonnegative_integer",
     "one_hot",
@@ -353,3 +354,24 @@ def constraint_from(spec: str | tuple[object, object] | Constraint) -> Constrain
         found=repr(spec),
         edit='constraint="real"',
     )
+
+
+def name_of(constraint: Constraint) -> str | None:
+    """The name by which `constraint_from` knows a constraint (torch's own included), or None.
+
+    >>> name_of(positive), name_of(_torch.simplex), name_of(interval(0.0, 2.0))
+    ('positive', 'simplex', None)
+    """
+    if isinstance(constraint, independent):
+        flat = constraint.base_constraint is real and constraint.reinterpreted_batch_ndims == 1
+        return "real_vector" if flat else None
+    own = [name for name, known in _NAMES.items() if type(known) is type(constraint)]
+    torchs = [name for name, known in _NAMES.items() if type(constraint) in type(known).__bases__]
+    return next((name for name in own or torchs if _bounds(_NAMES[name]) == _bounds(constraint)), None)
+
+
+def _bounds(constraint: Constraint) -> tuple[object, object]:
+    """The ends of an interval; a tensor is equal to nothing but itself."""
+    ends = (getattr(constraint, name, None) for name in ("lower_bound", "upper_bound"))
+    lower, upper = (id(end) if isinstance(end, Tensor) else end for end in ends)
+    return lower, upper

@@ -1,0 +1,92 @@
+"""Guides that are one multivariate normal in unconstrained coordinates: of full rank, and of low rank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ppl.errors import MethodError
+from ppl.inference.vi.guides import joint
+from ppl.inference.vi.guides.draft import Draft
+from ppl.inference.vi.guides.latents import latents
+from ppl.inference.vi.guides.sites import DISCRETE
+from ppl.inference.vi.guides.text import call
+from ppl.language.program import Bound, as_bound
+
+
+def full_rank(bound: Bound, init: Mapping[str, Any] | None = None, scale: float = 0.1) -> Bound:
+    """One normal over all unconstrained coordinates: u ~ N(loc, L Lᵀ), every site x_k = T_k(u_k).
+
+    The guide draws u as a site `_joint` of its own; the density of a draw is N(u) Π |dT_k/du_k|⁻¹.
+
+    Args, returns, raises: as `mean_field`; discrete sites are independent of everything.
+
+    Source: Kucukelbir et al., "Automatic differentiation variational inference" (2017).
+
+    >>> import ppl
+    >>> from ppl.distributions import HalfNormal, Normal
+    >>> @ppl.model
+    ... def m():
+    ...     tau = ppl.sample("tau", HalfNormal(1.0))
+    ...     ppl.sample("x", Normal(0.0, tau))
+    >>> sorted(ppl.simulate(full_rank(m())))
+    ['_joint', 'tau', 'x']
+    """
+    bound = as_bound(bound, "a bound model")
+    sites = latents(bound)
+    loc = joint.start(sites, init)
+    summary = f"One normal over all coordinates of {bound.name}."
+    draft = Draft("full_rank", bound, summary, ("MultivariateNormal", "Placed", *DISCRETE))
+    at = draft.param("joint.loc", loc)
+    factor = draft.param(
+        "joint.scale_tril", f"{scale!r} * torch.eye({len(loc)})", constraint='"lower_cholesky"'
+    )
+    drawn = joint.draw(draft, call("MultivariateNormal", at, scale_tril=factor))
+    joint.place(draft, sites, drawn)
+    return draft.bound()
+
+
+def low_rank(
+    bound: Bound, rank: int | None = None, init: Mapping[str, Any] | None = None, scale: float = 0.1
+) -> Bound:
+    """As `full_rank`, with the covariance W Wᵀ + diag(d): O(D · rank) numbers instead of O(D²).
+
+    Args:
+        rank: the number of columns of W, at most the number D of coordinates; left out, √D.
+        init, scale: as in `mean_field`.
+
+    W starts at small numbers of both signs: at zero the ELBO would have no gradient in it.
+
+    >>> import ppl
+    >>> from ppl.distributions import Normal
+    >>> @ppl.model
+    ... def m():
+    ...     ppl.sample("x", Normal(torch.zeros(5), 1.0))
+    >>> ppl.simulate(low_rank(m(), rank=2)).params["joint.factor"].shape
+    torch.Size([5, 2])
+    """
+    bound = as_bound(bound, "a bound model")
+    sites = latents(bound)
+    loc = joint.start(sites, init)
+    size = len(loc)
+    rank = round(size**0.5) if rank is None else rank
+    if not 1 <= rank <= size:
+        raise MethodError(
+            "the rank of the guide doesn't fit the model",
+            expected=f"a rank from 1 to {size}, the number of coordinates of {bound.name}",
+            found=f"rank={rank}",
+            edit=f"rank={min(max(rank, 1), size)}",
+        )
+    summary = f"One normal of rank {rank} over all coordinates of {bound.name}."
+    draft = Draft("low_rank", bound, summary, ("LowRankMultivariateNormal", "Placed", *DISCRETE))
+    at = draft.param("joint.loc", loc)
+    columns = f"{scale!r} * flows.spread({size}, {rank})"
+    factor = draft.param("joint.factor", columns)
+    diagonal = draft.param(
+        "joint.diagonal", torch.full_like(loc, float(f"{scale**2:.9g}")), constraint='"positive"'
+    )
+    drawn = joint.draw(draft, call("LowRankMultivariateNormal", at, factor, diagonal))
+    joint.place(draft, sites, drawn)
+    return draft.bound()
