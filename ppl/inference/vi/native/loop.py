@@ -52,17 +52,17 @@ from ppl.inference.vi.native.noise import fill_noise
 
 
 @native
-def clear(a: Floats, blocks: i64) -> None:
-    """a = 0."""
+def add(total: Floats, a: Floats, blocks: i64) -> None:
+    """total += a."""
     for i in range(BLOCK * blocks):
-        a[i] = 0.0
+        total[i] += a[i]
 
 
 @native
-def add_share(total: Floats, share: f64, a: Floats, blocks: i64) -> None:
-    """total += share · a."""
+def scale(a: Floats, factor: f64, blocks: i64) -> None:
+    """a ← factor · a."""
     for i in range(BLOCK * blocks):
-        total[i] += share * a[i]
+        a[i] *= factor
 
 
 @native
@@ -91,16 +91,18 @@ def estimate(
     """
     n = spec[PADDED]
     noise = as_floats(spec[NOISE_AT])
-    last = work[last_at(n) :]
     blocks = n // BLOCK
-    clear(work, blocks + 1)
-    share = 1.0 / float(spec[PARTICLES])
-    for particle in range(spec[PARTICLES]):
+    particles = spec[PARTICLES]
+    for particle in range(particles):
         fill_noise(noise, words, segments, spec[SEGMENTS], step, particle, spec[SEED])
-        code = objective(state, last[VALUE:], env)
+        out = work[0 if particle == 0 else last_at(n) :]
+        code = objective(state, out[VALUE:], env)
         if code != 0:
-            last[VALUE] = math.nan
-        add_share(work, share, last, blocks + 1)
+            out[VALUE] = math.nan
+        if particle > 0:
+            add(work, out, blocks + 1)
+    if particles > 1:
+        scale(work, 1.0 / float(particles), blocks + 1)
     return sum_of_squares(work[GRADIENT:], blocks)
 
 
@@ -136,7 +138,7 @@ def adam(
     factor: f64,
     shrink: f64,
     step_size: f64,
-    scale: f64,
+    root: f64,
     beta_1: f64,
     beta_2: f64,
     epsilon: f64,
@@ -146,16 +148,16 @@ def adam(
     """A step of Adam (Kingma & Ba 2015, algorithm 1), weight decay apart from it (Loshchilov & Hutter 2019):
 
     g = factor · gradient, m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g²,
-    u ← shrink · u − step_size · m / (scale √v + ε), average ← (1 − weight) average + weight u,
+    u ← shrink · u − step_size · m / (root √v + ε), average ← (1 − weight) average + weight u,
 
-    where step_size and scale hold the corrections of the moments' bias.
+    where step_size and root hold the corrections of the moments' bias.
     """
     for i in range(BLOCK * blocks):
         g = factor * gradient[i]
         before = u[i]
         m = beta_1 * mean[i] + (1.0 - beta_1) * g
         v = beta_2 * square[i] + (1.0 - beta_2) * (g * g)
-        moved = shrink * before - step_size * m / (scale * math.sqrt(v) + epsilon)
+        moved = shrink * before - step_size * m / (root * math.sqrt(v) + epsilon)
         mean[i] = m
         square[i] = v
         finite[i] = before
@@ -219,7 +221,7 @@ def move(
     if spec[METHOD] == ADAM_METHOD:
         taken = float(step + 1)
         step_size = -rate / math.expm1(taken * options[LOG_BETA_1])
-        scale = 1.0 / math.sqrt(-math.expm1(taken * options[LOG_BETA_2]))
+        root = 1.0 / math.sqrt(-math.expm1(taken * options[LOG_BETA_2]))
         adam(
             u,
             finite,
@@ -230,7 +232,7 @@ def move(
             factor,
             shrink,
             step_size,
-            scale,
+            root,
             options[BETA_1],
             options[BETA_2],
             options[EPSILON],
