@@ -97,9 +97,9 @@ class Caches:
         }
 
 
-def missing(system: str, python: str) -> str | None:
-    """Why a system can't run, in the words of the failed import."""
-    done = subprocess.run([python, "-c", f"import {IMPORTS[system]}"], capture_output=True, text=True)
+def missing(modules: str, python: str) -> str | None:
+    """Why a Python can't import modules, in the words of the failure."""
+    done = subprocess.run([python, "-c", f"import {modules}"], capture_output=True, text=True)
     return None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it fails to start"])[-1]
 
 
@@ -221,7 +221,7 @@ def main(arguments: list[str]) -> None:
     told, options = parse(arguments)
     systems = []
     for system in told.systems:
-        lack = missing(system, options.pythons[system])
+        lack = missing(IMPORTS[system], options.pythons[system])
         if lack:
             print(f"{system}: skipped, {options.pythons[system]} hasn't got it ({lack})")
         else:

@@ -5,6 +5,7 @@ A file `models/<name>.py` holds, for one model,
     data(...)            numpy arrays and numbers by name; indices start at 0
     ppl_model(d)         a bound program, its data conditioned on
     numpyro_model(d)     a function without arguments
+    pyro_model(d)        the same for Pyro, where variational inference is compared
     pymc_model(d)        a `pymc.Model`
     STAN_CODE            a Stan program; `stan_data(d)` are its data (indices start at 1)
     QUANTITIES           what every system reports under these names, and what is compared

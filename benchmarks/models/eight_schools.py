@@ -55,6 +55,24 @@ def numpyro_model(d: dict[str, Any]) -> Any:
     return model
 
 
+def pyro_model(d: dict[str, Any]) -> Any:
+    import pyro
+    import pyro.distributions as dist
+    import torch
+
+    sigma, y = torch.as_tensor(d["sigma"]), torch.as_tensor(d["y"])
+
+    def model() -> None:
+        mu = pyro.sample("mu", dist.Normal(torch.zeros_like(y[0]), 5.0))
+        tau = pyro.sample("tau", dist.HalfCauchy(torch.full_like(y[0], 5.0)))
+        with pyro.plate("school", d["J"]):
+            base = pyro.sample("base", dist.Normal(torch.zeros_like(y), 1.0))
+            theta = mu + tau * base
+            pyro.sample("y", dist.Normal(theta, sigma), obs=y)
+
+    return model
+
+
 def pymc_model(d: dict[str, Any]) -> Any:
     import pymc as pm
 

@@ -49,6 +49,21 @@ def numpyro_model(d: dict[str, Any]) -> Any:
     return model
 
 
+def pyro_model(d: dict[str, Any]) -> Any:
+    import pyro
+    import pyro.distributions as dist
+    import torch
+
+    X, y = torch.as_tensor(d["X"]), torch.as_tensor(d["y"], dtype=torch.float64)
+
+    def model() -> None:
+        beta = pyro.sample("beta", dist.Normal(X.new_zeros(d["K"]), 1.0).to_event(1))
+        with pyro.plate("row", d["N"]):
+            pyro.sample("y", dist.Bernoulli(logits=X @ beta), obs=y)
+
+    return model
+
+
 def pymc_model(d: dict[str, Any]) -> Any:
     import pymc as pm
 

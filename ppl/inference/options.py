@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -71,6 +72,27 @@ def unknown_option(
         found=f"{name}={value!r}"[:80],
         edit=f"{near[0]}=…" if near else f"remove {name}=",
     )
+
+
+def require(method: str, name: str, value: Any, good: bool, expected: str, edit: str) -> None:
+    """Raises `MethodError` for an option out of range, unless it is good."""
+    if not good:
+        raise MethodError(
+            f"{method}: `{name}` is out of range",
+            expected=expected,
+            found=f"{name}={value!r}",
+            edit=f"{name}={edit}",
+        )
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is an int, and not a truth value."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_real(value: object) -> bool:
+    """Whether it is a finite number, and not a truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def count(name: str, value: Any, least: int, default: int) -> int:

@@ -4,48 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from ppl.errors import MethodError, closest
 from ppl.inference.mcmc.estimators import ESTIMATORS
-from ppl.inference.options import named_options
-
-
-def _check(method: str, name: str, value: Any, good: bool, expected: str, edit: str) -> None:
-    if not good:
-        raise MethodError(
-            f"{method}: `{name}` is out of range",
-            expected=expected,
-            found=f"{name}={value!r}",
-            edit=f"{name}={edit}",
-        )
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_real(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+from ppl.inference.options import is_real, is_whole, named_options, require
 
 
 def _check_common(method: str, options: NUTS | HMC) -> None:
     accept, size, threshold = options.target_accept, options.step_size, options.max_energy_error
-    _check(
+    require(
         method,
         "target_accept",
         accept,
-        _is_real(accept) and 0.0 < accept < 1.0,
+        is_real(accept) and 0.0 < accept < 1.0,
         "0 < target_accept < 1",
         "0.8",
     )
-    good = size is None or (_is_real(size) and size > 0.0)
-    _check(method, "step_size", size, good, "a positive number, or None: search for one", "None")
-    _check(
+    good = size is None or (is_real(size) and size > 0.0)
+    require(method, "step_size", size, good, "a positive number, or None: search for one", "None")
+    require(
         method,
         "max_energy_error",
         threshold,
-        _is_real(threshold) and threshold > 0.0,
+        is_real(threshold) and threshold > 0.0,
         "a positive number",
         "1000.0",
     )
@@ -94,11 +75,11 @@ class NUTS:
     def __post_init__(self) -> None:
         _check_common("NUTS", self)
         depth = self.max_treedepth
-        _check(
+        require(
             "NUTS",
             "max_treedepth",
             depth,
-            _is_int(depth) and 1 <= depth <= 30,
+            is_whole(depth) and 1 <= depth <= 30,
             "a whole number from 1 to 30",
             "10",
         )
@@ -137,18 +118,18 @@ class HMC:
     def __post_init__(self) -> None:
         _check_common("HMC", self)
         steps, length, jitter, most = self.num_steps, self.trajectory_length, self.jitter, self.max_steps
-        _check(
+        require(
             "HMC",
             "num_steps",
             steps,
-            steps is None or (_is_int(steps) and steps >= 1),
+            steps is None or (is_whole(steps) and steps >= 1),
             "a whole number ≥ 1",
             "10",
         )
-        good = length is None or (_is_real(length) and length > 0.0)
-        _check("HMC", "trajectory_length", length, good, "a positive number", "1.5")
-        _check("HMC", "jitter", jitter, _is_real(jitter) and 0.0 <= jitter < 1.0, "0 <= jitter < 1", "0.3")
-        _check("HMC", "max_steps", most, _is_int(most) and most >= 1, "a whole number ≥ 1", "1000")
+        good = length is None or (is_real(length) and length > 0.0)
+        require("HMC", "trajectory_length", length, good, "a positive number", "1.5")
+        require("HMC", "jitter", jitter, is_real(jitter) and 0.0 <= jitter < 1.0, "0 <= jitter < 1", "0.3")
+        require("HMC", "max_steps", most, is_whole(most) and most >= 1, "a whole number ≥ 1", "1000")
         if steps is not None and length is not None:
             raise MethodError(
                 "HMC: a trajectory is given by `num_steps` or by `trajectory_length`, not both",

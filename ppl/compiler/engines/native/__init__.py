@@ -15,6 +15,6 @@ It computes one point at a time, in float64, on the CPU: what the inference loop
 from __future__ import annotations
 
 from ppl.compiler.engines.native.pointwise import Unsupported
-from ppl.compiler.engines.native.program import Environment, NativeProgram
+from ppl.compiler.engines.native.program import NOISE, NOISE_MARGIN, Environment, NativeProgram
 
-__all__ = ["Environment", "NativeProgram", "Unsupported"]
+__all__ = ["NOISE", "NOISE_MARGIN", "Environment", "NativeProgram", "Unsupported"]

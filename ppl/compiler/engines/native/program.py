@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,11 @@ from ppl.compiler.native import Library, Native, build, from_source
 from ppl.compiler.native.special import CALLED, SPECIAL
 
 _ALIGN = 8  # numbers: buffers begin on cache lines
+
+NOISE = "noise"
+"""Role of an input that a loop fills with random numbers before every call."""
+NOISE_MARGIN = 15
+"""Numbers by which its array is longer: random numbers are made 16 at a time."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +77,17 @@ def _entry(source: Source) -> str:
 class Environment:
     """Data and a private workspace, as the words that a native function reads.
 
-    One for each thread: two calls must not share a workspace.
+    One for each thread: two calls must not share a workspace. Nor must they share noise, so that inputs of this
+    role have arrays of their own here, in the place of what was given for them; all others are the arrays given.
     """
 
     def __init__(self, source: Source, data: Sequence[NDArray[Any]]) -> None:
         self.source = source
-        self.data = list(data)
+        self._given = list(data)
+        self.data = [
+            _with_margin(array) if node is not None and node.attr("role") == NOISE else array
+            for node, array in zip_longest(source.data, data)
+        ]
         sizes = [-(-n // _ALIGN) * _ALIGN for n in source.buffers]
         self.workspace = np.zeros(sum(sizes) + _ALIGN)
         start = self.workspace.ctypes.data
@@ -86,9 +97,17 @@ class Environment:
             [*(d.ctypes.data for d in self.data), *(int(p) for p in places), *source.numbers, 0], np.int64
         )
 
+    def array(self, name: str) -> NDArray[Any]:
+        """What the native function reads for the data input of this name, flat; writing to it changes what the next
+        call computes. For an input of role "noise" it is private, and NOISE_MARGIN numbers longer.
+        """
+        return next(
+            a for node, a in zip(self.source.data, self.data, strict=False) if node.attr("name") == name
+        )
+
     def copy(self) -> Environment:
-        """The same data with a workspace of its own."""
-        return Environment(self.source, self.data)
+        """The same data with a workspace, and noise, of its own."""
+        return Environment(self.source, self._given)
 
 
 class NativeProgram:
@@ -115,10 +134,14 @@ class NativeProgram:
         """The same with every index tested, for data with places that count from the end or lie outside."""
         return compile_source(to_source(self.graph, assume=False))
 
+    @property
+    def data_inputs(self) -> tuple[Node, ...]:
+        """The inputs that are data, noise too, in the order in which they are given."""
+        return tuple(n for n in self.graph.inputs if n.attr("role") not in VARYING)
+
     def bind(self, data: Sequence[torch.Tensor]) -> tuple[Code, list[NDArray[Any]]]:
         """The code that suits the data (in the order of the graph's inputs), and the data as it reads them."""
-        nodes = [n for n in self.graph.inputs if n.attr("role") not in VARYING]
-        given = dict(zip(nodes, data, strict=True))
+        given = dict(zip(self.data_inputs, data, strict=True))
         code = self.code if _as_assumed(self.code.source, given) else self.careful
         arrays = [_array(given[n]) for n in code.source.data]
         return code, arrays + [_array(c.tensor()) for c in code.source.constants]
@@ -153,10 +176,15 @@ class NativeProgram:
         return self._outputs(out)
 
     def _environment_for(self, data: tuple[torch.Tensor, ...]) -> tuple[Code, Environment]:
-        key = tuple(map(id, data))
+        """Those of the last call, if the data are the same; noise is written into them."""
+        paired = list(zip(self.data_inputs, data, strict=True))
+        key = tuple(id(t) for node, t in paired if node.attr("role") != NOISE)
         if self._bound is None or self._bound[0] != key:
             code, env = self.environment(data)
             self._bound = (key, data, code, env)  # the data are kept, so that their ids stay theirs
+        for node, noise in paired:
+            if node.attr("role") == NOISE:
+                self._bound[3].array(node.attr("name"))[: noise.numel()] = _array(noise)
         return self._bound[2], self._bound[3]
 
     def _outputs(self, out: NDArray[np.float64]) -> tuple[torch.Tensor, ...]:
@@ -176,9 +204,13 @@ def _as_assumed(source: Source, given: dict[Node, torch.Tensor]) -> bool:
     )
 
 
+def _with_margin(noise: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.concatenate([noise, np.zeros(NOISE_MARGIN)])
+
+
 def _array(tensor: torch.Tensor) -> NDArray[Any]:
     kind = torch.float64 if tensor.dtype.is_floating_point else torch.int64
     return np.ascontiguousarray(tensor.detach().cpu().to(kind).numpy()).reshape(-1)
 
 
-__all__ = ["Code", "Environment", "NativeProgram", "compile_source"]
+__all__ = ["NOISE", "NOISE_MARGIN", "Code", "Environment", "NativeProgram", "compile_source"]

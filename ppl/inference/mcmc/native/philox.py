@@ -26,7 +26,7 @@ WORDS = 16
 """64-bit words they hold."""
 
 # What numbers are for: streams of different purposes are independent.
-MOMENTUM, CHOICE, FIRST_SEARCH, SEARCH = 1, 2, 3, 4
+MOMENTUM, CHOICE, FIRST_SEARCH, SEARCH, NOISE = 1, 2, 3, 4, 5
 
 LOW_53 = (1 << 53) - 1
 ULP = 1.0 / (1 << 53)
