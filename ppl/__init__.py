@@ -18,6 +18,7 @@ _NAMES = {
     "ppl.inference.infer": ("infer",),
     "ppl.inference.mcmc": ("NUTS", "HMC"),
     "ppl.compiler.estimators.strategies": ("Score",),
+    "ppl.inference.vi.method": ("VI",),
     "ppl.inference.vi.gradients": ("value_and_grad", "estimate"),
     "ppl.results": ("Posterior", "load_posterior"),
     "ppl.language.gfi": ("simulate", "log_density", "generate", "update", "regenerate", "project"),

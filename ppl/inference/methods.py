@@ -10,6 +10,7 @@ from typing import Any
 
 from ppl.inference.hamiltonian import run_hamiltonian
 from ppl.inference.mcmc import HMC, NUTS
+from ppl.inference.vi.method import VI
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,14 @@ class Method:
     run: Callable[[Any, Any], Any]
 
 
+def _vi(run: Any, method: Any) -> Any:
+    from ppl.inference.vi.run import run_vi  # estimators and guides, which no other method needs
+
+    return run_vi(run, method)
+
+
 METHODS: dict[str, Method] = {
     "nuts": Method(NUTS, run_hamiltonian),
     "hmc": Method(HMC, run_hamiltonian),
+    "vi": Method(VI, _vi),
 }

@@ -62,6 +62,13 @@ def assemble(
     return posterior
 
 
+def fixed_values(compiled: Compiled, draws: Mapping[str, torch.Tensor], seed: int) -> dict[str, np.ndarray]:
+    """Every site's value and the deterministics at draws `[n, *shape]` of all latent sites: `[1, n, *shape]`."""
+    sampler = Sampler(compiled.recorded, compiled.batch_engine, compiled.device, list(draws), observed=False)
+    out = sampler(seed, len(next(iter(draws.values()))), draws)
+    return {k: v.cpu().numpy()[None] for k, v in out.items()}
+
+
 def check_report(run: Run, compiled: Compiled) -> None:
     """Refuse what would fail only after the draws: names to keep, labels of dims."""
     _kept(run, dict.fromkeys(compiled.values_graph.names))

@@ -52,13 +52,19 @@ class Objective:
     def value(self) -> Node:
         return self.recorded.graph.outputs[0]
 
+    @property
+    def densities(self) -> list[Node]:
+        """The log densities in it, in an order in which what is needed comes first."""
+        return [n for n in self.recorded.graph.nodes() if n.op == "density"]
 
-def record_objective(bound: Bound, dtype: torch.dtype | None = None) -> Objective:
+
+def record_objective(bound: Bound, dtype: torch.dtype | None = None, number: bool = True) -> Objective:
     """Record an objective on its programs.
 
     Args:
         bound: the objective with its arguments, `iwelbo(model(x), guide(x), K=10)`.
         dtype: as for `record`.
+        number: whether it must return one number.
 
     Raises:
         StructureError: guide and model disagree about sites, plates or supports.
@@ -73,7 +79,7 @@ def record_objective(bound: Bound, dtype: torch.dtype | None = None) -> Objectiv
 
     recorded = record_with(OfThis, bound, dtype)
     graph = recorded.graph
-    if len(graph.outputs) != 1 or graph.outputs[0].shape != () or not graph.outputs[0].is_float:
+    if number and [(n.shape, n.is_float) for n in graph.outputs] != [((), True)]:
         found = ", ".join(f"shape {list(n.shape)}" for n in graph.outputs) or "nothing"
         raise MethodError(
             f"the objective {bound.name} must return one number",

@@ -91,7 +91,8 @@ def _proper(spec: Any) -> bool:
     if cls is None:
         return True
     inner = [v for _, v in getattr(spec, "fields", ()) if hasattr(v, "fields")]
-    return bool(getattr(family_of(cls), "proper", True)) and all(_proper(v) for v in inner)
+    family = family_of(cls)
+    return (family.proper or family.atoms) and all(_proper(v) for v in inner)  # a point can be drawn
 
 
 def _with_plate(node: Node, plate: Plate) -> Node:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ppl.compiler.estimators.eliminate import expectation
 from ppl.compiler.estimators.plan import Decision, decide
-from ppl.compiler.estimators.regions import Rewritten, has_choices
+from ppl.compiler.estimators.regions import Rewritten, has_choices, names_in
 from ppl.compiler.estimators.regions import rewritten as rewrite_region
 from ppl.compiler.estimators.strategies.score import Score
 from ppl.compiler.estimators.strategy import Build
@@ -111,14 +111,21 @@ def estimator(
 
 
 def sampler(graph: Graph, batch: Plate) -> Graph:
-    """The objective's first output, every choice drawn afresh in each element of `batch`."""
+    """The outputs of an objective's graph, every choice drawn afresh in each element of `batch`."""
     build = Build(batch)
+    regions: dict[Node, Rewritten] = {}
 
     def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
+        if has_choices(node):
+            found = rewrite_region(node, args, dict.fromkeys(names_in(node)), build)
+            regions[found.node] = found
+            return found.node
+        if node.op == "item" and args[0] in regions:
+            return item(args[0], node.attr("index"))  # type: ignore[arg-type]
         return build.drawn(Effect.of(rebuild(node, args))) if node.op == "sample" else None
 
     plain = strip(graph)
-    return Graph(plain.inputs, tuple(substitute(plain.outputs[:1], {}, visit)))
+    return Graph(plain.inputs, tuple(substitute(plain.outputs, {}, visit)))
 
 
 def _flat_sums(graph: Graph) -> Graph:

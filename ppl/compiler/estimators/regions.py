@@ -155,6 +155,10 @@ def choices_in(node: Node) -> list[Node]:
     return list(found)
 
 
+def names_in(node: Node) -> list[str]:
+    return [Effect.of(n).name for n in choices_in(node)]
+
+
 def rewritten(
     node: Node, args: Sequence[Operand], strategies: Mapping[str, Strategy | None], build: Build
 ) -> Rewritten:

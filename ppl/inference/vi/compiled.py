@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from ppl.compiler.passes.simplify import simplify
 from ppl.compiler.passes.vectorise import vectorise
 from ppl.compiler.tracer import working_dtype
 from ppl.errors import DataError, closest
+from ppl.inference.vi.coordinates import Coordinates
 from ppl.language.arrays import as_tensor
 from ppl.language.objectives import Objective, record_objective
 from ppl.language.program import Bound
@@ -25,7 +26,7 @@ from ppl.language.record import Param
 
 @dataclass(frozen=True)
 class _Program:
-    """A compiled estimator and the names of its outputs."""
+    """A compiled estimator and its inputs."""
 
     run: Any
     inputs: tuple[Node, ...]
@@ -34,19 +35,42 @@ class _Program:
 class CompiledObjective:
     """An objective with its programs: estimates of its expectation and of the gradient in the params.
 
+    Args:
+        bound: the objective with its arguments.
+        free: whether gradients are taken in the params' unconstrained coordinates, and not in their values.
+        wanted: names of the params whose gradients are wanted; None: all.
+
     Attributes:
         objective: what was recorded.
         params: the params of all its programs, by name.
+        coordinates: where they live in unconstrained space.
     """
 
-    def __init__(self, bound: Bound, dtype: torch.dtype | None = None, device: str = "cpu") -> None:
-        self.bound, self.device = bound, device
-        self.objective: Objective = record_objective(bound, dtype)
+    def __init__(
+        self,
+        bound: Bound,
+        dtype: torch.dtype | None = None,
+        device: str = "cpu",
+        free: bool = False,
+        wanted: Collection[str] | None = None,
+        number: bool = True,
+    ) -> None:
+        self.bound, self.device, self.free = bound, device, free
+        self.objective: Objective = record_objective(bound, dtype, number)
+        self.wanted = list(self.params) if wanted is None else [n for n in self.params if n in wanted]
         self._programs: dict[int | None, _Program] = {}
 
     @property
     def params(self) -> dict[str, Param]:
         return self.objective.recorded.params
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.objective.recorded.dtype
+
+    @cached_property
+    def coordinates(self) -> Coordinates:
+        return Coordinates.of(self.params)
 
     @cached_property
     def estimator(self) -> Estimator:
@@ -54,16 +78,26 @@ class CompiledObjective:
         return self._estimator(None)
 
     def _estimator(self, batch: Plate | None) -> Estimator:
-        recorded = self.objective.recorded
-        with working_dtype(recorded.dtype):
-            wrt = [p.node for p in self.params.values()]
-            return estimator(recorded.graph, wrt, self.objective.particles, batch)
+        graph = self.objective.recorded.graph
+        with working_dtype(self.dtype):
+            inputs = [p.node for p in self.params.values()]
+            if self.free:
+                graph, inputs = self.coordinates.apart(graph)
+            wrt = [n for name, n in zip(self.params, inputs, strict=True) if name in self.wanted]
+            return estimator(graph, wrt, self.objective.particles, batch)
+
+    @cached_property
+    def flat(self) -> Estimator:
+        """The estimator as a function of all params' unconstrained coordinates in one vector."""
+        with working_dtype(self.dtype):
+            graph, wrt = self.coordinates.together(self.objective.recorded.graph)
+            return estimator(graph, wrt, self.objective.particles)
 
     def _program(self, draws: int | None) -> _Program:
         if draws not in self._programs:
             batch = None if draws is None else Plate(-1, "estimate", draws)
             found = self.estimator if batch is None else self._estimator(batch)
-            with working_dtype(self.objective.recorded.dtype):
+            with working_dtype(self.dtype):
                 graph = simplify(found.graph)
                 plates = None if batch is None else (batch,)
                 physical = vectorise(Graph(graph.inputs, graph.outputs), plates)
@@ -82,7 +116,7 @@ class CompiledObjective:
                     found=name,
                     edit=f"rename it to '{near[0]}'" if near else f"leave '{name}' out",
                 )
-        dtype = self.objective.recorded.dtype
+        dtype = self.dtype
         found = {n: as_tensor(given[n], dtype) if n in given else p.init for n, p in self.params.items()}
         for name, value in found.items():
             if value.shape != self.params[name].init.shape:
@@ -110,18 +144,23 @@ class CompiledObjective:
             value, *rest = program.run(*inputs, seed=seed)
         kept = self.objective.states
         then = dict(zip(kept, rest[: len(kept)], strict=True))
-        return value, dict(zip(self.params, rest[len(kept) :], strict=True)), then
+        return value, dict(zip(self.wanted, rest[len(kept) :], strict=True)), then
 
-    def sampled(self, values: Mapping[str, torch.Tensor], seed: int, draws: int) -> torch.Tensor:
-        """Independent estimates of the value alone, `[draws]`."""
-        recorded = self.objective.recorded
+    def sampled(
+        self, values: Mapping[str, torch.Tensor], seed: int, draws: int, roots: Sequence[Node] | None = None
+    ) -> list[torch.Tensor]:
+        """Independent draws of nodes of the objective's graph, of its value if none are given: each
+        `[draws, *shape]`.
+        """
+        graph = self.objective.recorded.graph
+        wanted = Graph(graph.inputs, tuple(roots or graph.outputs[:1]))
         batch = Plate(-1, "estimate", draws)
-        with working_dtype(recorded.dtype):
-            graph = simplify(sampler(recorded.graph, batch))
-            program = TORCH.compile(vectorise(graph, (batch,)), self.device)
-        inputs = [self._input(n, values, seed, None, {}, {}) for n in graph.inputs]
+        with working_dtype(self.dtype):
+            drawn = simplify(sampler(wanted, batch))
+            program = TORCH.compile(vectorise(drawn, (batch,)), self.device)
+        inputs = [self._input(n, values, seed, None, {}, {}) for n in drawn.inputs]
         with torch.no_grad():
-            return program(*inputs, seed=seed)[0]  # type: ignore[no-any-return]
+            return list(program(*inputs, seed=seed))
 
     def _input(
         self,
@@ -136,7 +175,7 @@ class CompiledObjective:
         recorded = self.objective.recorded
         if role == "param":
             value = values[name].to(self.device)
-            return value if draws is None else value.expand(draws, *value.shape)
+            return value if draws is None or name not in self.wanted else value.expand(draws, *value.shape)
         if role == "state":
             return states.get(name, self.objective.states[name].init).to(self.device)
         if role == "subsample":

@@ -100,7 +100,7 @@ def estimate(objective: Program) -> Callable[..., Estimate]:
         *args: Any, draws: int = 1000, seed: int = 0, params: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> Estimate:
         compiled = CompiledObjective(objective(*args, **kwargs))
-        value = compiled.sampled(compiled.values(params), seed, draws)
+        (value,) = compiled.sampled(compiled.values(params), seed, draws)
         error = float(value.std()) / draws**0.5 if draws > 1 else float("nan")
         return Estimate(float(value.mean()), error, draws)
 

@@ -1,0 +1,82 @@
+"""`ppl.VI`: the options of variational inference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ppl.errors import MethodError, closest
+from ppl.inference.options import is_real, is_whole, named_options, require
+from ppl.language.program import Bound, Program
+
+SCHEDULES = ("constant", "cosine", "exponential")
+OPTIMIZERS = ("adam", "adamw", "sgd")
+
+
+@named_options
+@dataclass(frozen=True)
+class VI:
+    """Variational inference: the guide's params are moved by stochastic gradients until the objective is largest.
+
+    Args:
+        guide: a bound guide, or the name of an automatic one ("mean_field", "full_rank", "low_rank", "delta",
+            "structured", "flow"), see `ppl.guides`.
+        objective: a program decorated with `@ppl.objective`, called with model and guide, then `arguments`. It is
+            maximised; `ppl.minimize(objective)` turns it round. None: the ELBO.
+        arguments: further arguments of the objective by name, `{"K": 10}`.
+        optimizer: "adam", "adamw", "sgd", or a function of a list of tensors that returns a torch optimiser.
+        learning_rate: about how far a coordinate moves in a step of Adam.
+        steps: of the optimiser.
+        particles: estimates averaged in each step.
+        schedule: how the learning rate falls over the steps: "constant", "cosine" (to 0) or "exponential" (to
+            a hundredth).
+        average: the share of the last steps whose iterates are averaged (Polyak & Juditsky 1992); 0: the last
+            iterate is taken.
+        clip: the largest norm of a gradient; None: not clipped.
+
+    Raises:
+        MethodError: an option is unknown or out of range.
+
+    Source: Kucukelbir et al., "Automatic differentiation variational inference" (2017); Agrawal, Sheldon &
+    Domke, "Advances in black-box VI: normalizing flows, importance weighting, and optimization" (2020), for
+    averaging.
+
+    >>> VI(steps=500).guide
+    'mean_field'
+    """
+
+    guide: Bound | str = "mean_field"
+    objective: Program | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    optimizer: str | Callable[[list[Any]], Any] = "adam"
+    learning_rate: float = 0.02
+    steps: int = 10_000
+    particles: int = 1
+    schedule: str = "cosine"
+    average: float = 0.1
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:
+            raise _unknown("optimizer", self.optimizer, OPTIMIZERS)
+        if self.schedule not in SCHEDULES:
+            raise _unknown("schedule", self.schedule, SCHEDULES)
+        good = is_real(self.learning_rate) and self.learning_rate > 0
+        require("VI", "learning_rate", self.learning_rate, good, "a positive number", "0.02")
+        for name, value, edit in (("steps", self.steps, "10_000"), ("particles", self.particles, "1")):
+            require("VI", name, value, is_whole(value) and value >= 1, "an int ≥ 1", edit)
+        good = is_real(self.average) and 0 <= self.average < 1
+        require("VI", "average", self.average, good, "0 <= average < 1", "0.1")
+        if self.clip is not None:
+            require("VI", "clip", self.clip, is_real(self.clip) and self.clip > 0, "a positive number", "10.0")
+
+
+def _unknown(option: str, given: Any, known: tuple[str, ...]) -> MethodError:
+    near = closest(given, known) or [known[0]]
+    return MethodError(
+        f"VI: there is no {option} {given!r}",
+        expected=", ".join(f'"{k}"' for k in known),
+        found=repr(given),
+        edit=f'{option}="{near[0]}"',
+    )

@@ -1,0 +1,232 @@
+"""`infer(…, method="vi")`: guide, training, draws, diagnostics, posterior."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from ppl.compiler.engines.torch_engine import key
+from ppl.errors import MethodError, PplError, closest
+from ppl.inference.posterior import ModelPredictor, assemble, check_report, dims_of, fixed_values
+from ppl.inference.run import Run
+from ppl.inference.vi import guides
+from ppl.inference.vi.compiled import CompiledObjective
+from ppl.inference.vi.method import VI
+from ppl.inference.vi.train import Fitted, train
+from ppl.language.compiled import Compiled
+from ppl.language.gfi import log_density, simulate
+from ppl.language.program import Bound, Program, as_bound
+from ppl.language.record import record
+from ppl.results import Posterior
+from ppl.results.progress import ChainProgress, Progress, working
+
+AUTOMATIC = ("mean_field", "full_rank", "low_rank", "delta", "structured", "flow", "laplace")
+
+GOOD_KHAT = 0.7
+"""Above it, importance weights have no variance to speak of (Yao et al. 2018; Vehtari et al. 2024)."""
+
+
+def run_vi(run: Run, method: VI) -> Posterior:
+    """Fit a guide to a program's posterior, and draw from it."""
+    started = perf_counter()
+    _require_options(run)
+    with working(f"recording and compiling {run.bound.name}", run.progress):
+        guide = _guide(run.bound, method.guide)
+        objective = _bound_objective(method, run.bound, guide)
+        compiled = CompiledObjective(objective, run.dtype, run.device, free=True)
+        if not compiled.params and method.guide != "laplace":
+            raise MethodError(
+                f"nothing to optimise: neither {guide.name} nor {run.bound.name} has params",
+                expected="ppl.param(…) in the guide",
+                found="no params",
+                edit='guide="mean_field", or ppl.param("loc", 0.0) in place of a number',
+            )
+    compile_seconds = perf_counter() - started
+    resume = None if run.resume is None else _load(run.resume, compiled)
+    began = perf_counter()
+    with Progress(enabled=run.progress) as show:
+
+        def progress(step: int, value: float, _: float) -> None:
+            note = f"{objective.name} {value:.4g}"
+            show([ChainProgress(0, step, method.steps, "optimise", note=note)])
+
+        fitted = (
+            train(compiled, method, run.seed, run.engine, resume, progress)
+            if compiled.params
+            else Fitted({}, np.zeros(0), "none", "the guide has no params")
+        )
+    if run.save_to is not None:
+        _save(run.save_to, compiled, fitted)
+    facts = {
+        "method": "vi",
+        "model": run.bound.name,
+        "guide": guide.name,
+        "objective": objective.name,
+        "seed": run.seed,
+        "engine": fitted.engine,
+        "engine_reason": fitted.why,
+        "steps": len(fitted.values),
+        "interrupted": fitted.interrupted,
+        "compile_seconds": compile_seconds,
+        "run_seconds": perf_counter() - began,
+    }
+    posterior = _posterior(run, guide, compiled, fitted, facts)
+    _say(run, posterior)
+    return posterior
+
+
+def _require_options(run: Run) -> None:
+    for name, given in (("draws_to", run.draws_to), ("chain_ids", run.chain_ids)):
+        if given is not None:
+            raise MethodError(
+                f"{name}= has no meaning for variational inference",
+                expected="the options of ppl.VI, and draws=, seed=, save_to=, resume=",
+                found=f"{name}={given!r}",
+                edit=f"remove {name}=",
+            )
+
+
+def _guide(model: Bound, given: Any) -> Bound:
+    if not isinstance(given, str):
+        guide = as_bound(given, "a guide with its arguments")
+        return guide
+    if given not in AUTOMATIC:
+        near = closest(given, AUTOMATIC) or ["mean_field"]
+        raise MethodError(
+            f"there is no automatic guide '{given}'",
+            expected=", ".join(f'"{g}"' for g in AUTOMATIC) + ", or a bound guide",
+            found=repr(given),
+            edit=f'guide="{near[0]}"',
+        )
+    return getattr(guides, given)(model)  # type: ignore[no-any-return]
+
+
+def _bound_objective(method: VI, model: Bound, guide: Bound) -> Bound:
+    if method.objective is None:
+        return Program(elbo, "objective")(model, guide)
+    if not isinstance(method.objective, Program) or method.objective.kind != "objective":
+        raise MethodError(
+            "VI: the objective is not an objective",
+            expected="a function decorated with @ppl.objective, of model and guide",
+            found=repr(method.objective)[:80],
+            edit="write @ppl.objective above def …(p, q)",
+        )
+    return method.objective(model, guide, **method.arguments)
+
+
+def elbo(p: Any, q: Any) -> Any:
+    """E log p(z, y) − log q(z)."""
+    z = simulate(q)
+    return log_density(p, z) - log_density(q, z)
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+def _save(path: Any, compiled: CompiledObjective, fitted: Fitted) -> None:
+    names = np.array(list(compiled.params))
+    arrays = {f"at.{k}": v for k, v in fitted.state.items()}
+    temporary = Path(path).with_suffix(".part.npz")
+    np.savez(temporary, engine=np.array(fitted.engine), params=names, values=fitted.values, **arrays)
+    temporary.replace(path)
+
+
+def _load(path: Any, compiled: CompiledObjective) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {k: stored[k] for k in stored.files}
+        known = arrays["params"].tolist()
+    except (OSError, ValueError, KeyError) as error:
+        raise PplError(
+            f"'{path}' is no checkpoint of variational inference",
+            expected="a file that save_to= wrote",
+            found=str(error)[:80],
+        ) from None
+    if known != list(compiled.params):
+        raise PplError(
+            f"the checkpoint '{path}' belongs to other programs",
+            expected=f"params {', '.join(compiled.params)}",
+            found=f"params {', '.join(known)}",
+        )
+    return {k[3:]: v for k, v in arrays.items() if k.startswith("at.")}
+
+
+# ---------------------------------------------------------------- the posterior
+
+
+def _posterior(
+    run: Run, guide: Bound, compiled: CompiledObjective, fitted: Fitted, facts: dict[str, Any]
+) -> Posterior:
+    values = compiled.coordinates.values(fitted.u)
+    recorded = record(run.bound, compiled.dtype)
+    own = {n: replace(p, init=values.get(n, p.init)) for n, p in recorded.params.items()}
+    model = Compiled(run.bound, "torch", device=run.device, recorded=replace(recorded, params=own))
+    draws, log_w = _drawn(run, guide, compiled, values, [lay.name for lay in model.layouts])
+    extra = {
+        "params": {n: v.detach().numpy() for n, v in values.items()},
+        "losses": -fitted.values,
+        **_weights(log_w),
+    }
+    if any(lay.discrete for lay in model.layouts) or recorded.subsamples:
+        named = fixed_values(model, draws, run.seed)
+        kept = {n: v for n, v in named.items() if run.keep is None or n in run.keep}
+        posterior = Posterior(kept, dims_of(model), run.coords, attrs=facts, predictor=ModelPredictor(model))
+    else:
+        check_report(run, model)
+        q = model.unconstrain(draws).numpy() if model.dim else np.zeros((run.draws, 0))
+        posterior = assemble(run, model, q[None], {}, facts)
+    return posterior.replace(**extra)
+
+
+def _drawn(
+    run: Run, guide: Bound, compiled: CompiledObjective, values: dict[str, torch.Tensor], names: list[str]
+) -> tuple[dict[str, torch.Tensor], np.ndarray | None]:
+    """Draws of the model's sites from the guide, and the log weights log p − log q; None without densities."""
+
+    def weighted(p: Any, q: Any) -> Any:
+        z = simulate(q)
+        return [*(z[name] for name in names), log_density(p, z) - log_density(q, z)]
+
+    def plain(p: Any, q: Any) -> Any:
+        z = simulate(q)
+        return [z[name] for name in names]
+
+    def recorded(function: Any) -> CompiledObjective:
+        bound = Program(function, "objective")(run.bound, guide)
+        return CompiledObjective(bound, compiled.dtype, run.device, number=False)
+
+    try:
+        found = recorded(weighted)
+    except PplError:  # a guide that can be drawn from and has no density
+        found = recorded(plain)
+    given = found.values({n: v for n, v in values.items() if n in found.params})
+    outs = found.sampled(given, key(run.seed, "draws"), run.draws, found.objective.recorded.graph.outputs)
+    log_w = outs[len(names)].numpy() if len(outs) > len(names) else None
+    return dict(zip(names, outs, strict=False)), log_w
+
+
+def _weights(log_w: np.ndarray | None) -> dict[str, Any]:
+    """log evidence and k-hat (Pareto-smoothed importance sampling) of log weights."""
+    if log_w is None or not np.isfinite(log_w).any() or np.ptp(log_w) == 0.0:
+        return {}
+    import arviz
+
+    top = log_w.max()
+    evidence = float(top + np.log(np.mean(np.exp(log_w - top))))
+    khat = float(arviz.psislw(log_w.copy())[1]) if np.isfinite(log_w).all() and len(log_w) >= 100 else None
+    return {"log_weights": log_w[None], "log_evidence": evidence, "khat": khat}
+
+
+def _say(run: Run, posterior: Posterior) -> None:
+    if run.progress and posterior.khat is not None and posterior.khat > GOOD_KHAT:
+        print(
+            f"notice: k-hat is {posterior.khat:.2f} (above {GOOD_KHAT}): the guide misses a part of the posterior. "
+            'A richer guide (guide="full_rank", "flow"), or method="nuts".',
+            file=sys.stderr,
+        )
