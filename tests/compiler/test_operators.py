@@ -33,7 +33,11 @@ from ppl.compiler.ops import OPERATORS, make, make_input
 from ppl.compiler.passes.vectorise import add_plate, vectorise
 from ppl.compiler.tracer import working_dtype
 
-ONCE = ("standard_gamma_grad", "dirichlet_grad")  # derivatives without one of their own: see test_pathwise.py
+ONCE = (
+    "standard_gamma_grad",
+    "dirichlet_grad",
+    "first_order",
+)  # derivatives without one of their own: see test_pathwise.py
 NAMES = sorted(
     n
     for n, o in OPERATORS.items()
