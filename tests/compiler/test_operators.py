@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import compiler.samples_draws  # noqa: F401  (adds its samples to the table)
 import pytest
 import torch
 from compiler.checks import (
