@@ -99,3 +99,16 @@ class Draw:
             return torch.where(v.abs() < 0.1, torch.where(v < 0, v - 0.2, v + 0.2), v)
 
         return make_values
+
+
+SAMPLES: dict[str, Callable[[Draw], Sample]] = {}
+"""For every operator of the Graph a generator of calls: what `samples.py` and its neighbours add."""
+
+
+def sample(*names: str) -> Callable[[Callable[[Draw, str], Sample]], Callable[[Draw, str], Sample]]:
+    def register(f: Callable[[Draw, str], Sample]) -> Callable[[Draw, str], Sample]:
+        for name in names:
+            SAMPLES[name] = lambda d, name=name: f(d, name)
+        return f
+
+    return register

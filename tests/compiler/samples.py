@@ -6,23 +6,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import compiler.samples_draws  # noqa: F401  (adds its samples to the table)
 import torch
-from compiler.calls import Draw, Make, Sample
+from compiler.calls import SAMPLES as SAMPLES
+from compiler.calls import Draw, Make, Sample, sample
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
 from ppl.compiler.ops import OPERATORS, scatter_sum
-
-SAMPLES: dict[str, Callable[[Draw], Sample]] = {}
-
-
-def sample(*names: str) -> Callable[[Callable[[Draw, str], Sample]], Callable[[Draw, str], Sample]]:
-    def register(f: Callable[[Draw, str], Sample]) -> Callable[[Draw, str], Sample]:
-        for name in names:
-            SAMPLES[name] = lambda d, name=name: f(d, name)
-        return f
-
-    return register
 
 
 def pointwise_reference(name: str) -> Callable[..., Any]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import torch
-from compiler.calls import Draw, Sample
-from compiler.samples import sample
+from compiler.calls import Draw, Sample, sample
 
 
 def _moved(draw: torch.Tensor, quantity: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:

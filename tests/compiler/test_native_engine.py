@@ -32,6 +32,9 @@ LACKING = {
     "index_add": "over plates it is torch's vmap",
     "index_put_add": "over plates it is torch's vmap",
     "to": "casts to float32",
+    "implicit": "draws run on the torch engine",
+    "implicit_gamma": "draws run on the torch engine",
+    "implicit_dirichlet": "draws run on the torch engine",
 }
 """Operators that, or whose reverse or plated forms, run on the torch engine."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import compiler.samples_draws  # noqa: F401  (adds its samples to the table)
 import pytest
 import torch
 from compiler.checks import (
@@ -33,7 +32,11 @@ from ppl.compiler.ops import OPERATORS, make, make_input
 from ppl.compiler.passes.vectorise import add_plate, vectorise
 from ppl.compiler.tracer import working_dtype
 
-ONCE = ("standard_gamma_grad", "dirichlet_grad")  # derivatives without one of their own: see test_pathwise.py
+ONCE = (
+    "standard_gamma_grad",
+    "dirichlet_grad",
+    "first_order",
+)  # derivatives without one of their own: see test_pathwise.py
 NAMES = sorted(
     n
     for n, o in OPERATORS.items()

@@ -174,7 +174,7 @@ def _uniform(tracer: NoiseTracer, args: Sequence[Any], kwargs: dict[str, Any]) -
 
 def _exponential(tracer: NoiseTracer, args: Sequence[Any], kwargs: dict[str, Any]) -> Node:
     noise = tracer.standard(Exponential, _like(args, kwargs), 1.0)
-    return _node(div(noise, *args[1:] or (1.0,)))
+    return _node(div(noise, args[1] if len(args) > 1 else 1.0))
 
 
 def _normal(tracer: NoiseTracer, args: Sequence[Any], kwargs: dict[str, Any]) -> Node:

@@ -45,15 +45,18 @@ def _once(name: str) -> Vjp:
     return refuse
 
 
-# implicit(draw, quantity, slope): the draw, with ∂/∂quantity = slope. The slope is the caller's formula for a first
-# derivative and is not differentiated itself.
-define(
-    "implicit",
-    lambda draw, quantity, slope: _first(draw, quantity, slope),
-    kind="pointwise",
-    batch="pointwise",
-    vjp=lambda out, g, draw, quantity, slope: (g, mul(g, slope), None),
-)
+# The slope of a first derivative: a second one would miss how it moves with the draw.
+define("first_order", lambda x: x, kind="pointwise", dtype="same", batch="pointwise", vjp=_once("implicit"))
+
+
+def _implicit_vjp(
+    out: Node, g: Operand, draw: Operand, quantity: Operand, slope: Operand
+) -> tuple[Operand, Operand, None]:
+    """implicit(draw, quantity, slope) is the draw, with ∂/∂quantity = slope."""
+    return g, mul(g, make("first_order", slope) if isinstance(slope, Node) else slope), None
+
+
+define("implicit", _first, kind="pointwise", batch="pointwise", vjp=_implicit_vjp)
 
 # ---------------------------------------------------------------- Gamma(concentration, 1)
 
