@@ -14,6 +14,7 @@ from ppl.compiler.estimators.supports import Region, region
 from ppl.compiler.graph import Node
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.passes.layouts import Layout
+from ppl.distributions import family_of
 from ppl.errors import DataError, StructureError, closest, user_mark
 from ppl.language.program import Bound
 
@@ -138,8 +139,8 @@ def _in_loops(layout: Layout) -> str:
 def _check_support(name: str, model: Effect, guide: Effect, bound: Bound, source: Bound) -> None:
     """Refuse a guide whose values the model's site can't take."""
     here, there = (region(e.site.spec, e.params) for e in (guide, model))
-    if here is None or there is None or here.within(there):
-        return
+    if here is None or there is None or here.within(there) or family_of(guide.site.spec.cls).atoms:
+        return  # where a point lies is not known before it is there
     raise StructureError(
         f"{source.name} draws '{name}' where {bound.name} has no density",
         site=name,

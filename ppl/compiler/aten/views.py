@@ -12,6 +12,7 @@ from ppl.compiler.aten.table import aten
 from ppl.compiler.graph import Node
 from ppl.compiler.ops import full, make, make_opaque
 from ppl.compiler.ops.batching import permute, reshape
+from ppl.compiler.ops.core import broadcast
 
 
 def negative(dim: int, rank: int) -> int:
@@ -30,6 +31,12 @@ def expand(x: Node, shape: Sequence[int]) -> Node:
 @aten("expand")
 def _expand_op(x: Node, shape: Sequence[int], implicit: bool = False) -> Node:
     return expand(x, shape)
+
+
+@aten("broadcast_tensors")
+def _broadcast_tensors(tensors: Sequence[Node]) -> list[Node]:
+    shape = broadcast([x.shape for x in tensors])
+    return [expand(x, shape) for x in tensors]
 
 
 @aten("view", "_unsafe_view", "reshape", "_reshape_alias")

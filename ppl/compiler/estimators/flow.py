@@ -80,7 +80,8 @@ def _in_density(node: Node, depends: set[Node]) -> list[Jump]:
     site: Site = node.attr("site")
     value, params = node.nodes[1], node.nodes[2:]
     family = family_of(site.spec.cls)
-    if any(p in depends for p in params) and "score" not in family.strategies and not family.discrete:
+    moves = "score" not in family.strategies and not family.discrete and not family.atoms
+    if moves and any(p in depends for p in params):
         return [Jump(node, f"the density of '{site.name}', whose support {family.name} moves with it")]
     if value in depends and not _is_choice(value):
         support = region(site.spec, params)

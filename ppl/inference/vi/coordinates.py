@@ -87,7 +87,9 @@ class Coordinates:
 
     def parted(self, flat: np.ndarray, dtype: torch.dtype) -> dict[str, torch.Tensor]:
         """The inverse of `flat`."""
-        return {c.name: torch.tensor(flat[c.start : c.stop], dtype=dtype).reshape(c.shape) for c in self.parts}
+        return {
+            c.name: torch.tensor(flat[c.start : c.stop], dtype=dtype).reshape(c.shape) for c in self.parts
+        }
 
     # ------------------------------------------------------------ graphs
 

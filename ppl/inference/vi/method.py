@@ -69,7 +69,9 @@ class VI:
         good = is_real(self.average) and 0 <= self.average < 1
         require("VI", "average", self.average, good, "0 <= average < 1", "0.1")
         if self.clip is not None:
-            require("VI", "clip", self.clip, is_real(self.clip) and self.clip > 0, "a positive number", "10.0")
+            require(
+                "VI", "clip", self.clip, is_real(self.clip) and self.clip > 0, "a positive number", "10.0"
+            )
 
 
 def _unknown(option: str, given: Any, known: tuple[str, ...]) -> MethodError:

@@ -85,7 +85,7 @@ _LARGE = 20_000
 
 def _not_native(compiled: CompiledObjective, how: VI, engine: str) -> str | None:
     if engine == "torch":
-        return "engine=\"torch\" was asked for"
+        return 'engine="torch" was asked for'
     if callable(how.optimizer):
         return "the optimiser is a Python function"
     if compiled.objective.states or compiled.device != "cpu" or compiled.dtype != torch.float64:
@@ -118,14 +118,25 @@ def _native_objective(compiled: CompiledObjective) -> Any:
 
 
 def _by_machine_code(
-    compiled: CompiledObjective, objective: Any, how: VI, seed: int, resume: Mapping[str, Any] | None, show: Show
+    compiled: CompiledObjective,
+    objective: Any,
+    how: VI,
+    seed: int,
+    resume: Mapping[str, Any] | None,
+    show: Show,
 ) -> Fitted:
     from ppl.inference.vi.native import SGD, Adam, Optimisation, Schedule, State, optimise
 
     places = compiled.coordinates
-    begin = State.start(places.flat(places.start(compiled.values()))) if resume is None else State.of_arrays(resume)
+    begin = (
+        State.start(places.flat(places.start(compiled.values())))
+        if resume is None
+        else State.of_arrays(resume)
+    )
     final = DECAY if how.schedule == "exponential" else 0.0
-    schedule = Schedule() if how.schedule == "constant" else Schedule(how.schedule, steps=how.steps, final=final)
+    schedule = (
+        Schedule() if how.schedule == "constant" else Schedule(how.schedule, steps=how.steps, final=final)
+    )
     rule = SGD(how.learning_rate) if how.optimizer == "sgd" else Adam(how.learning_rate)
     if how.optimizer == "adamw":
         rule = Adam(how.learning_rate, decay=0.01)
@@ -248,7 +259,11 @@ def _kept(
 
 
 def _restore(
-    kept: Mapping[str, Any], tensors: list[torch.Tensor], rule: Any, states: Tensors, average: list[torch.Tensor]
+    kept: Mapping[str, Any],
+    tensors: list[torch.Tensor],
+    rule: Any,
+    states: Tensors,
+    average: list[torch.Tensor],
 ) -> int:
     for i, t in enumerate(tensors):
         t.data.copy_(torch.as_tensor(kept[f"u.{i}"]))
@@ -280,7 +295,9 @@ def not_finite(
         site=site,
         where=mark,
         expected="finite estimates at every step",
-        found=f"the log density of '{site}' is not finite there" if site else "no density that is not finite: the gradient overflowed",
+        found=f"the log density of '{site}' is not finite there"
+        if site
+        else "no density that is not finite: the gradient overflowed",
         edit="a smaller learning_rate=, clip=10.0, or a start nearer to the posterior (the guide's init=)",
     )
     error.params = good

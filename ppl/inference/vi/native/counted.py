@@ -11,7 +11,11 @@ from ppl.compiler.ops.batching import reshape, sizes
 from ppl.compiler.ops.effects import Effect, Site
 
 # Families of standard noise, with the numbers their parameters must be.
-_STANDARD = {"Normal": ("normal", {0.0, 1.0}), "Uniform": ("uniform", {0.0, 1.0}), "Exponential": ("exponential", {1.0})}
+_STANDARD = {
+    "Normal": ("normal", {0.0, 1.0}),
+    "Uniform": ("uniform", {0.0, 1.0}),
+    "Exponential": ("exponential", {1.0}),
+}
 
 
 def counted(found: Estimator) -> tuple[Graph, list[tuple[str, int]]] | str:
