@@ -16,6 +16,8 @@ from typing import Any
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+_FEW, _SHOWN = 8, 6
+"""How many names an error lists in full, and how many it shows of more."""
 _LIBRARY_PARTS = (
     "<string>",
     "<frozen",
@@ -129,6 +131,21 @@ def placed(function: Callable[..., Any]) -> Callable[..., Any]:
 def closest(name: object, known: Iterable[str], n: int = 3) -> list[str]:
     """The known names most like `name`, best first."""
     return difflib.get_close_matches(str(name), [str(k) for k in known], n=n, cutoff=0.5)
+
+
+def listed(known: Iterable[object], name: object = "") -> str:
+    """Names for an error's text: all of a few, of many those most like `name` and how many more.
+
+    >>> listed(["mu", "tau"], "x99")
+    'mu, tau'
+    >>> listed([f"x{i}" for i in range(40)], "x99")
+    'x9, x39, x29, x19, x0, x1, … and 34 more'
+    """
+    names = list(dict.fromkeys(str(k) for k in known))
+    if len(names) <= _FEW:
+        return ", ".join(names)
+    shown = list(dict.fromkeys([*closest(name, names, _SHOWN), *names]))[:_SHOWN]
+    return f"{', '.join(shown)}, … and {len(names) - _SHOWN} more"
 
 
 class PplError(Exception):

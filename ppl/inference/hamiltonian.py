@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ppl.compiler.engines.torch_engine import key
-from ppl.errors import MethodError
+from ppl.errors import MethodError, listed
 from ppl.inference.mcmc import LANES, ChainDraws, sample
 from ppl.inference.mcmc.initialise import LARGEST_LOGP, find_initial_points
 from ppl.inference.posterior import assemble, check_report
@@ -125,7 +125,7 @@ def _require_latents(compiled: Compiled, method: str) -> None:
             edit=f'ppl.plate("{name}", size), or a stochastic method',
         )
     if compiled.dim == 0:
-        observed = ", ".join(compiled.recorded.observed) or "none"
+        observed = listed(compiled.recorded.observed) or "none"
         raise MethodError(
             f"{method} has nothing to sample: '{compiled.bound.name}' has no continuous latent site",
             expected="at least one ppl.sample(…) that is neither observed nor fixed",

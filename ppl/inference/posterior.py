@@ -13,7 +13,7 @@ import torch
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.passes.layouts import Layout, layouts
 from ppl.distributions import family_of
-from ppl.errors import DataError, closest
+from ppl.errors import DataError, closest, listed
 from ppl.inference.mcmc import ChainDraws
 from ppl.inference.run import Run
 from ppl.inference.streaming import Place, log_likelihood, named
@@ -83,7 +83,7 @@ def _kept(run: Run, values: Mapping[str, Any]) -> list[str]:
             near = closest(name, values) or list(values)[:4]
             raise DataError(
                 f"keep names '{name}', which is no latent site or deterministic",
-                expected=", ".join(values),
+                expected=listed(values, name),
                 found=repr(name),
                 edit=f"keep=[…, '{near[0]}']",
             )
@@ -129,7 +129,7 @@ def _check_coords(coords: Mapping[str, Any], compiled: Compiled) -> None:
             near = closest(dim, sizes)
             raise DataError(
                 f"coords name a dim '{dim}' that no site has",
-                expected="one of " + (", ".join(sizes) or "none: every site is a scalar"),
+                expected="one of " + (listed(sizes, dim) or "none: every site is a scalar"),
                 found=f"'{dim}'",
                 edit=f"coords={{'{near[0]}': …}}"
                 if near

@@ -17,7 +17,7 @@ from ppl.compiler.passes.fold import fold
 from ppl.compiler.passes.layouts import layouts
 from ppl.compiler.passes.vectorise import add_plate, vectorise
 from ppl.compiler.tracer import working_dtype
-from ppl.errors import DataError, closest
+from ppl.errors import DataError, closest, listed
 from ppl.language.program import Bound, as_bound
 from ppl.language.readings import Part, Readings, constant_input
 from ppl.language.record import Recorded, record
@@ -168,7 +168,7 @@ class Compiled(Readings):
                 near = closest(part.name, values) or [part.name]
                 raise DataError(
                     f"no value for site '{part.name}'",
-                    expected=f"values for {', '.join(p.name for p in self.parts)}",
+                    expected=f"values for {listed((p.name for p in self.parts), part.name)}",
                     edit=f"add {near[0]}=…",
                 )
             tensors.append(torch.as_tensor(values[part.name]).to(part.layout.dtype))

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ppl.compiler.engines.torch_engine import key
-from ppl.errors import DataError, closest, placed
+from ppl.errors import DataError, closest, listed, placed
 from ppl.language.interpret import interpret
 from ppl.language.program import Bound, as_bound
 from ppl.language.runtime import recording_objective
@@ -160,7 +160,7 @@ def update(
             near = closest(unknown[0], trace.bound.arguments)
             raise DataError(
                 f"{trace.bound.name} has no argument '{unknown[0]}'",
-                expected="some of " + ", ".join(trace.bound.arguments),
+                expected="some of " + listed(trace.bound.arguments, unknown[0]),
                 found=unknown[0],
                 edit=f"rename it to '{near[0]}'" if near else f"leave '{unknown[0]}' out",
             )
@@ -269,7 +269,7 @@ def _checked(trace: Trace, selection: Selectable, known: list[str]) -> Selection
             near = closest(name, known)
             raise DataError(
                 f"the selection names '{name}', which is not in the trace",
-                expected="some of " + ", ".join(known),
+                expected="some of " + listed(known, name),
                 found=name,
                 edit=f"rename it to '{near[0]}'" if near else f"leave '{name}' out",
             )

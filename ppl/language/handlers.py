@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ppl.errors import DataError, Mark
+from ppl.errors import DataError, Mark, listed
 
 if TYPE_CHECKING:
     from ppl.language.runtime import Runtime
@@ -204,7 +204,7 @@ def _visible(message: Message, name: str, handler: Handler) -> None:
             site=message.name,
             where=message.mark,
             expected="values for visible sites",
-            found=repr(handler),
+            found=naming(handler, name),
             edit=f"remove {name}=…, or give it before .block(…)",
         )
 
@@ -243,3 +243,8 @@ def requested(handler: Handler) -> list[str]:
     if isinstance(handler, Reparam):
         return list(handler.strategies)
     return list(handler.names) if isinstance(handler, Block) else []
+
+
+def naming(handler: Handler, name: str) -> str:
+    """A handler that names a site, for an error about it: `condition(y, …)`."""
+    return f"{type(handler).__name__.lower()}({listed(requested(handler), name)})"

@@ -26,7 +26,7 @@ from ppl.compiler.passes.sites import Lowering
 from ppl.compiler.tracer import trace, working_dtype
 from ppl.distributions import constraints, family_of
 from ppl.distributions.bijectors import biject_to
-from ppl.errors import MethodError
+from ppl.errors import MethodError, listed
 from ppl.language.record import Missing, Recorded
 
 
@@ -95,7 +95,7 @@ class Readings:
             raise MethodError(
                 f"param '{name}' has no prior, so its posterior is not defined",
                 expected="sites only",
-                found=f"params {', '.join(self.recorded.params)}",
+                found=f"params {listed(self.recorded.params)}",
                 edit=f'{name} = ppl.sample("{name}", Flat()), or a method that optimises params',
             )
 

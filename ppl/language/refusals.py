@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import torch
 
-from ppl.errors import DataError, Mark, ParameterError, StructureError, closest
+from ppl.errors import DataError, Mark, ParameterError, StructureError, closest, listed
 from ppl.language import checks
 from ppl.language.handlers import Message
 
@@ -49,7 +49,7 @@ def no_value(message: Message, index: tuple[int, ...], given: Iterable[str]) -> 
         site=message.name,
         where=message.mark,
         expected="a value for every random choice",
-        found="values for " + (", ".join(given) or "nothing"),
+        found="values for " + (listed(given, message.name) or "nothing"),
         edit=f"add '{message.name}' to the choices, or use generate(…), which draws what is missing",
     )
 
@@ -72,7 +72,7 @@ def unknown_choice(name: str, latent: list[str], exists: bool) -> NoReturn:
     near = closest(name, latent) or latent[:1]
     raise DataError(
         f"'{name}' is not a random choice" if exists else f"no site is named '{name}'",
-        expected="names of random choices: " + ", ".join(latent),
+        expected="names of random choices: " + listed(latent, name),
         found=name,
         edit=f"rename it to '{near[0]}'" if near and not exists else f"leave '{name}' out",
     )
@@ -82,7 +82,7 @@ def unknown_param(name: str, known: Collection[str]) -> NoReturn:
     near = closest(name, known)
     raise DataError(
         f"no param is named '{name}'",
-        expected="one of " + (", ".join(known) or "none: the program has no params"),
+        expected="one of " + (listed(known, name) or "none: the program has no params"),
         found=name,
         edit=f"rename it to '{near[0]}'" if near else f"leave '{name}' out",
     )

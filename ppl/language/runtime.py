@@ -16,9 +16,9 @@ import torch
 from torch.distributions import Distribution
 
 from ppl.distributions.shapes import broadcast_shapes
-from ppl.errors import DataError, Mark, PplError, StructureError, closest, user_mark
+from ppl.errors import DataError, Mark, PplError, StructureError, closest, listed, user_mark
 from ppl.language.foreign import placed_error
-from ppl.language.handlers import Handler, Message, Reparam, requested
+from ppl.language.handlers import Handler, Message, Reparam, naming, requested
 from ppl.language.program import Bound, Program
 
 _OPTIONS = frozenset({"reparam"})
@@ -118,7 +118,7 @@ class Runtime:
                         f"'{name}' is not a random choice: ppl.deterministic computes it",
                         site=self.prefix + name,
                         expected="a site made by ppl.sample",
-                        found=f"{handler}",
+                        found=naming(handler, name),
                         edit=f"remove {name}=…",
                     )
 
@@ -133,8 +133,8 @@ class Runtime:
             edit = f"it is an argument: {bound.name}({name}=…) has it already; remove it here"
         raise DataError(
             f"'{name}' is not a site of {bound.name}",
-            expected="one of " + ", ".join(dict.fromkeys(here)),
-            found=f"{handler}",
+            expected="one of " + listed(here, name),
+            found=naming(handler, name),
             edit=edit,
         )
 

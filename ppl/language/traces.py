@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ppl.errors import Mark, PplError, StructureError, closest
+from ppl.errors import Mark, PplError, StructureError, closest, listed
 from ppl.language.program import Bound
 
 Index = tuple[int, ...]
@@ -162,7 +162,7 @@ class Trace:
             near = closest(name, known)
             raise PplError(
                 f"the trace has no value named '{name}'",
-                expected="one of " + ", ".join(known),
+                expected="one of " + listed(known, name),
                 found=name,
                 edit=f'trace["{near[0]}"]' if near else None,
             )

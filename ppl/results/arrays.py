@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ppl.errors import PplError, closest
+from ppl.errors import PplError, closest, listed
 from ppl.results.mapped import release
 
 if TYPE_CHECKING:
@@ -51,11 +51,10 @@ class NamedArrays(dict[str, np.ndarray]):
 def unknown_name(name: str, known: Any, what: str = "site") -> UnknownNameError:
     """The error for a name outside `known`, with the closest valid ones."""
     names = [str(k) for k in known]
-    near = closest(str(name), names)
-    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    near = closest(name, names)
     return UnknownNameError(
         f"`{name}` is not a {what} of this posterior",
-        expected=f"one of: {shown}" if names else f"no {what} is stored",
+        expected=f"one of: {listed(names, name)}" if names else f"no {what} is stored",
         found=str(name),
         edit=f"use `{near[0]}`" if near else None,
     )

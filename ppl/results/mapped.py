@@ -6,8 +6,9 @@ import errno
 import math
 import mmap
 import os
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -30,15 +31,38 @@ def create(path: Path, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         np.save(path, array)
         return array
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
-    if hasattr(os, "posix_fallocate"):
+    try:
         with open(path, "r+b") as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-            except OSError as error:
-                if error.errno in _FULL:
-                    path.unlink()
-                    raise
+            _take_room(file, path.stat().st_size)
+    except OSError:
+        path.unlink()
+        raise
     return array
+
+
+def beside(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros that live where `array` does: in memory, or in a file of the same folder that has no name and goes when
+    they go. Errors: OSError where there is no room.
+
+    >>> beside(np.ones(3), (2,))
+    array([0., 0.])
+    """
+    mapped = _map_of(array)
+    if mapped is None or mapped.filename is None:
+        return np.zeros(shape, array.dtype)
+    with tempfile.TemporaryFile(dir=Path(mapped.filename).parent) as file:
+        _take_room(file, math.prod(shape) * array.dtype.itemsize)
+        return np.memmap(file, array.dtype, "w+", shape=shape)
+
+
+def _take_room(file: IO[bytes], size: int) -> None:
+    """Have the system set the room aside, where it can."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise
 
 
 def opened(path: Path) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ppl.errors import PplError
+from ppl.errors import PplError, closest, listed
 from ppl.results.arrays import NamedArrays, unknown_name
 from ppl.results.export import RESERVED
 
@@ -87,11 +87,11 @@ def _positions(dim: str, labels: np.ndarray, wanted: Any) -> Any:
     try:
         where = index.sel({dim: wanted}).values
     except KeyError:
-        shown = ", ".join(str(v) for v in labels[:8]) + (", …" if len(labels) > 8 else "")
+        name = wanted if isinstance(wanted, str) else ""
         raise PplError(
             f"no such label along `{dim}`",
-            expected=f"from: {shown}",
+            expected=f"from: {listed(labels, name)}",
             found=repr(wanted),
-            edit=f"posterior.sel({dim}={labels[0]!r})",
+            edit=f"posterior.sel({dim}={(closest(name, labels) or labels[:1].tolist())[0]!r})",
         ) from None
     return np.atleast_1d(where) if dim in RESERVED else where

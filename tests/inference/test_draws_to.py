@@ -20,10 +20,10 @@ import ppl
 from ppl.distributions import HalfNormal, Normal
 from ppl.errors import PplError
 from ppl.inference import streaming
-from ppl.inference.mcmc import checkpoint
+from ppl.inference.mcmc import checkpoint, sampling
 from ppl.results import notices
 from ppl.results.folder import INDEX, Folder, vacant
-from ppl.results.mapped import create, opened, release
+from ppl.results.mapped import beside, create, opened, release
 from ppl.results.progress import Progress
 from ppl.results.store import FileError
 
@@ -202,8 +202,42 @@ def test_what_was_drawn_before_ctrl_c_is_readable_and_can_be_resumed(engine, mon
         assert (whole.draws[name][:, :count] == array).all()
     rest = {"resume": tmp_path / "run.npz", "draws_to": tmp_path / "rest"}
     resumed = run(engine=engine, draws=longest + 5, **rest)
+    some = run(engine=engine, draws=count + 1, resume=tmp_path / "run.npz", save_to=tmp_path / "some.npz")
+    same(some.draws, {name: array[:, : count + 1] for name, array in whole.draws.items()})
     same(resumed.draws, whole.draws)
     same(resumed.log_likelihood, whole.log_likelihood)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_resuming_into_a_folder_for_fewer_draws_than_there_are(engine, tmp_path):
+    """The draws beyond those asked for stay in the checkpoint, by way of a file that leaves nothing behind."""
+    options = {"engine": engine, "keep_warmup": True, "thin": 2}
+    whole = run(**options, save_to=tmp_path / "run.npz")
+    short = run(**options, draws=17)
+    for number, save in enumerate((None, tmp_path / "run.npz", tmp_path / "other.npz")):
+        folder = tmp_path / str(number)
+        part = run(**options, draws=17, resume=tmp_path / "run.npz", draws_to=folder, save_to=save)
+        same(part.draws, short.draws)
+        same(part.sample_stats, short.sample_stats)
+        same(part.groups["warmup_posterior"], short.groups["warmup_posterior"])
+        assert np.load(folder / "unconstrained.npy").shape[:2] == (2, 17)
+        assert {path.suffix for path in folder.iterdir()} == {".npy", ".json"}
+        same(run(**options, resume=save or tmp_path / "run.npz").draws, whole.draws)
+
+
+def test_no_room_for_the_draws_beyond(monkeypatch, tmp_path):
+    run(save_to=tmp_path / "run.npz")
+
+    def full(array, shape):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sampling, "beside", full)
+    options = {"draws": 17, "resume": tmp_path / "run.npz", "draws_to": tmp_path / "draws"}
+    with pytest.raises(PplError, match="no room on the disk") as refused:
+        run(**options, save_to=tmp_path / "run.npz")
+    assert refused.value.expected == "40 × 6 numbers for chain0"
+    assert not (tmp_path / "draws").exists()
+    assert run(**options).num_draws == 17
 
 
 def test_ctrl_c_at_once_leaves_a_posterior_without_draws(monkeypatch, tmp_path):
@@ -268,6 +302,15 @@ def test_nothing_in_a_folder_is_run(tmp_path):
     refused("isn't whole")
     (tmp_path / "draws" / "posterior.mu.npy").unlink()
     refused("isn't whole")
+
+
+def test_room_beside_an_array_is_where_the_array_is(tmp_path):
+    here = create(tmp_path / "a.npy", (3, 4), np.float64)
+    there = beside(here[1], (50, 7))
+    assert mapped(there) and not there.any() and [p.name for p in tmp_path.iterdir()] == ["a.npy"]
+    there[:] = np.arange(7.0)
+    release(there)
+    assert (there == np.arange(7.0)).all() and not mapped(beside(np.ones((3, 4))[1], (50, 7)))
 
 
 def test_pages_given_back_lose_nothing(tmp_path):

@@ -109,8 +109,47 @@ def test_a_run_can_be_continued_for_more_draws(tmp_path):
         sample(Logistic(), None, draws=25, resume_from=path, **run),
         sample(Logistic(), starts(3), draws=25, **run),
     )
-    with pytest.raises(PplError, match="more draws"):
-        sample(Logistic(), None, draws=5, resume_from=path, **run)
+
+
+def any_number_of_draws(run, whole, first, second):
+    """Resume the checkpoint `first` of an interrupted run, whose chains are of unequal length, for more draws than the
+    shortest has and fewer than the longest, for none and for all: the draws of a run of so many, and `second` keeps
+    what `first` had. `run` makes draws; `whole` holds what to resume to in the end.
+    """
+    had = lengths(first)
+    assert min(had) + 1 < max(had) and whole.q.shape[1] > max(had)
+    for asked in (min(had) + 1, max(had) - 1, 0):
+        reports = []
+        part = run(asked, resume_from=first, checkpoint=second, on_progress=reports.append)
+        same(part, run(asked))
+        same(run(asked, resume_from=first), part)  # not saved again
+        assert not part.interrupted and all(p.draws == asked for p in reports[-1])
+        assert all(p.phase == "done" and p.iteration == p.iterations for p in reports[-1])
+        now = lengths(second)
+        assert all(n == max(h, asked) for n, h in zip(now, had, strict=True))
+        same(run(whole.q.shape[1], resume_from=second), whole)
+    run(1, resume_from=first, checkpoint=first)  # onto itself
+    same(run(whole.q.shape[1], resume_from=first), whole)
+
+
+def lengths(path):
+    """The draws of each chain in a checkpoint, a partly thinned one included."""
+    flat = load(path)
+    return [flat[name].shape[0] for name in flat if name.endswith(".trace.q")]
+
+
+def test_after_an_interrupt_any_number_of_draws_can_be_asked_for(tmp_path):
+    first, second = tmp_path / "first.npz", tmp_path / "second.npz"
+    target = Density(5, funnel)
+
+    def run(draws, target=target, **options):
+        method = NUTS(max_treedepth=5)
+        return sample(target, starts(5), method, draws, 30, 1, thin=2, keep_warmup=True, **options)
+
+    run(40, Stops(target, 700), checkpoint=first)
+    whole = run(40)
+    assert whole.divergences.draw.size
+    any_number_of_draws(run, whole, first, second)
 
 
 def test_checkpoints_are_written_on_the_way_and_hold_no_pickles(tmp_path):

@@ -16,7 +16,7 @@ Compilers for Modern Architectures", §6.2). Each carry is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from ppl.compiler.graph import Graph, Node, Plate, substitute, topological
 from ppl.compiler.ops import (
@@ -257,7 +257,7 @@ class _Distribution:
             return set()
         outs = [body.outputs[i] for i in roles.core]
         taken = self._taken(outs)
-        inside = {n for n in topological(outs, taken) if n not in taken}
+        inside = set(topological(outs, taken))
         given = self._given(late, inside)
         self.moved |= any(self._is_work(n) for n in taken)
         xs: list[tuple[Node, Node]] = []
@@ -287,46 +287,36 @@ class _Distribution:
             self.memo[n] = plate_slice(item(node, n_core + slot), self.plate)
         return {*taken, *given}
 
-    def _taken(self, outs: Iterable[Node]) -> dict[Node, None]:
+    def _taken(self, outs: Sequence[Node]) -> list[Node]:
         """What the recurrence reads: values that depend on no recurrence. Views are taken inside, and what would be
         large to store.
         """
-        taken: dict[Node, None] = {}
-        stack, seen = list(outs), set()
-        while stack:
-            node = stack.pop()
-            if node in seen:
-                continue
-            seen.add(node)
-            if self.roles.in_core(node):
-                stack += node.nodes
-            elif node in self.leaves or (node.nodes and self._may_store(node)):
-                taken[node] = None
-            else:
-                stack += node.nodes
-        return {n: None for n in self.roles.nodes if n in taken and n not in self._core_carries}
 
-    @property
-    def _core_carries(self) -> set[Node]:
-        return {self.carries[i] for i in self.roles.core}
+        def outside(node: Node) -> bool:
+            return not self.roles.in_core(node) and (node in self.leaves or self._may_store(node))
+
+        return self._nearest(outs, outside)
 
     def _given(self, late: Sequence[Node], inside: set[Node]) -> list[Node]:
         """Values of the recurrence that late ones read, and need not compute again."""
-        given: dict[Node, None] = {}
-        stack, seen = list(late), set()
+        return self._nearest(late, lambda node: node in inside and self._may_store(node))
+
+    def _nearest(self, roots: Sequence[Node], wanted: Callable[[Node], bool]) -> list[Node]:
+        """The wanted nodes that `roots` lead to without passing another, in the body's order."""
+        stack, seen, found = list(roots), set(), set()
         while stack:
             node = stack.pop()
             if node in seen:
                 continue
             seen.add(node)
-            if node in inside and node.nodes and self._may_store(node):
-                given[node] = None
+            if wanted(node):
+                found.add(node)
             else:
                 stack += node.nodes
-        return [n for n in self.roles.nodes if n in given]
+        return [n for n in self.roles.nodes if n in found]
 
     def _may_store(self, node: Node) -> bool:
-        if node.op in _VIEWS or node.outs is not None:
+        if not node.nodes or node.op in _VIEWS or node.outs is not None:
             return False
         size = math.prod(node.shape) * volume(node.plates)
         return size <= 1 or size * self.s.length <= LIMIT

@@ -127,8 +127,9 @@ class Record:
             self.divergences.append(Divergence(draw, info.broke_at, info.broke_to, info.max_energy_error))
 
     def draws_done(self, settings: Settings) -> int:
+        """Of those asked for: a chain that came from a checkpoint may have more."""
         done = 0 if self.state is None else self.state.iteration - settings.warmup
-        return max(0, done) // settings.thin
+        return min(settings.draws, max(0, done) // settings.thin)
 
     def warmup_done(self, settings: Settings) -> int:
         return 0 if self.state is None else min(self.state.iteration, settings.warmup)

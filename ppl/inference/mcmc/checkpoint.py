@@ -76,8 +76,8 @@ class Stored:
     dtype: np.dtype
 
     def read_into(self, out: np.ndarray) -> None:
-        """Fill `out` [n, D], which may be a mapped file: its pages are given back as they are written.
-        Raises `PplError` if the file is broken.
+        """Fill `out` [m, D], m ≤ n, with the first draws. It may be a mapped file: its pages are given back as they
+        are written. Raises `PplError` if the file is broken.
         """
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(f"{self.name}.npy") as member:

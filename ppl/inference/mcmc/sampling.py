@@ -20,6 +20,7 @@ from ppl.inference.mcmc.hamiltonian import STATS
 from ppl.inference.mcmc.lanes import Target, drive
 from ppl.inference.mcmc.metrics import Metric, unit
 from ppl.inference.random import check_seed
+from ppl.results.mapped import beside
 
 Array = NDArray[np.float64]
 
@@ -80,7 +81,7 @@ class ChainDraws:
         metrics: [C], the inverse mass matrices used for the draws.
         divergences: where trajectories broke.
         warmup_seconds, sampling_seconds: [C], wall time; chains that ran side by side share it.
-        gradient_evaluations: [C].
+        gradient_evaluations: [C]; like the seconds, of all that a resumed chain has run.
         interrupted: whether Ctrl-C ended the run; then n is the shortest chain's count.
     """
 
@@ -130,7 +131,8 @@ def sample(
         on_progress: called with every chain's `ChainProgress` at most every 0.1 s, and at the end.
         checkpoint: where to save the whole state (every 30 s unless a `Checkpoint` says otherwise, at the end
             and on interrupt).
-        resume_from: a checkpoint to go on from; `draws` may be larger than it was, nothing else may differ.
+        resume_from: a checkpoint to go on from; `draws` may be another number, nothing else may differ. Of a chain
+            that has more, the first `draws` are returned, and `checkpoint` keeps them all.
         keep_warmup: also return the warm-up transitions.
         thin: see `draws`.
         out: where draws go, float64 [C, draws, D], C-contiguous (a `numpy.memmap`, say); None: to memory.
@@ -173,7 +175,7 @@ def sample(
         for row, chain in enumerate(ids)
     ]
     if resume_from is not None:
-        restore(load(resume_from), records, settings, dim, keep_warmup)
+        restore(load(resume_from), records, settings, dim, keep_warmup, checkpoint is not None)
     elif points is None:
         raise PplError(
             "there is nowhere to start", expected="initial_points [C, D] or resume_from", found="None"
@@ -243,8 +245,8 @@ def _progress(record: Record, settings: Settings) -> ChainProgress:
     state = record.state
     if state is None:
         return ChainProgress(record.chain, 0, settings.iterations, 0, np.nan, 0, 0, "warmup")
-    iteration = state.iteration
-    done = iteration >= settings.iterations
+    iteration = min(state.iteration, settings.iterations)
+    done = iteration == settings.iterations
     return ChainProgress(
         record.chain,
         iteration,
@@ -306,33 +308,52 @@ def restore(
     settings: Settings,
     dim: int,
     keep_warmup: bool,
+    keep_all: bool,
     sampler: str = "numpy",
 ) -> None:
-    """Fill records from a checkpoint. Raises `PplError` if it is of another run or longer than this one."""
+    """Fill records from a checkpoint, which may hold more draws of a chain than there is room for: the first are taken.
+    With `keep_all` the record's trace becomes another one that holds them all, to be saved again. Raises `PplError` if
+    the checkpoint is of another run.
+    """
     now = whole_state(records, settings, dim, keep_warmup, sampler)
     check_same(flat, {k: v for k, v in now.items() if k.startswith("settings.")})
     for record in records:
         name = f"chain{record.chain}"
         record.state = unflatten(f"{name}.state", flat)
-        traces = [("trace", record.trace)]
         if record.warmup_trace is not None:
-            traces.append(("warmup", record.warmup_trace))
-        for kind, trace in traces:
-            q = flat[f"{name}.{kind}.q"]
-            if q.shape[0] > trace.q.shape[0]:
-                raise PplError(
-                    "can't resume: the checkpoint holds more draws than were asked for",
-                    expected=f"draws ≥ {q.shape[0]}",
-                    found=f"draws={settings.draws}",
-                    edit=f"draws={q.shape[0]}",
-                )
-            q.read_into(trace.q[: q.shape[0]])
-            for stat in STATS:
-                trace.stats[stat][: q.shape[0]] = flat[f"{name}.{kind}.{stat}"]
+            _read(flat, f"{name}.warmup", record.warmup_trace)
+        _read(flat, f"{name}.trace", record.trace)
+        if keep_all and flat[f"{name}.trace.q"].shape[0] > settings.draws:
+            record.trace = _whole(flat, name, record.trace)
         at, to = flat[f"{name}.broke.at"], flat[f"{name}.broke.to"]
         errors = flat[f"{name}.broke.error"].tolist()
         for i, draw in enumerate(flat[f"{name}.broke.draw"].tolist()):
             record.divergences.append(Divergence(draw, at[i], to[i], errors[i]))
+
+
+def _read(flat: Flat, name: str, trace: Trace) -> None:
+    """As many of a checkpoint's draws as the trace has room for."""
+    q = flat[f"{name}.q"]
+    count = min(q.shape[0], trace.q.shape[0])
+    q.read_into(trace.q[:count])
+    for stat in STATS:
+        trace.stats[stat][:count] = flat[f"{name}.{stat}"][:count]
+
+
+def _whole(flat: Flat, chain: str, trace: Trace) -> Trace:
+    """All of a checkpoint's draws of a chain, where those of `trace` are: in memory or on the disk."""
+    q = flat[f"{chain}.trace.q"]
+    try:
+        whole = beside(trace.q, q.shape)
+    except OSError as error:
+        raise PplError(
+            "there is no room on the disk for all draws of the checkpoint, to save them again",
+            expected=f"{q.shape[0]} × {q.shape[1]} numbers for {chain}",
+            found=str(error),
+            edit="draws_to=a folder on a larger disk, or no save_to=",
+        ) from error
+    q.read_into(whole)
+    return Trace(whole, {stat: flat[f"{chain}.trace.{stat}"] for stat in STATS})
 
 
 def collect(

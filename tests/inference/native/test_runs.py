@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inference.native.densities import FUNNEL, LOGISTIC, gaussian
 from inference.targets import Gaussian, label, starts
-from inference.test_mcmc_runs import same
+from inference.test_mcmc_runs import any_number_of_draws, same
 
 from ppl.errors import PplError
 from ppl.inference.mcmc import HMC, NUTS, Checkpoint, sample
@@ -138,8 +138,21 @@ def test_a_run_can_be_continued_for_more_draws(tmp_path):
     LOGISTIC.sample(starts(3), draws=10, checkpoint=path, **run)
     more = LOGISTIC.sample(None, draws=25, resume_from=path, **run)
     same(more, LOGISTIC.sample(starts(3), draws=25, **run))
-    with pytest.raises(PplError, match="more draws"):
-        LOGISTIC.sample(None, draws=5, resume_from=path, **run)
+
+
+def test_after_an_interrupt_any_number_of_draws_can_be_asked_for(stopping, tmp_path):
+    """On one thread, so that the first chain has all its draws when the second has none."""
+    first, second = tmp_path / "first.npz", tmp_path / "second.npz"
+
+    def run(draws, **options):
+        method = NUTS(max_treedepth=5)
+        return FUNNEL.sample(starts(5, 2), method, draws, 30, 1, 1, thin=2, keep_warmup=True, **options)
+
+    whole = run(40)
+    assert whole.divergences.draw.size
+    calls = int(whole.gradient_evaluations[0])
+    run(37, density=stopping(FUNNEL, calls), checkpoint=first)
+    any_number_of_draws(run, whole, first, second)
 
 
 def test_checkpoints_are_written_on_the_way(tmp_path, monkeypatch):

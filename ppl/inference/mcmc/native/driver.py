@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ppl.errors import PplError
 from ppl.inference.mcmc.adaptation import plan_for
 from ppl.inference.mcmc.chain import Record, Settings
-from ppl.inference.mcmc.checkpoint import Checkpoint, Flat, load, save
+from ppl.inference.mcmc.checkpoint import Checkpoint, load, save
 from ppl.inference.mcmc.config import HMC, NUTS
 from ppl.inference.mcmc.hamiltonian import STATS
 from ppl.inference.mcmc.native import layout as at
@@ -112,7 +112,7 @@ def sample_native(
     ]
     records = [Record(c, t, w) for c, (t, _), (w, _) in zip(ids, traces, warm, strict=True)]
     if resume_from is not None:
-        _resume(load(resume_from), records, settings, dim, keep_warmup)
+        restore(load(resume_from), records, settings, dim, keep_warmup, checkpoint is not None, SAMPLER)
     elif points is None:
         raise PplError(
             "there is nowhere to start", expected="initial_points [C, D] or resume_from", found="None"
@@ -215,9 +215,9 @@ class _Watch:
 
     def _progress(self, runner: ChainRunner) -> ChainProgress:
         settings, row = self.settings, runner.control.copy()
-        iteration = int(row[at.DONE])
+        iteration = min(int(row[at.DONE]), settings.iterations)
         sampled = iteration - settings.warmup
-        done = iteration >= settings.iterations
+        done = iteration == settings.iterations
         begun = runner.snapshot().state is not None
         return ChainProgress(
             runner.chain,
@@ -251,10 +251,6 @@ def _check_arrays(points: Array | None, envs: Sequence[Words], chains: int, dim:
         raise PplError(
             "there must be private words for one thread at least", expected="envs=[env, …]", found="[]"
         )
-
-
-def _resume(flat: Flat, records: list[Record], settings: Settings, dim: int, keep_warmup: bool) -> None:
-    restore(flat, records, settings, dim, keep_warmup, SAMPLER)
 
 
 def _typed(statistics: dict[str, NDArray]) -> dict[str, NDArray]:
