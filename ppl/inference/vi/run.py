@@ -133,7 +133,8 @@ def _save(path: Any, compiled: CompiledObjective, fitted: Fitted) -> None:
     names = np.array(list(compiled.params))
     arrays = {f"at.{k}": v for k, v in fitted.state.items()}
     temporary = Path(path).with_suffix(".part.npz")
-    np.savez(temporary, engine=np.array(fitted.engine), params=names, values=fitted.values, **arrays)
+    facts: dict[str, Any] = {"engine": np.array(fitted.engine), "params": names, "values": fitted.values}
+    np.savez(temporary, **facts, **arrays)
     temporary.replace(path)
 
 
