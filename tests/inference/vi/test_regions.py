@@ -158,9 +158,9 @@ def test_a_plate_inside_a_scan_inside_a_plate():
         m = ppl.param("m", torch.tensor([0.2, -0.4]))
         for g in ppl.plate("group", 2):
 
-            def step(x, t):
+            def step(x, _, own=m[g]):
                 for i in (inner := ppl.plate("inner", 3)):
-                    e = ppl.sample("e", Normal(m[g] * x, 1.0 + 0.1 * i))
+                    e = ppl.sample("e", Normal(own * x, 1.0 + 0.1 * i))
                 return 0.5 * x + inner.gather(e).sum()
 
             ppl.scan("time", step, torch.tensor(1.0), length=2)
