@@ -133,8 +133,7 @@ def _save(path: Any, compiled: CompiledObjective, fitted: Fitted) -> None:
     names = np.array(list(compiled.params))
     arrays = {f"at.{k}": v for k, v in fitted.state.items()}
     temporary = Path(path).with_suffix(".part.npz")
-    facts: dict[str, Any] = {"engine": np.array(fitted.engine), "params": names, "values": fitted.values}
-    np.savez(temporary, **facts, **arrays)
+    np.savez(temporary, engine=np.array(fitted.engine), params=names, values=fitted.values, **arrays)
     temporary.replace(path)
 
 
