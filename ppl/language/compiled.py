@@ -79,7 +79,7 @@ class Compiled(Readings):
     @property
     def batch_engine(self) -> Engine:
         """The engine that runs whatever else there is: draws, values, many points at once."""
-        return TORCH if self._wanted_engine in ("auto", "native") else self.engine
+        return TORCH if self._wanted_engine in ("auto", "native", "torch") else self.engine
 
     def program(self, which: str, batch: int | None = None) -> Any:
         """The compiled callable of a graph ("graph", "gradient_graph", …), batched over a leading

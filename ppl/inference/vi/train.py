@@ -5,7 +5,7 @@ with torch otherwise.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from ppl.compiler.engines.torch_engine import key
-from ppl.compiler.graph import Graph
+from ppl.compiler.graph import Graph, Node
+from ppl.compiler.ops import plate_stack
 from ppl.compiler.passes.fold import fold
 from ppl.compiler.passes.simplify import simplify
 from ppl.compiler.passes.vectorise import vectorise
@@ -175,7 +176,7 @@ def _by_machine_code(
 # ---------------------------------------------------------------- with torch
 
 
-def _optimizer(how: VI, tensors: list[Any]) -> torch.optim.Optimizer:
+def _optimizer(how: VI, tensors: list[torch.Tensor]) -> torch.optim.Optimizer:
     if callable(how.optimizer):
         return how.optimizer(tensors)  # type: ignore[no-any-return]
     known = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
@@ -237,8 +238,7 @@ def _estimates(
     compiled: CompiledObjective, u: Tensors, particles: int, seed: int, step: int, states: Tensors
 ) -> tuple[float, Tensors, Tensors]:
     """The mean of some estimates at a step."""
-    total = 0.0
-    sums: Tensors = {}
+    total, sums = 0.0, {}
     for k in range(particles):
         value, grads, states = compiled.run(u, key(seed, "step", step, k), states=states)
         total += float(value) / particles
@@ -248,7 +248,7 @@ def _estimates(
 
 
 def _kept(
-    step: int, tensors: Sequence[torch.Tensor], rule: Any, states: Tensors, average: Sequence[torch.Tensor]
+    step: int, tensors: list[torch.Tensor], rule: Any, states: Tensors, average: list[torch.Tensor]
 ) -> dict[str, np.ndarray]:
     kept = {"step": np.array(step)}
     for i, (t, mean) in enumerate(zip(tensors, average, strict=True)):
@@ -261,10 +261,10 @@ def _kept(
 
 def _restore(
     kept: Mapping[str, Any],
-    tensors: Sequence[torch.Tensor],
+    tensors: list[torch.Tensor],
     rule: Any,
     states: Tensors,
-    average: Sequence[torch.Tensor],
+    average: list[torch.Tensor],
 ) -> int:
     for i, t in enumerate(tensors):
         t.data.copy_(torch.as_tensor(kept[f"u.{i}"]))
@@ -305,12 +305,18 @@ def not_finite(
     return error
 
 
+def _all_elements(node: Node) -> Node:
+    for plate in reversed(node.plates):
+        node = plate_stack(node, plate)
+    return node
+
+
 def _first_bad(compiled: CompiledObjective, values: Tensors, seed: int) -> tuple[str | None, Any]:
     """The first site, in program order, whose log density at draws from here is not finite."""
     nodes = compiled.objective.densities
     if not nodes:
         return None, None
-    found = compiled.sampled(values, seed, 1000, [n.nodes[0] for n in nodes])
+    found = compiled.sampled(values, seed, 1000, [_all_elements(n.nodes[0]) for n in nodes])
     for node, numbers in zip(nodes, found, strict=True):
         if not bool(torch.isfinite(numbers).all()):
             return node.attr("site").name, node.mark

@@ -52,7 +52,7 @@ def laplace(bound: Bound, init: Mapping[str, Any] | None = None, steps: int = 10
     sites = latents(bound, recorded)
     if recorded.subsamples:
         raise _no_mode(bound, f"plate '{next(iter(recorded.subsamples))}' is subsampled")
-    compiled = compile(bound)
+    compiled = compile(bound, engine="torch")  # a few hundred evaluations: machine code would not pay
     mode = _mode(compiled, joint.start(sites, init), steps)
     curvature = _curvature(compiled, mode)
     precision, failed = torch.linalg.cholesky_ex(curvature)
