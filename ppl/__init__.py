@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 _NAMES = {
@@ -29,6 +35,27 @@ _WHERE = {name: module for module, names in _NAMES.items() for name in names}
 _ROOMS = ("distributions", "compiler", "language", "inference", "results", "errors", "std", "guides")
 __all__ = sorted(_WHERE)
 __version__ = "0.1.0"
+
+
+class _BesideThePackage:
+    """Finds `ppl.std` in a checkout, where it is the folder `stdlib/` (installed, it is `ppl/std/`)."""
+
+    folder = Path(__file__).resolve().parent.parent / "stdlib"
+
+    @classmethod
+    def find_spec(
+        cls, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != "ppl.std" or not cls.folder.is_dir():
+            return None
+        places = [str(cls.folder)]
+        return importlib.util.spec_from_file_location(
+            name, cls.folder / "__init__.py", submodule_search_locations=places
+        )
+
+
+if _BesideThePackage.folder.is_dir():
+    sys.meta_path.insert(0, _BesideThePackage)
 
 
 def __getattr__(name: str) -> Any:

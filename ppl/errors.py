@@ -15,6 +15,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_STDLIB = os.path.join(os.path.dirname(os.path.dirname(_HERE)), "stdlib") + os.sep  # in a checkout
 _STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _FEW, _SHOWN = 8, 6
 """How many names an error lists in full, and how many it shows of more."""
@@ -83,7 +84,11 @@ def _is_library(filename: str, cache: dict[str, bool] = {}) -> bool:  # noqa: B0
     known = cache.get(filename)
     if known is None:
         standard = filename.startswith(_STANDARD) and "site-packages" not in filename
-        known = standard or filename.startswith(_HERE) or any(part in filename for part in _LIBRARY_PARTS)
+        known = (
+            standard
+            or filename.startswith((_HERE, _STDLIB))
+            or any(part in filename for part in _LIBRARY_PARTS)
+        )
         cache[filename] = known
     return known
 

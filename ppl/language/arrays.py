@@ -78,7 +78,4 @@ def _from_array(value: Any) -> torch.Tensor:
             found=str(array.max()),
             edit="give it as a float",
         )
-    tensor = (
-        torch.from_numpy(np.ascontiguousarray(array).copy()) if array.ndim else torch.tensor(array.item())
-    )
-    return tensor
+    return torch.from_numpy(np.array(array, order="C"))

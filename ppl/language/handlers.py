@@ -40,7 +40,7 @@ class Message:
     mask: Any = None
     scale: Any = None
     dims: tuple[str, ...] = ()
-    grad: str = "auto"
+    grad: Any = "auto"
     mark: Mark | None = None
     log_weight: Any = None
     options: dict[str, Any] = field(default_factory=dict)
@@ -197,6 +197,49 @@ class Block(Handler):
         return f"block({', '.join(self.names)})"
 
 
+@dataclass(frozen=True, eq=False)
+class ScaleChoices(Handler):
+    """Weights the densities of random choices, and not those of data and factors."""
+
+    factor: Any
+
+    def process(self, message: Message, name: str, runtime: Runtime) -> None:
+        if message.kind == "sample" and message.value is None:
+            Scale(self.factor).process(message, name, runtime)
+
+    def __repr__(self) -> str:
+        return f"scale_choices({self.factor})"
+
+
+@dataclass(frozen=True, eq=False)
+class StopGradient(Handler):
+    """Params are constants: `Runtime.stopped` asks for it where a program asks for a param."""
+
+    def process(self, message: Message, name: str, runtime: Runtime) -> None:
+        pass
+
+    def __repr__(self) -> str:
+        return "stop_gradient()"
+
+
+@dataclass(frozen=True, eq=False)
+class Grad(Handler):
+    """Gradient strategies of random choices, in place of those the program asks for."""
+
+    everywhere: Any = None
+    named: Mapping[str, Any] = field(default_factory=dict)
+
+    def process(self, message: Message, name: str, runtime: Runtime) -> None:
+        if message.kind != "sample":
+            return
+        if name in self.named:
+            runtime.used.add((id(self), name))
+        message.grad = self.named.get(name, message.grad if self.everywhere is None else self.everywhere)
+
+    def __repr__(self) -> str:
+        return f"grad({', '.join(self.named) or repr(self.everywhere)})"
+
+
 def _visible(message: Message, name: str, handler: Handler) -> None:
     if message.hidden:
         raise DataError(
@@ -238,7 +281,7 @@ def requested(handler: Handler) -> list[str]:
     """The site names a handler speaks of, so that one that matches nothing can be reported."""
     if isinstance(handler, Condition | Do):
         return list(handler.values)
-    if isinstance(handler, Mask | Scale):
+    if isinstance(handler, Mask | Scale | Grad):
         return list(handler.named)
     if isinstance(handler, Reparam):
         return list(handler.strategies)

@@ -299,7 +299,7 @@ class Interpreter(Runtime):
             self.params[full_name] = known
         elif known.shape != start.shape:
             refusals.param_with_two_shapes(full_name, known.shape, start.shape, mark)
-        return known
+        return self.stopped(known)
 
     def module(self, name: str, module: torch.nn.Module) -> Callable[..., Any]:
         params = {k: self.param(f"{name}.{k}", p) for k, p in module.named_parameters()}

@@ -8,7 +8,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ppl.errors import DataError, StructureError, closest, user_mark
-from ppl.language.handlers import Block, Condition, Do, Handler, Mask, Reparam, Scale
+from ppl.language.handlers import (
+    Block,
+    Condition,
+    Do,
+    Grad,
+    Handler,
+    Mask,
+    Reparam,
+    Scale,
+    ScaleChoices,
+    StopGradient,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +142,22 @@ class Bound:
     def block(self, *names: str) -> Bound:
         """Hide sites from the outside: they are drawn afresh, never traced, conditioned or scored."""
         return self._with(Block(names))
+
+    def scale_choices(self, factor: Any) -> Bound:
+        """Multiply the log densities of random choices by a factor; data and factors keep theirs."""
+        return self._with(ScaleChoices(factor))
+
+    def grad(self, everywhere: Any = None, /, **named: Any) -> Bound:
+        """Gradient strategies in an objective, in place of those the program asks for: `b.grad("score")`
+        for every random choice, `b.grad(x="reparam")` for one.
+        """
+        return self._with(Grad(everywhere, named))
+
+    def stop_gradient(self) -> Bound:
+        """The same program with its params as constants. Values of choices and arguments pass their
+        derivatives on.
+        """
+        return self._with(StopGradient())
 
     def __repr__(self) -> str:
         handlers = "".join(f".{h}" for h in self.handlers)

@@ -367,7 +367,7 @@ class Recorder(Runtime):
             node = make_input(full_name, tensor.shape, tensor.dtype, (), "param")
             rule = constraint_from(constraint) if constraint is not None else None
             known = self.params[full_name] = Param(tensor.detach(), rule, node)
-        return self.tracer.lift(self.tracer.capture(known.node, self.tracer.main))
+        return self.stopped(self.tracer.lift(self.tracer.capture(known.node, self.tracer.main)))
 
     def module(self, name: str, module: torch.nn.Module) -> Callable[..., Any]:
         named = list(module.named_parameters())

@@ -18,7 +18,7 @@ from torch.distributions import Distribution
 from ppl.distributions.shapes import broadcast_shapes
 from ppl.errors import DataError, Mark, PplError, StructureError, closest, listed, user_mark
 from ppl.language.foreign import placed_error
-from ppl.language.handlers import Handler, Message, Reparam, naming, requested
+from ppl.language.handlers import Handler, Message, Reparam, StopGradient, naming, requested
 from ppl.language.program import Bound, Program
 
 _OPTIONS = frozenset({"reparam"})
@@ -332,6 +332,11 @@ class Runtime:
 
     def param(self, name: str, init: Any, constraint: Any = None) -> Any:
         raise NotImplementedError
+
+    def stopped(self, param: torch.Tensor) -> torch.Tensor:
+        """A param as the program sees it: a constant under `stop_gradient`."""
+        constant = any(isinstance(handler, StopGradient) for handler, _ in self.frames)
+        return param.detach() if constant else param
 
     def module(self, name: str, module: torch.nn.Module) -> Callable[..., Any]:
         raise NotImplementedError

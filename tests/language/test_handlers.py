@@ -36,6 +36,10 @@ HANDLED = {
     "scale one": lambda b: b.scale(y=3.0),
     "scale all": lambda b: b.scale(0.25),
     "scale twice": lambda b: b.scale(0.5).scale(theta=4.0),
+    "scale choices": lambda b: b.scale_choices(0.25),
+    "scale choices, non-centred": lambda b: b.scale_choices(0.25).reparam(theta=NON_CENTERED),
+    "stop gradient": lambda b: b.stop_gradient(),
+    "grad": lambda b: b.grad("score", mu="reparam"),
     "non-centred": lambda b: b.reparam(theta=NON_CENTERED),
     "non-centred, scaled": lambda b: b.scale(0.5).reparam(theta=NON_CENTERED),
     "scaled, non-centred": lambda b: b.reparam(theta=NON_CENTERED).scale(0.5),
@@ -85,6 +89,13 @@ def test_condition_is_the_joint_density():
 def test_scale_multiplies_one_site():
     value, point = at(model().condition(y=Y).scale(y=3.0))
     assert value == pytest.approx(float(log_joint(*point, scale=(1.0, 3.0))), abs=1e-6)
+
+
+def test_scaled_choices_leave_data_alone():
+    value, point = at(model().condition(y=Y).scale_choices(0.25))
+    prior = log_joint(*point, scale=(1.0, 0.0))
+    likelihood = log_joint(*point, scale=(0.0, 1.0)) - log_joint(*point, scale=(0.0, 0.0))
+    assert value == pytest.approx(float(0.25 * prior + likelihood), abs=1e-6)
 
 
 def test_do_cuts_the_site_out_of_the_density():

@@ -55,7 +55,7 @@ def estimator(
     Raises:
         MethodError: a choice has no sound estimator.
     """
-    decisions = decide(graph, wrt)
+    decisions = decide(_flat_sums(graph), wrt)
     plain = _flat_sums(strip(graph))
     build = Build(batch, particles)
     memo: dict[Node, Node] = {}

@@ -141,6 +141,19 @@ def test_continuous_kinks_are_not_refused(kink):
         assert abs(a[name].mean() - b[name].mean()) < 4 * error
 
 
+def test_numbers_given_for_params_keep_their_digits():
+    @ppl.objective
+    def mean(q):
+        return ppl.simulate(q).value
+
+    @ppl.guide
+    def q():
+        return ppl.param("m", 0.0)
+
+    value, _ = ppl.value_and_grad(mean)(q(), params={"m": 0.1})
+    assert float(value) == 0.1
+
+
 # ---------------------------------------------------------------- discrete choices
 
 
