@@ -52,8 +52,9 @@ def estimator(
     Raises:
         MethodError: a choice has no sound estimator.
     """
+    graph = _flat_sums(graph)
     decisions = decide(graph, wrt)
-    plain = _flat_sums(strip(graph))
+    plain = strip(graph)
     build = Build(batch, particles)
     memo: dict[Node, Node] = {}
     inputs = list(plain.inputs)
@@ -77,9 +78,8 @@ def estimator(
         return value
 
     root, *rest = substitute(plain.outputs, memo, visit)
-    if build.enumerated:
-        values = {p: v for (d, e, v) in rewritten for p, known in build.enumerated.items() if known is e}
-        root = expectation(root, build.enumerated, values)
+    if build.weights:
+        root = expectation(root, build.weights)
     outputs, cotangents = [root], [1.0]
     for decision, e, value in rewritten:
         assert decision.strategy is not None

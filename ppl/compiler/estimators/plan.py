@@ -60,7 +60,8 @@ def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
             elementwise(topological([t]), seeds).get(t, frozenset()) >= seeds[node]
             for t in terms(root, seeds)
         )
-        facts = Facts(e, tuple(jumps([root], [node], passes)), separate)
+        moving = tuple(p in active for p in e.params)
+        facts = Facts(e, tuple(jumps([root], [node], passes)), separate, moving=moving)
         found[node] = _decided(e, facts)
     # Forwards again: behind a choice that is not pathwise, nothing depends on the parameters through it.
     reached = dependents(order, wrt, passes)
