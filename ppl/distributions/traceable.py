@@ -115,7 +115,7 @@ class FisherSnedecor(td.FisherSnedecor):
 
 
 @register(
-    strategies=("score",),
+    strategies=("score", "mvd"),
     example=lambda: [Geometric(0.3), Geometric(logits=torch.tensor([0.5, -2.0]))],
     also=(td.Geometric,),
 )

@@ -80,15 +80,24 @@ def estimator(
     root, *rest = substitute(plain.outputs, memo, visit)
     if build.weights:
         root = expectation(root, build.weights)
-    outputs, cotangents = [root], [1.0]
+    outputs: list[Node] = [root]
+    cotangents: list[Operand] = [1.0]
     for decision, e, value in rewritten:
         assert decision.strategy is not None
         for output, cotangent in decision.strategy.terms(e, value, root, build):
             outputs.append(output)
-            cotangents.append(cotangent)  # type: ignore[arg-type]
+            cotangents.append(_summed(cotangent, output))
     grads = vjp(outputs, cotangents, targets)
     full = [materialise(g, n) for g, n in zip(grads, targets, strict=True)]
     return Estimator(Graph(tuple(inputs), (root, *rest, *full)), tuple(wrt), decisions)
+
+
+def _summed(cotangent: Operand, output: Node) -> Operand:
+    """A cotangent summed over the plates that its output doesn't vary over."""
+    for plate in cotangent.plates if isinstance(cotangent, Node) else ():
+        if plate not in output.plates:
+            cotangent = plate_sum(cotangent, plate)
+    return cotangent
 
 
 def sampler(graph: Graph, batch: Plate) -> Graph:
@@ -119,7 +128,7 @@ def _by_element(node: Node, args: tuple[Operand, ...]) -> Node | None:
     if node.op == "sum" and node.attr("dims") == (-1,) and not node.attr("keepdim"):
         total = plate_sum(args[0].nodes[0], plate)  # type: ignore[union-attr]
         return total if isinstance(total, Node) else None
-    if OPERATORS[node.op].kind != "pointwise":
+    if OPERATORS[node.op].kind not in ("pointwise", "cast"):
         return None
     elements: list[Operand] = []
     for a in args:
