@@ -16,10 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ppl.compiler.estimators.eliminate import expectation
+from ppl.compiler.estimators.gathers import flat_sums
 from ppl.compiler.estimators.plan import Decision, decide
 from ppl.compiler.estimators.strategy import Build
 from ppl.compiler.graph import Graph, Node, Plate, rebuild, substitute
-from ppl.compiler.ops import OPERATORS, make, make_input, plate_slice, plate_stack, plate_sum
+from ppl.compiler.ops import make_input, plate_slice, plate_sum
 from ppl.compiler.ops.barriers import strip
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
@@ -52,7 +53,7 @@ def estimator(
     Raises:
         MethodError: a choice has no sound estimator.
     """
-    graph = _flat_sums(graph)
+    graph = flat_sums(graph)
     decisions = decide(graph, wrt)
     plain = strip(graph)
     build = Build(batch, particles)
@@ -109,43 +110,3 @@ def sampler(graph: Graph, batch: Plate) -> Graph:
 
     plain = strip(graph)
     return Graph(plain.inputs, tuple(substitute(plain.outputs[:1], {}, visit)))
-
-
-def _flat_sums(graph: Graph) -> Graph:
-    """Arithmetic on gathered numbers as arithmetic on the elements: `(3 * gather(x)).sum()` is a sum over the
-    plate of 3 x.
-    """
-    memo: dict[Node, Node] = {n: n for n in graph.inputs}
-    outputs = substitute(graph.outputs, memo, _by_element)
-    effects = substitute(graph.effects, memo, _by_element)
-    return Graph(graph.inputs, tuple(outputs), tuple(effects), graph.names)
-
-
-def _by_element(node: Node, args: tuple[Operand, ...]) -> Node | None:
-    plate = next((p for a in args if (p := _gathered(a)) is not None), None)
-    if plate is None:
-        return None
-    if node.op == "sum" and node.attr("dims") == (-1,) and not node.attr("keepdim"):
-        total = plate_sum(args[0].nodes[0], plate)  # type: ignore[union-attr]
-        return total if isinstance(total, Node) else None
-    if OPERATORS[node.op].kind not in ("pointwise", "cast"):
-        return None
-    elements: list[Operand] = []
-    for a in args:
-        if not isinstance(a, Node) or a.shape == ():
-            elements.append(a)
-        elif _gathered(a) == plate:
-            elements.append(a.nodes[0])
-        elif a.shape == (plate.size,):
-            elements.append(plate_slice(a, plate))
-        else:
-            return None
-    return plate_stack(make(node.op, *elements, mark=node.mark, **dict(node.attrs)), plate)
-
-
-def _gathered(a: Operand) -> Plate | None:
-    """The plate whose numbers `a` holds, one an element."""
-    if isinstance(a, Node) and a.op == "plate_stack" and a.nodes[0].shape == () and a.nodes[0].plates:
-        plate: Plate = a.attr("plate")
-        return plate if plate in a.nodes[0].plates else None
-    return None
