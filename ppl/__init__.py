@@ -17,7 +17,7 @@ _NAMES = {
     "ppl.language.draw": ("graph",),
     "ppl.inference.infer": ("infer",),
     "ppl.inference.mcmc": ("NUTS", "HMC"),
-    "ppl.compiler.estimators.strategies": ("Score",),
+    "ppl.compiler.estimators.strategies": ("Score", "Quadrature", "GumbelSoftmax", "Rejection"),
     "ppl.inference.vi.gradients": ("value_and_grad", "estimate"),
     "ppl.results": ("Posterior", "load_posterior"),
     "ppl.language.gfi": ("simulate", "log_density", "generate", "update", "regenerate", "project"),

@@ -80,7 +80,7 @@ def _decided(e: Effect, facts: Facts) -> Decision:
         reason = asked.refusal(facts)
         if reason is not None:
             raise _refused(e, facts, asked, reason)
-        return Decision(e.name, asked, "asked for", facts)
+        return Decision(e.name, asked, "asked for" + (", biased" if asked.biased else ""), facts)
     return _automatic(e, facts)
 
 

@@ -16,8 +16,9 @@ import torch
 
 from ppl.compiler import specs
 from ppl.compiler.estimators.flow import Jump
+from ppl.compiler.estimators.noise import described
 from ppl.compiler.graph import Node, Plate, Type
-from ppl.compiler.ops import constant, make, plate_slice
+from ppl.compiler.ops import constant, full, make, plate_slice
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect, Site, effect
 from ppl.distributions import family_of
@@ -54,6 +55,24 @@ class Facts:
     def support_size(self) -> int | None:
         """The number of values of a finite choice of one number (or one event); None otherwise."""
         return support_size(self.effect)
+
+    @property
+    def entangled(self) -> str | None:
+        """Why its value can't be changed while all others stay."""
+        if not is_single(self.effect):
+            return "it is a vector of choices; a plate makes each a choice of its own"
+        if self.in_region:
+            return "it stands in a scan or a branch"
+        if not self.separate:
+            return (
+                "elements of its plate meet in a function that is not a sum, so that all combinations count"
+            )
+        return None
+
+    @property
+    def jumping(self) -> str | None:
+        """Where the objective is not a continuous function of it."""
+        return f"the objective jumps: {self.jumps[0].what} is not continuous" if self.jumps else None
 
 
 def family_at(e: Effect) -> Family:
@@ -137,6 +156,13 @@ class Build:
         """A draw that belongs to the site: one in every element of its plates."""
         site = Site(f"{e.name}.{name}", spec)
         return effect("sample", site, list(params), type_, self.context(e), mark=e.node.mark)
+
+    def draw(self, e: Effect, name: str, family: Any, *params: float | Node) -> Node:
+        """Noise of the site's shape from `family` with these parameters."""
+        type_ = e.node.type
+        nodes = (p if isinstance(p, Node) else full(p, type_.shape, type_.dtype) for p in params)
+        spec, nodes = described(family, *nodes)
+        return self.noise(e, name, spec, nodes, type_)
 
 
 class Strategy:

@@ -10,7 +10,7 @@ costs k sums and not 2ᵏ.
 from __future__ import annotations
 
 from ppl.compiler import specs
-from ppl.compiler.estimators.strategy import Build, Facts, Strategy, is_single, strategy, support_values
+from ppl.compiler.estimators.strategy import Build, Facts, Strategy, strategy, support_values
 from ppl.compiler.graph import Node
 from ppl.compiler.ops import make
 from ppl.compiler.ops.effects import Effect
@@ -26,17 +26,9 @@ class Enumerate(Strategy):
         family = site.family
         if not family.finite:
             return f"{family.name} has no finite list of values"
-        if not is_single(site.effect):
-            return "it is a vector of choices; a plate makes each a choice of its own"
-        if site.support_size is None:
+        if site.entangled is None and site.support_size is None:
             return "its list of values is not a constant of the program"
-        if site.in_region:
-            return "it stands in a scan or a branch"
-        if not site.separate:
-            return (
-                "elements of its plate meet in a function that is not a sum, so that all combinations count"
-            )
-        return None
+        return site.entangled
 
     def value(self, e: Effect, build: Build) -> Node:
         values = support_values(e)

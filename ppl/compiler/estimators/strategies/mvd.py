@@ -23,19 +23,17 @@ from torch.distributions import Bernoulli, Exponential, Gamma, Normal, Uniform
 
 from ppl.compiler import specs
 from ppl.compiler.estimators.credit import credit, elementwise
-from ppl.compiler.estimators.noise import described
 from ppl.compiler.estimators.strategy import (
     Build,
     Facts,
     Strategy,
     Terms,
     family_at,
-    is_single,
     strategy,
     support_values,
 )
 from ppl.compiler.graph import Node, substitute, topological
-from ppl.compiler.ops import full, make
+from ppl.compiler.ops import make
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.ops.pointwise import add, div, mul, sub
@@ -54,9 +52,7 @@ class At:
         return specs.attribute(self.effect.site.spec, self.effect.params, name)
 
     def draw(self, name: str, family: Any, *params: float) -> Node:
-        type_ = self.effect.node.type
-        nodes = (full(p, type_.shape, type_.dtype) for p in params)
-        return self.build.noise(self.effect, name, *described(family, *nodes), type_)
+        return self.build.draw(self.effect, name, family, *params)
 
     def again(self) -> Node:
         """Another draw of the site's own distribution."""
@@ -140,12 +136,8 @@ class MeasureValued(Strategy):
         known = DERIVATIVES.get(family.name)
         if "mvd" not in family.strategies or (known is None and not family.finite):
             return f"no measure-valued derivative of {family.name} is known"
-        if not is_single(e):
-            return "it is a vector of choices; a plate makes each a choice of its own"
-        if site.in_region:
-            return "it stands in a scan or a branch"
-        if not site.separate:
-            return "elements of its plate meet in a function that is not a sum, so that one can't be moved alone"
+        if site.entangled is not None:
+            return site.entangled
         if known is None:
             return None if site.support_size else "its list of values is not a constant of the program"
         for name in known.unknown:
