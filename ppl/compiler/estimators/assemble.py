@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ppl.compiler.estimators.eliminate import expectation
 from ppl.compiler.estimators.gathers import flat_sums
 from ppl.compiler.estimators.plan import Decision, decide
-from ppl.compiler.estimators.strategy import Build
+from ppl.compiler.estimators.strategy import Build, Kept
 from ppl.compiler.graph import Graph, Node, Plate, rebuild, substitute
 from ppl.compiler.ops import make_input, plate_slice, plate_sum
 from ppl.compiler.ops.barriers import strip
@@ -29,11 +29,14 @@ from ppl.compiler.passes.differentiate import materialise, vjp
 
 @dataclass(frozen=True)
 class Estimator:
-    """`graph` maps the objective's inputs to (value, next states…, one gradient per param of `wrt`)."""
+    """`graph` maps the objective's inputs and the strategies' states to (value, the objective's next states…, the
+    strategies' next states…, one gradient per param of `wrt`).
+    """
 
     graph: Graph
     wrt: tuple[Node, ...]
     decisions: dict[str, Decision]
+    states: dict[str, Kept]
 
 
 def estimator(
@@ -90,7 +93,9 @@ def estimator(
             cotangents.append(_summed(cotangent, output))
     grads = vjp(outputs, cotangents, targets)
     full = [materialise(g, n) for g, n in zip(grads, targets, strict=True)]
-    return Estimator(Graph(tuple(inputs), (root, *rest, *full)), tuple(wrt), decisions)
+    kept = build.states.values()
+    whole = Graph((*inputs, *(k.now for k in kept)), (root, *rest, *(k.then for k in kept), *full))
+    return Estimator(whole, tuple(wrt), decisions, build.states)
 
 
 def _summed(cotangent: Operand, output: Node) -> Operand:

@@ -115,6 +115,15 @@ def support_values(e: Effect) -> torch.Tensor | None:
     return lists[0] if torch.equal(*lists) else None
 
 
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What a strategy keeps from step to step: its start, the value now, the value of the next step."""
+
+    init: torch.Tensor
+    now: Node
+    then: Node
+
+
 @dataclass
 class Build:
     """The estimator that is being built.
@@ -123,13 +132,13 @@ class Build:
         batch: every draw is made once per element of it.
         particles: plates that the objective itself opens.
         weights: plates over the values of a choice, over which the objective is summed with these weights.
-        states: what strategies keep from step to step: name → (start, now, then).
+        states: what strategies keep from step to step, by name.
     """
 
     batch: Plate | None = None
     particles: frozenset[Plate] = frozenset()
     weights: dict[Plate, Node] = field(default_factory=dict)
-    states: dict[str, tuple[torch.Tensor, Node, Node]] = field(default_factory=dict)
+    states: dict[str, Kept] = field(default_factory=dict)
 
     def context(self, e: Effect) -> tuple[Plate, ...]:
         own = set(e.node.plates) | ({self.batch} if self.batch is not None else set())
