@@ -21,7 +21,7 @@ from torch.distributions.constraints import Constraint
 from torch.distributions.transforms import _InverseTransform
 
 from ppl import distributions
-from ppl.compiler.graph import Graph, Node, Type, inline
+from ppl.compiler.graph import Graph, Node, Type, inline, topological
 from ppl.compiler.ops import make_input
 from ppl.compiler.tracer import trace, working_dtype
 from ppl.distributions.bijectors import biject_to
@@ -239,6 +239,26 @@ def log_density(spec: Any, params: Sequence[Node], value: Node, guarded: bool = 
     return inline(
         _log_density_graph(spec, tuple(p.type for p in params), value.type, guarded), [*params, value]
     )[0]
+
+
+@functools.lru_cache(maxsize=4096)
+def _attribute_graph(spec: Any, types: tuple[Type, ...], name: str) -> Graph:
+    inputs = [make_input(f"p{i}", t.shape, t.dtype) for i, t in enumerate(types)]
+    dtype = next((t.dtype for t in types if t.dtype.is_floating_point), torch.float64)
+    with working_dtype(dtype):
+        return trace(lambda *args: getattr(put_together(spec, args), name), inputs)
+
+
+def attribute(spec: Any, params: Sequence[Node], name: str) -> Node:
+    """An attribute of a distribution, such as `probs`, as a function of its tensors."""
+    return inline(_attribute_graph(spec, tuple(p.type for p in params), name), params)[0]
+
+
+def behind(spec: Any, params: Sequence[Node], name: str) -> list[int]:
+    """Which of a distribution's tensors an attribute is computed from."""
+    graph = _attribute_graph(spec, tuple(p.type for p in params), name)
+    reached = set(topological(graph.outputs))
+    return [i for i, node in enumerate(graph.inputs) if node in reached]
 
 
 @dataclass(frozen=True)

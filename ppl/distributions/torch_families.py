@@ -69,6 +69,7 @@ __all__ = [
 LOC_SCALE = ("loc", "scale")
 PATH = ("reparam", "icdf", "score")
 IMPLICIT = ("implicit", "reparam", "score")
+BY_GAMMAS = ("implicit", "reparam", "rejection", "score")
 
 
 def t(*values: float) -> torch.Tensor:
@@ -101,8 +102,8 @@ register(
     strategies=("implicit", "reparam", "rejection", "score", "mvd"),
     example=lambda: [Gamma(2.5, 0.5), Gamma(t(0.5, 20.0), t(1.0, 3.0))],
 )
-register(Chi2, strategies=("implicit", "reparam", "rejection", "score"), example=lambda: Chi2(5.0))
-register(InverseGamma, strategies=IMPLICIT, example=lambda: InverseGamma(3.0, 2.0))
+register(Chi2, strategies=BY_GAMMAS, example=lambda: Chi2(5.0))
+register(InverseGamma, strategies=BY_GAMMAS, example=lambda: InverseGamma(3.0, 2.0))
 register(LogNormal, strategies=PATH, has_icdf=True, example=lambda: LogNormal(0.2, 0.6))
 register(
     Weibull, strategies=("reparam", "icdf", "score", "mvd"), has_icdf=True, example=lambda: Weibull(2.0, 1.5)
@@ -118,7 +119,7 @@ register(
 
 # Intervals
 register(Uniform, strategies=("reparam", "icdf"), example=lambda: Uniform(-1.0, 3.0))
-register(Beta, strategies=IMPLICIT, example=lambda: [Beta(2.0, 3.5), Beta(t(0.7, 30.0), t(0.8, 10.0))])
+register(Beta, strategies=BY_GAMMAS, example=lambda: [Beta(2.0, 3.5), Beta(t(0.7, 30.0), t(0.8, 10.0))])
 register(Kumaraswamy, strategies=PATH, has_icdf=True, example=lambda: Kumaraswamy(t(2.0), t(3.0)))
 
 # Counts and categories
@@ -147,7 +148,7 @@ register(
 )
 
 # Vectors (matrices and the rest are registered beside our own in their group files)
-register(Dirichlet, strategies=("implicit", "reparam", "score"), example=lambda: Dirichlet(t(1.5, 2.0, 3.0)))
+register(Dirichlet, strategies=BY_GAMMAS, example=lambda: Dirichlet(t(1.5, 2.0, 3.0)))
 register(
     LogisticNormal, strategies=("reparam", "score"), example=lambda: LogisticNormal(t(0.0, 0.5), t(1.0, 0.7))
 )

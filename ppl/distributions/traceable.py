@@ -115,7 +115,7 @@ class FisherSnedecor(td.FisherSnedecor):
 
 
 @register(
-    strategies=("score",),
+    strategies=("score", "mvd"),
     example=lambda: [Geometric(0.3), Geometric(logits=torch.tensor([0.5, -2.0]))],
     also=(td.Geometric,),
 )
@@ -245,8 +245,20 @@ class OneHotCategorical(td.OneHotCategorical):
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
         _one_hot(self, probs, logits, validate_args)
 
+    def log_prob(self, value: Tensor) -> Tensor:
+        if self._validate_args:
+            self._validate_sample(value)
+        return _one_hot_log_prob(self.logits, value)
+
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         return _expanded_one_hot(self, batch_shape)
+
+
+def _one_hot_log_prob(logits: Tensor, value: Tensor) -> Tensor:
+    """Linear in the value, so that relaxed and straight-through values have its derivative."""
+    value = as_float(value, logits)
+    impossible = torch.isneginf(logits) & (value == 0)
+    return (value * torch.where(impossible, 0.0, logits)).sum(-1)
 
 
 def _expanded_one_hot(d: Any, batch_shape: Any, **more: Any) -> Any:
@@ -268,6 +280,11 @@ class OneHotCategoricalStraightThrough(td.OneHotCategoricalStraightThrough):
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None):
         _one_hot(self, probs, logits, validate_args)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        if self._validate_args:
+            self._validate_sample(value)
+        return _one_hot_log_prob(self.logits, value)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         return _expanded_one_hot(self, batch_shape)

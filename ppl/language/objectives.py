@@ -114,6 +114,9 @@ class RunTrace(Mapping[str, torch.Tensor]):
             raise agreement.unknown_choice(name, self.bound, list(self._values))
         return self._values[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 

@@ -16,13 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ppl.compiler.estimators.eliminate import expectation
+from ppl.compiler.estimators.gathers import flat_sums
 from ppl.compiler.estimators.plan import Decision, decide
 from ppl.compiler.estimators.regions import Rewritten, has_choices, names_in
 from ppl.compiler.estimators.regions import rewritten as rewrite_region
 from ppl.compiler.estimators.strategies.score import Score
-from ppl.compiler.estimators.strategy import Build
+from ppl.compiler.estimators.strategy import Build, Kept
 from ppl.compiler.graph import Graph, Node, Plate, rebuild, substitute
-from ppl.compiler.ops import OPERATORS, item, make, make_input, plate_slice, plate_stack, plate_sum
+from ppl.compiler.ops import item, make_input, plate_slice, plate_sum
 from ppl.compiler.ops.barriers import strip
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
@@ -31,11 +32,14 @@ from ppl.compiler.passes.differentiate import materialise, vjp
 
 @dataclass(frozen=True)
 class Estimator:
-    """`graph` maps the objective's inputs to (value, next states…, one gradient per param of `wrt`)."""
+    """`graph` maps the objective's inputs and the strategies' states to (value, the objective's next states…, the
+    strategies' next states…, one gradient per param of `wrt`).
+    """
 
     graph: Graph
     wrt: tuple[Node, ...]
     decisions: dict[str, Decision]
+    states: dict[str, Kept]
 
 
 def estimator(
@@ -55,8 +59,9 @@ def estimator(
     Raises:
         MethodError: a choice has no sound estimator.
     """
-    decisions = decide(_flat_sums(graph), wrt)
-    plain = _flat_sums(strip(graph))
+    graph = flat_sums(graph)
+    decisions = decide(graph, wrt)
+    plain = strip(graph)
     build = Build(batch, particles)
     memo: dict[Node, Node] = {}
     inputs = list(plain.inputs)
@@ -89,25 +94,35 @@ def estimator(
         return value
 
     root, *rest = substitute(plain.outputs, memo, visit)
-    if build.enumerated:
-        values = {p: v for (d, e, v) in rewritten for p, known in build.enumerated.items() if known is e}
-        root = expectation(root, build.enumerated, values)
-    outputs, cotangents = [root], [1.0]
+    if build.weights:
+        root = expectation(root, build.weights)
+    outputs: list[Node] = [root]
+    cotangents: list[Operand] = [1.0]
     for decision, e, value in rewritten:
         assert decision.strategy is not None
         for output, cotangent in decision.strategy.terms(e, value, root, build):
             outputs.append(output)
-            cotangents.append(cotangent)  # type: ignore[arg-type]
+            cotangents.append(_summed(cotangent, output))
     for found in regions.values():
         seeds = {value: frozenset(value.plates) for value in found.drawn}
         for s in found.scored:
             assert isinstance(s.strategy, Score)
-            for output, cotangent in s.strategy.weighted(s.log_density, s.value, seeds, root, build):
+            for output, cotangent in s.strategy.weighted(s.name, s.log_density, s.value, seeds, root, build):
                 outputs.append(output)
-                cotangents.append(cotangent)  # type: ignore[arg-type]
+                cotangents.append(_summed(cotangent, output))
     grads = vjp(outputs, cotangents, targets)
     full = [materialise(g, n) for g, n in zip(grads, targets, strict=True)]
-    return Estimator(Graph(tuple(inputs), (root, *rest, *full)), tuple(wrt), decisions)
+    kept = build.states.values()
+    whole = Graph((*inputs, *(k.now for k in kept)), (root, *rest, *(k.then for k in kept), *full))
+    return Estimator(whole, tuple(wrt), decisions, build.states)
+
+
+def _summed(cotangent: Operand, output: Node) -> Operand:
+    """A cotangent summed over the plates that its output doesn't vary over."""
+    for plate in cotangent.plates if isinstance(cotangent, Node) else ():
+        if plate not in output.plates:
+            cotangent = plate_sum(cotangent, plate)
+    return cotangent
 
 
 def sampler(graph: Graph, batch: Plate) -> Graph:
@@ -126,43 +141,3 @@ def sampler(graph: Graph, batch: Plate) -> Graph:
 
     plain = strip(graph)
     return Graph(plain.inputs, tuple(substitute(plain.outputs, {}, visit)))
-
-
-def _flat_sums(graph: Graph) -> Graph:
-    """Arithmetic on gathered numbers as arithmetic on the elements: `(3 * gather(x)).sum()` is a sum over the
-    plate of 3 x.
-    """
-    memo: dict[Node, Node] = {n: n for n in graph.inputs}
-    outputs = substitute(graph.outputs, memo, _by_element)
-    effects = substitute(graph.effects, memo, _by_element)
-    return Graph(graph.inputs, tuple(outputs), tuple(effects), graph.names)
-
-
-def _by_element(node: Node, args: tuple[Operand, ...]) -> Node | None:
-    plate = next((p for a in args if (p := _gathered(a)) is not None), None)
-    if plate is None:
-        return None
-    if node.op == "sum" and node.attr("dims") == (-1,) and not node.attr("keepdim"):
-        total = plate_sum(args[0].nodes[0], plate)  # type: ignore[union-attr]
-        return total if isinstance(total, Node) else None
-    if OPERATORS[node.op].kind != "pointwise":
-        return None
-    elements: list[Operand] = []
-    for a in args:
-        if not isinstance(a, Node) or a.shape == ():
-            elements.append(a)
-        elif _gathered(a) == plate:
-            elements.append(a.nodes[0])
-        elif a.shape == (plate.size,):
-            elements.append(plate_slice(a, plate))
-        else:
-            return None
-    return plate_stack(make(node.op, *elements, mark=node.mark, **dict(node.attrs)), plate)
-
-
-def _gathered(a: Operand) -> Plate | None:
-    """The plate whose numbers `a` holds, one an element."""
-    if isinstance(a, Node) and a.op == "plate_stack" and a.nodes[0].shape == () and a.nodes[0].plates:
-        plate: Plate = a.attr("plate")
-        return plate if plate in a.nodes[0].plates else None
-    return None

@@ -8,20 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ppl.compiler import specs
 from ppl.compiler.graph import Node, Plate
 from ppl.compiler.ops import full, make, plate_sum
 from ppl.compiler.ops.core import Operand
-from ppl.compiler.ops.effects import Effect
 from ppl.compiler.ops.pointwise import mul, neg
 
 
-def expectation(root: Node, enumerated: Mapping[Plate, Effect], values: Mapping[Plate, Node]) -> Node:
-    """E[root] over the enumerated choices, as a node without their plates."""
-    weights = {
-        plate: make("exp", specs.log_density(e.site.spec, e.params, values[plate]))
-        for plate, e in enumerated.items()
-    }
+def expectation(root: Node, weights: Mapping[Plate, Node]) -> Node:
+    """E[root] over the enumerated choices, as a node without the plates of their values."""
     memo: dict[Node, Operand] = {}
     waiting = [root]
     while waiting:

@@ -64,7 +64,8 @@ def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
             elementwise(topological([t]), seeds).get(t, frozenset()) >= seeds[node]
             for t in terms(root, seeds)
         )
-        facts = Facts(e, tuple(jumps([root], [node], passes)), separate)
+        moving = tuple(p in active for p in e.params)
+        facts = Facts(e, tuple(jumps([root], [node], passes)), separate, moving=moving)
         found[node] = _decided(e, facts)
     # Forwards again: behind a choice that is not pathwise, nothing depends on the parameters through it.
     reached = dependents(order, wrt, passes)
@@ -112,16 +113,17 @@ def _decide_inside(
             ]
             seeds = [i for i in body.inputs if i in after]
             found_jumps = [*jumps(body.outputs, [node, *seeds], passes), *jumps([root], items, passes)]
-            found[node] = _decided(e, Facts(e, tuple(found_jumps), False, True))
+            moving = tuple(p in reached for p in e.params)
+            found[node] = _decided(e, Facts(e, tuple(found_jumps), False, True, moving=moving))
 
 
 def _decided(e: Effect, facts: Facts) -> Decision:
     if e.site.grad != "auto":
         asked = named(e.site.grad, e)
-        reason = asked.refusal(facts)
+        reason = asked.unsound(facts)
         if reason is not None:
             raise _refused(e, facts, asked, reason)
-        return Decision(e.name, asked, "asked for", facts)
+        return Decision(e.name, asked, "asked for" + (", biased" if asked.biased else ""), facts)
     return _automatic(e, facts)
 
 
@@ -133,7 +135,7 @@ def _automatic(e: Effect, facts: Facts) -> Decision:
         names = ["enum", "reparam", "score"]
     for name in names:
         candidate = REGISTRY[name]()
-        reason = candidate.refusal(facts)
+        reason = candidate.unsound(facts)
         if reason is None:
             return Decision(e.name, candidate, _why(name, reasons, facts), facts)
         reasons.append(f"{name}: {reason}")
@@ -175,7 +177,7 @@ def named(grad: object, e: Effect) -> Strategy:
 
 
 def _refused(e: Effect, facts: Facts, asked: Strategy, reason: str) -> MethodError:
-    sound = [name for name, make in REGISTRY.items() if make().refusal(facts) is None and not make().biased]
+    sound = [name for name, make in REGISTRY.items() if make().unsound(facts) is None and not make().biased]
     place = next((j.node.mark for j in facts.jumps if asked.pathwise and j.node.mark is not None), None)
     return MethodError(
         f"grad=\"{asked.name}\" is not sound for '{e.name}': {reason}",

@@ -118,6 +118,7 @@ def _steps(region: Node) -> Plate | None:
 class Scored:
     """A choice in a region that strategies score: its log density outside, and the values that were drawn."""
 
+    name: str
     strategy: Strategy
     log_density: Node
     value: Node
@@ -181,7 +182,7 @@ def rewritten(
     for k, name in enumerate(scores):
         strategy = strategies[name]
         assert strategy is not None
-        scored.append(Scored(strategy, item(pure, kept + k), drawn[name]))
+        scored.append(Scored(name, strategy, item(pure, kept + k), drawn[name]))
     return Rewritten(pure, kept, tuple(drawn.values()), tuple(scored))
 
 

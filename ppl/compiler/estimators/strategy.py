@@ -16,13 +16,18 @@ import torch
 
 from ppl.compiler import specs
 from ppl.compiler.estimators.flow import Jump
+from ppl.compiler.estimators.noise import described
 from ppl.compiler.graph import Node, Plate, Type
+from ppl.compiler.ops import constant, full, make, plate_slice
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect, Site, effect
 from ppl.distributions import family_of
 from ppl.distributions.registry import Family
 
 Terms = list[tuple[Node, Operand]]
+
+_INNERMOST = 1 << 20
+"""The depth of plates of values."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,14 @@ class Facts:
         effect: the site.
         jumps: where paths from it to the objective are not continuous.
         separate: each element of the plates it stands in meets the others' in sums only.
+        moving: for each of its parameters, whether a param is behind it.
     """
 
     effect: Effect
     jumps: Sequence[Jump]
     separate: bool
     in_region: bool = False
+    moving: tuple[bool, ...] = ()
 
     @cached_property
     def family(self) -> Family:
@@ -49,26 +56,72 @@ class Facts:
         """The number of values of a finite choice of one number (or one event); None otherwise."""
         return support_size(self.effect)
 
+    @property
+    def entangled(self) -> str | None:
+        """Why its value can't be changed while all others stay."""
+        if not is_single(self.effect):
+            return "it is a vector of choices; a plate makes each a choice of its own"
+        if self.in_region:
+            return "it stands in a scan or a branch"
+        if not self.separate:
+            return (
+                "elements of its plate meet in a function that is not a sum, so that all combinations count"
+            )
+        return None
+
+    @property
+    def jumping(self) -> str | None:
+        """Where the objective is not a continuous function of it."""
+        return f"the objective jumps: {self.jumps[0].what} is not continuous" if self.jumps else None
+
 
 def family_at(e: Effect) -> Family:
     """The facts about the family of a site's distribution."""
-    stand_ins = [torch.ones(p.shape, dtype=p.dtype) for p in e.params]
     try:
-        return family_of(specs.put_together(e.site.spec, stand_ins))
+        return family_of(specs.put_together(e.site.spec, [stand_in(p) for p in e.params]))
     except Exception:  # what an object says of itself may need parameters inside their domain
         return family_of(e.site.spec.cls)
 
 
+def stand_in(node: Node, unknown: float = 1.0) -> torch.Tensor:
+    """A tensor of the node's type: its value where that is a constant, else `unknown` throughout."""
+    value = node.attr("value") if node.op == "full" else unknown
+    return torch.full(node.shape, value, dtype=node.dtype)
+
+
 def support_size(e: Effect) -> int | None:
-    if not family_at(e).finite or len(e.node.shape) != e.site.event_rank:
+    values = support_values(e) if is_single(e) else None
+    return None if values is None else int(values.shape[0])
+
+
+def is_single(e: Effect) -> bool:
+    """Whether the site is one choice, not a vector of choices."""
+    return len(e.node.shape) == e.site.event_rank
+
+
+def support_values(e: Effect) -> torch.Tensor | None:
+    """All values of a finite site, `[number, *event]`; None where there is no list, or where it depends on numbers
+    that are not constants of the program.
+    """
+    if not family_at(e).finite:
         return None
-    return int(support_values(e).shape[0])
+    lists = []
+    for unknown in (1.0, 3.0):
+        try:
+            d = specs.put_together(e.site.spec, [stand_in(p, unknown) for p in e.params])
+            lists.append(d.enumerate_support(expand=False))
+        except Exception:  # such as counts that differ from element to element
+            return None
+    return lists[0] if torch.equal(*lists) else None
 
 
-def support_values(e: Effect) -> torch.Tensor:
-    """All values of a finite site, `[number, *event]`."""
-    stand_ins = [torch.ones(p.shape, dtype=p.dtype) for p in e.params]
-    return specs.put_together(e.site.spec, stand_ins).enumerate_support(expand=False)  # type: ignore[no-any-return]
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What a strategy keeps from step to step: its start, the value now, the value of the next step."""
+
+    init: torch.Tensor
+    now: Node
+    then: Node
 
 
 @dataclass
@@ -78,13 +131,14 @@ class Build:
     Attributes:
         batch: every draw is made once per element of it.
         particles: plates that the objective itself opens.
-        states: what strategies keep from step to step: name → (start, now, then).
+        weights: plates over the values of a choice, over which the objective is summed with these weights.
+        states: what strategies keep from step to step, by name.
     """
 
     batch: Plate | None = None
     particles: frozenset[Plate] = frozenset()
-    enumerated: dict[Plate, Effect] = field(default_factory=dict)
-    states: dict[str, tuple[torch.Tensor, Node, Node]] = field(default_factory=dict)
+    weights: dict[Plate, Node] = field(default_factory=dict)
+    states: dict[str, Kept] = field(default_factory=dict)
 
     def context(self, e: Effect) -> tuple[Plate, ...]:
         own = set(e.node.plates) | ({self.batch} if self.batch is not None else set())
@@ -94,10 +148,30 @@ class Build:
         """The site as a draw."""
         return e.replaced(mask=None, scale=None, context=self.context(e), **changes)
 
+    def values(self, e: Effect, values: torch.Tensor) -> tuple[Node, Plate]:
+        """A list of values `[number, *event]` as a value over a plate of their own, inside all others."""
+        plate = Plate(_INNERMOST + len(self.weights), f"values of {e.name}", len(values))
+        return plate_slice(constant(values), plate), plate
+
+    def own(self, e: Effect, value: Node) -> Node:
+        """A value that each element of the site's plates has for itself, though it is the same in all."""
+        for outer in self.context(e):
+            # What it depends on of another choice's values enters its weights.
+            if outer not in self.weights and outer not in value.plates:
+                value = plate_slice(make("expand", value, shape=(outer.size, *value.shape)), outer)
+        return value
+
     def noise(self, e: Effect, name: str, spec: Any, params: Sequence[Node], type_: Type) -> Node:
         """A draw that belongs to the site: one in every element of its plates."""
         site = Site(f"{e.name}.{name}", spec)
         return effect("sample", site, list(params), type_, self.context(e), mark=e.node.mark)
+
+    def draw(self, e: Effect, name: str, family: Any, *params: float | Node) -> Node:
+        """Noise of the site's shape from `family` with these parameters."""
+        type_ = e.node.type
+        nodes = (p if isinstance(p, Node) else full(p, type_.shape, type_.dtype) for p in params)
+        spec, nodes = described(family, *nodes)
+        return self.noise(e, name, spec, nodes, type_)
 
 
 class Strategy:
@@ -111,6 +185,13 @@ class Strategy:
     def refusal(self, site: Facts) -> str | None:
         """Why it would be wrong at this site, in words that finish "… can't be used here: "; None if it is sound."""
         raise NotImplementedError
+
+    def unsound(self, site: Facts) -> str | None:
+        """`refusal`, and that of sites in scans and branches, where a strategy can only give a value or a score."""
+        adds = type(self).terms is not Strategy.terms and not hasattr(self, "weighted")
+        if site.in_region and adds:
+            return "it stands in a scan or a branch"
+        return self.refusal(site)
 
     def value(self, e: Effect, build: Build) -> Node:
         """The choice's value."""

@@ -73,6 +73,11 @@ class CompiledObjective:
         return Coordinates.of(self.params)
 
     @cached_property
+    def states(self) -> dict[str, torch.Tensor]:
+        """What is kept from step to step, by the objective and by strategies: the start of each."""
+        return {n: s.init for n, s in (*self.objective.states.items(), *self.estimator.states.items())}
+
+    @cached_property
     def estimator(self) -> Estimator:
         """The estimator of one value and gradient."""
         return self._estimator(None)
@@ -142,7 +147,7 @@ class CompiledObjective:
         inputs = [self._input(n, values, seed, draws, states or {}, subsamples or {}) for n in program.inputs]
         with torch.no_grad():
             value, *rest = program.run(*inputs, seed=seed)
-        kept = self.objective.states
+        kept = self.states
         then = dict(zip(kept, rest[: len(kept)], strict=True))
         return value, dict(zip(self.wanted, rest[len(kept) :], strict=True)), then
 
@@ -177,7 +182,7 @@ class CompiledObjective:
             value = values[name].to(self.device)
             return value if draws is None or name not in self.wanted else value.expand(draws, *value.shape)
         if role == "state":
-            return states.get(name, self.objective.states[name].init).to(self.device)
+            return states.get(name, self.states[name]).to(self.device)
         if role == "subsample":
             if name in subsamples:
                 return subsamples[name].to(self.device)

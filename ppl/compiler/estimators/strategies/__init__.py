@@ -2,9 +2,16 @@
 
 from ppl.compiler.estimators.strategies import (  # noqa: F401 (each registers itself)
     enumeration,
+    mvd,
+    quadrature,
+    relaxation,
+    rejection,
     reparam,
     score,
 )
+from ppl.compiler.estimators.strategies.quadrature import Quadrature
+from ppl.compiler.estimators.strategies.relaxation import GumbelSoftmax
+from ppl.compiler.estimators.strategies.rejection import Rejection
 from ppl.compiler.estimators.strategies.score import Score
 
-__all__ = ["Score"]
+__all__ = ["GumbelSoftmax", "Quadrature", "Rejection", "Score"]

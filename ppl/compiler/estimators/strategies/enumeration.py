@@ -9,12 +9,11 @@ costs k sums and not 2ᵏ.
 
 from __future__ import annotations
 
+from ppl.compiler import specs
 from ppl.compiler.estimators.strategy import Build, Facts, Strategy, strategy, support_values
-from ppl.compiler.graph import Node, Plate
-from ppl.compiler.ops import constant, make, plate_slice
+from ppl.compiler.graph import Node
+from ppl.compiler.ops import make
 from ppl.compiler.ops.effects import Effect
-
-DEEP = 1 << 20  # the depth of the plates of values: inside all others
 
 
 @strategy
@@ -27,23 +26,14 @@ class Enumerate(Strategy):
         family = site.family
         if not family.finite:
             return f"{family.name} has no finite list of values"
-        if site.support_size is None:
-            return "it is a vector of choices; a plate makes each a choice of its own"
-        if site.in_region:
-            return "it stands in a scan or a branch"
-        if not site.separate:
-            return (
-                "elements of its plate meet in a function that is not a sum, so that all combinations count"
-            )
-        return None
+        if site.entangled is None and site.support_size is None:
+            return "its list of values is not a constant of the program"
+        return site.entangled
 
     def value(self, e: Effect, build: Build) -> Node:
-        values = support_values(e).to(e.node.dtype)
-        plate = Plate(DEEP + len(build.enumerated), f"values of {e.name}", len(values))
-        build.enumerated[plate] = e
-        value = plate_slice(constant(values), plate)
-        for outer in build.context(e):  # each element has a choice of its own, though all have these values
-            if outer in build.enumerated:
-                continue  # what it depends on enters its weights
-            value = plate_slice(make("expand", value, shape=(outer.size, *value.shape)), outer)
+        values = support_values(e)
+        assert values is not None
+        listed, plate = build.values(e, values.to(e.node.dtype))
+        value = build.own(e, listed)
+        build.weights[plate] = make("exp", specs.log_density(e.site.spec, e.params, value))
         return value

@@ -25,9 +25,7 @@ class _Pathwise(Strategy):
             return f"{family.name} has no reparameterisation" + (
                 ", its values are discrete" if family.discrete else ""
             )
-        if site.jumps:
-            return f"the objective jumps: {site.jumps[0].what} is not continuous"
-        return None
+        return site.jumping
 
     def value(self, e: Effect, build: Build) -> Node:
         form = pathwise(e.site.spec, tuple(p.type for p in e.params), e.node.type)
