@@ -169,8 +169,8 @@ class Build:
     def draw(self, e: Effect, name: str, family: Any, *params: float | Node) -> Node:
         """Noise of the site's shape from `family` with these parameters."""
         type_ = e.node.type
-        nodes = (p if isinstance(p, Node) else full(p, type_.shape, type_.dtype) for p in params)
-        spec, nodes = described(family, *nodes)
+        given = (p if isinstance(p, Node) else full(p, type_.shape, type_.dtype) for p in params)
+        spec, nodes = described(family, *given)
         return self.noise(e, name, spec, nodes, type_)
 
 

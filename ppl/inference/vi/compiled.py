@@ -75,7 +75,8 @@ class CompiledObjective:
     @cached_property
     def states(self) -> dict[str, torch.Tensor]:
         """What is kept from step to step, by the objective and by strategies: the start of each."""
-        return {n: s.init for n, s in (*self.objective.states.items(), *self.estimator.states.items())}
+        found = {n: s.init for n, s in self.objective.states.items()}
+        return found | {n: s.init for n, s in self.estimator.states.items()}
 
     @cached_property
     def estimator(self) -> Estimator:

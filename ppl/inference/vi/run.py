@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ppl.compiler.engines.torch_engine import key
+from ppl.distributions import family_of
 from ppl.errors import MethodError, PplError, closest
 from ppl.inference.posterior import ModelPredictor, assemble, check_report, dims_of, fixed_values
 from ppl.inference.run import Run
@@ -19,6 +20,7 @@ from ppl.inference.vi import guides
 from ppl.inference.vi.compiled import CompiledObjective
 from ppl.inference.vi.method import VI
 from ppl.inference.vi.train import Fitted, train
+from ppl.language.agreement import auxiliary
 from ppl.language.compiled import Compiled
 from ppl.language.gfi import log_density, simulate
 from ppl.language.program import Bound, Program, as_bound
@@ -121,9 +123,11 @@ def _bound_objective(method: VI, model: Bound, guide: Bound) -> Bound:
 
 
 def elbo(p: Any, q: Any) -> Any:
-    """E log p(z, y) − log q(z)."""
+    """E log p(z, y) − log q(z), the guide's density taken with its params held fixed: E ∇ log q = 0, and without
+    that term the gradient has no variance where the guide is the posterior (Roeder, Wu & Duvenaud 2017).
+    """
     z = simulate(q)
-    return log_density(p, z) - log_density(q, z)
+    return log_density(p, z) - log_density(q.stop_gradient(), z)
 
 
 # ---------------------------------------------------------------- checkpoints
@@ -192,6 +196,8 @@ def _drawn(
 
     def weighted(p: Any, q: Any) -> Any:
         z = simulate(q)
+        if not _is_density(z, names):
+            raise MethodError(f"the density of {guide.name}'s draws is not known: it has auxiliary variables")
         return [*(z[name] for name in names), log_density(p, z) - log_density(q, z)]
 
     def plain(p: Any, q: Any) -> Any:
@@ -210,6 +216,14 @@ def _drawn(
     outs = found.sampled(given, key(run.seed, "draws"), run.draws, found.objective.recorded.graph.outputs)
     log_w = outs[len(names)].numpy() if len(outs) > len(names) else None
     return dict(zip(names, outs, strict=False)), log_w
+
+
+def _is_density(z: Any, names: list[str]) -> bool:
+    """Whether a guide's log density is that of the model's sites alone: it has no auxiliary variables, or every site
+    is placed by them.
+    """
+    placed = (family_of(z.sites[name].effect.site.spec.cls).atoms for name in names)
+    return not any(auxiliary(name) for name in z) or all(placed)
 
 
 def _weights(log_w: np.ndarray | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ with torch otherwise.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -176,7 +176,7 @@ def _by_machine_code(
 # ---------------------------------------------------------------- with torch
 
 
-def _optimizer(how: VI, tensors: list[torch.Tensor]) -> torch.optim.Optimizer:
+def _optimizer(how: VI, tensors: list[Any]) -> torch.optim.Optimizer:
     if callable(how.optimizer):
         return how.optimizer(tensors)  # type: ignore[no-any-return]
     known = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
@@ -238,7 +238,8 @@ def _estimates(
     compiled: CompiledObjective, u: Tensors, particles: int, seed: int, step: int, states: Tensors
 ) -> tuple[float, Tensors, Tensors]:
     """The mean of some estimates at a step."""
-    total, sums = 0.0, {}
+    total = 0.0
+    sums: Tensors = {}
     for k in range(particles):
         value, grads, states = compiled.run(u, key(seed, "step", step, k), states=states)
         total += float(value) / particles
@@ -248,7 +249,7 @@ def _estimates(
 
 
 def _kept(
-    step: int, tensors: list[torch.Tensor], rule: Any, states: Tensors, average: list[torch.Tensor]
+    step: int, tensors: Sequence[torch.Tensor], rule: Any, states: Tensors, average: Sequence[torch.Tensor]
 ) -> dict[str, np.ndarray]:
     kept = {"step": np.array(step)}
     for i, (t, mean) in enumerate(zip(tensors, average, strict=True)):
@@ -261,10 +262,10 @@ def _kept(
 
 def _restore(
     kept: Mapping[str, Any],
-    tensors: list[torch.Tensor],
+    tensors: Sequence[torch.Tensor],
     rule: Any,
     states: Tensors,
-    average: list[torch.Tensor],
+    average: Sequence[torch.Tensor],
 ) -> int:
     for i, t in enumerate(tensors):
         t.data.copy_(torch.as_tensor(kept[f"u.{i}"]))

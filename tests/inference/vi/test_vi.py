@@ -110,7 +110,7 @@ def test_params_of_the_model_are_learned_with_the_guide():
             z = ppl.sample("z", Normal(m, 1.0))
             ppl.sample("y", Normal(z, 1.0))
 
-    found = fit(random_effects(4), {"y": Y}, steps=6000, learning_rate=0.05)
+    found = fit(random_effects(4), {"y": Y}, steps=6000, learning_rate=0.05, particles=4)
     assert abs(found.params["m"] - float(Y.mean())) < 0.02
     # Each z has posterior N((m + y) / 2, 1/2).
     np.testing.assert_allclose(found.params["z.loc"], (Y.numpy() + float(Y.mean())) / 2, atol=0.03)
