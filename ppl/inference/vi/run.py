@@ -106,7 +106,18 @@ def _guide(model: Bound, given: Any) -> Bound:
             found=repr(given),
             edit=f'guide="{near[0]}"',
         )
+    if given == "full_rank":
+        return guides.full_rank(model, around=_laplace(model))
     return getattr(guides, given)(model)  # type: ignore[no-any-return]
+
+
+def _laplace(model: Bound) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Mode and spread of the Laplace approximation, where a guide may start; None where there is none."""
+    try:
+        found = guides.laplace(model).arguments
+    except PplError:
+        return None
+    return found["loc"], found["scale_tril"]
 
 
 def _bound_objective(method: VI, model: Bound, guide: Bound) -> Bound:

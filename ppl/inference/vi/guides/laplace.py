@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -17,6 +17,8 @@ from ppl.language.program import Bound, as_bound
 from ppl.language.record import record
 
 _STEP = 1e-4  # of central differences: their error is of order step², the gradient's rounding divided by step
+_STARTS = 4  # besides 0
+_FEW = 200  # with more coordinates than this the search begins at 0 only
 _ROUNDS = 50  # of Newton's method, which doubles the digits each time once it is near
 
 
@@ -52,12 +54,10 @@ def laplace(bound: Bound, init: Mapping[str, Any] | None = None, steps: int = 10
     sites = latents(bound, recorded)
     if recorded.subsamples:
         raise _no_mode(bound, f"plate '{next(iter(recorded.subsamples))}' is subsampled")
-    compiled = compile(bound, engine="torch")  # a few hundred evaluations: machine code would not pay
-    mode = _mode(compiled, joint.start(sites, init), steps)
-    curvature = _curvature(compiled, mode)
-    precision, failed = torch.linalg.cholesky_ex(curvature)
-    if failed:
-        raise _no_mode(bound, "the density is not curved downwards in every direction")
+    compiled = compile(bound)
+    first = joint.start(sites, init)
+    starts = [first] if init is not None or len(first) > _FEW else [first, *_further(len(first))]
+    mode, precision = _best(compiled, starts, steps)
     draft = Draft(
         "laplace",
         bound,
@@ -69,6 +69,37 @@ def laplace(bound: Bound, init: Mapping[str, Any] | None = None, steps: int = 10
     drawn = joint.draw(draft, call("MultivariateNormal", at, scale_tril=factor))
     joint.place(draft, sites, drawn)
     return draft.bound()
+
+
+def _further(size: int) -> torch.Tensor:
+    """Starts around 0, so that one of them may lie under the highest mode."""
+    generator = torch.Generator().manual_seed(size)
+    return 4 * torch.rand(_STARTS, size, generator=generator, dtype=torch.float64) - 2
+
+
+def _best(
+    compiled: Compiled, starts: Iterable[torch.Tensor], steps: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the modes found from some starts, that with the largest approximate evidence, and its precision's factor."""
+    found: list[tuple[float, torch.Tensor, torch.Tensor]] = []
+    refusals = []
+    for start in starts:
+        try:
+            mode = _mode(compiled, start, steps)
+            factor, failed = torch.linalg.cholesky_ex(_curvature(compiled, mode))
+            if failed:
+                raise _no_mode(
+                    compiled.recorded.bound, "the density is not curved downwards in every direction"
+                )
+        except MethodError as refusal:
+            refusals.append(refusal)
+            continue
+        evidence = float(compiled.log_density(mode) - torch.log(torch.diagonal(factor)).sum())
+        found.append((evidence, mode, factor))
+    if not found:
+        raise refusals[0]
+    _, mode, factor = max(found, key=lambda each: each[0])
+    return mode, factor
 
 
 def _mode(compiled: Compiled, start: torch.Tensor, steps: int) -> torch.Tensor:

@@ -16,12 +16,19 @@ from ppl.inference.vi.guides.text import call
 from ppl.language.program import Bound, as_bound
 
 
-def full_rank(bound: Bound, init: Mapping[str, Any] | None = None, scale: float = 0.1) -> Bound:
+def full_rank(
+    bound: Bound,
+    init: Mapping[str, Any] | None = None,
+    scale: float = 0.1,
+    around: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> Bound:
     """One normal over all unconstrained coordinates: u ~ N(loc, L Lᵀ), every site x_k = T_k(u_k).
 
     The guide draws u as a site `_joint` of its own; the density of a draw is N(u) Π |dT_k/du_k|⁻¹.
 
-    Args, returns, raises: as `mean_field`; discrete sites are independent of everything.
+    Args, returns, raises: as `mean_field`; discrete sites are independent of everything. `around` is a normal
+    known beforehand, (centre [D], scale_tril [D, D]), such as a Laplace approximation's: the guide starts there,
+    and its params are coordinates in which that normal is standard, so that one step size suits all of them.
 
     Source: Kucukelbir et al., "Automatic differentiation variational inference" (2017).
 
@@ -39,10 +46,15 @@ def full_rank(bound: Bound, init: Mapping[str, Any] | None = None, scale: float 
     loc = joint.start(sites, init)
     summary = f"One normal over all coordinates of {bound.name}."
     draft = Draft("full_rank", bound, summary, ("MultivariateNormal", "Placed", *DISCRETE))
-    at = draft.param("joint.loc", loc)
-    factor = draft.param(
-        "joint.scale_tril", f"{scale!r} * torch.eye({len(loc)})", constraint='"lower_cholesky"'
-    )
+    eye = f"torch.eye({len(loc)})"
+    if around is None:
+        at = draft.param("joint.loc", loc)
+        factor = draft.param("joint.scale_tril", f"{scale!r} * {eye}", constraint='"lower_cholesky"')
+    else:
+        centre, spread = draft.argument("centre", around[0]), draft.argument("spread", around[1])
+        shift = draft.param("joint.loc", torch.zeros_like(loc))
+        stretch = draft.param("joint.scale_tril", eye, constraint='"lower_cholesky"')
+        at, factor = f"{centre} + {spread} @ {shift}", f"{spread} @ {stretch}"
     drawn = joint.draw(draft, call("MultivariateNormal", at, scale_tril=factor))
     joint.place(draft, sites, drawn)
     return draft.bound()
