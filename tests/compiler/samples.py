@@ -54,6 +54,16 @@ def _softplus(d: Draw, name: str) -> Sample:
     return Sample(name, (d.reals(d.shape(), -4, 4),), attrs, reference=torch.nn.functional.softplus)
 
 
+@sample("threshold_backward")
+def _threshold_backward(d: Draw, name: str) -> Sample:
+    shape = d.shape()
+    return Sample(
+        name,
+        (d.reals(shape), d.reals(shape)),
+        reference=lambda g, x: torch.where(x <= 0, torch.zeros_like(g), g),
+    )
+
+
 @sample("polygamma")
 def _polygamma(d: Draw, name: str) -> Sample:
     return Sample(

@@ -32,6 +32,7 @@ LACKING = {
     "index_add": "over plates it is torch's vmap",
     "index_put_add": "over plates it is torch's vmap",
     "to": "casts to float32",
+    "threshold_backward": "the torch engine's own",
     "implicit": "draws run on the torch engine",
     "implicit_gamma": "draws run on the torch engine",
     "implicit_dirichlet": "draws run on the torch engine",

@@ -40,7 +40,7 @@ ONCE = (
 NAMES = sorted(
     n
     for n, o in OPERATORS.items()
-    if o.kind not in ("plate", "region", "effect", "item", "random") and n not in ONCE
+    if o.kind not in ("plate", "region", "effect", "item", "random", "barrier") and n not in ONCE
 )
 
 PHASES = (Phase.explicit, Phase.generate)  # shrinking takes longer than reading the sample that fails

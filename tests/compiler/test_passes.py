@@ -210,3 +210,24 @@ def test_stack_of_a_slice_is_the_whole() -> None:
     x = make_input("x", (3, 2), F)
     plate = Plate(0, "row", 3)
     assert plate_stack(plate_slice(x, plate), plate) is x
+
+
+def test_large_values_are_written_over_and_views_and_outputs_are_not() -> None:
+    """The torch engine reuses the memory of a value read for the last time, if nothing else shares it."""
+    x = make_input("x", (128, 64), torch.float64)
+    a = make("exp", x)
+    b = make("neg", a)  # a is read once more: kept
+    view = make("permute", b, dims=(-1, -2))
+    c = make("mul", b, 2.0)  # b lives on in its view
+    d = make("add", c, a)
+    graph = Graph((x,), (make("sum", view, dims=(-1, -2), keepdim=False), make("sigmoid", d), d))
+    program = compile_torch(graph)
+    assert program.source.count("out=") == 1  # d in the place of c (or a)
+    value = torch.randn(128, 64, dtype=torch.float64)
+    kept = value.clone()
+    total, s, whole = program(value)
+    e = value.exp()
+    torch.testing.assert_close(total, -e.sum())
+    torch.testing.assert_close(whole, -2 * e + e)
+    torch.testing.assert_close(s, torch.sigmoid(-e))
+    assert torch.equal(value, kept)

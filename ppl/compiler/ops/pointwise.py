@@ -272,7 +272,7 @@ _unary("i1e", torch.special.i1e)
 
 _unary("abs", torch.abs, lambda out, g, x: (mul(g, un("sign", x)),), dtype="same", smooth="kinked")
 _unary(
-    "relu", torch.relu, lambda out, g, x: (where(make("gt", out, 0), g, 0.0),), dtype="same", smooth="kinked"
+    "relu", torch.relu, lambda out, g, x: (where(make("le", out, 0), 0.0, g),), dtype="same", smooth="kinked"
 )
 
 

@@ -102,6 +102,8 @@ def _neg(node: Node, args: tuple[Any, ...]) -> Node | None:
     a = args[0]
     if isinstance(a, Node) and a.op == "neg":
         return _same(a.args[0], node)
+    if isinstance(a, Node) and a.op == "sub":
+        return _same(make("sub", a.args[1], a.args[0]), node)
     return None
 
 

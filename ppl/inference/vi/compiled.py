@@ -13,6 +13,7 @@ from ppl.compiler.engines import TORCH
 from ppl.compiler.engines.torch_engine import key
 from ppl.compiler.estimators.assemble import Estimator, estimator, sampler
 from ppl.compiler.graph import Graph, Node, Plate
+from ppl.compiler.passes.fold import fold
 from ppl.compiler.passes.simplify import simplify
 from ppl.compiler.passes.vectorise import vectorise
 from ppl.compiler.tracer import working_dtype
@@ -30,6 +31,7 @@ class _Program:
 
     run: Any
     inputs: tuple[Node, ...]
+    data: Mapping[Node, torch.Tensor]
 
 
 class CompiledObjective:
@@ -104,10 +106,11 @@ class CompiledObjective:
             batch = None if draws is None else Plate(-1, "estimate", draws)
             found = self.estimator if batch is None else self._estimator(batch)
             with working_dtype(self.dtype):
-                graph = simplify(found.graph)
+                graph, data = fold(simplify(found.graph), self.objective.recorded.data)
                 plates = None if batch is None else (batch,)
                 physical = vectorise(Graph(graph.inputs, graph.outputs), plates)
-            self._programs[draws] = _Program(TORCH.compile(physical, self.device), graph.inputs)
+            held = {n: t.to(self.device) for n, t in data.items()}
+            self._programs[draws] = _Program(TORCH.compile(physical, self.device), graph.inputs, held)
         return self._programs[draws]
 
     def values(self, params: Mapping[str, Any] | None = None) -> dict[str, torch.Tensor]:
@@ -145,7 +148,12 @@ class CompiledObjective:
         independent estimates.
         """
         program = self._program(draws)
-        inputs = [self._input(n, values, seed, draws, states or {}, subsamples or {}) for n in program.inputs]
+        inputs = [
+            program.data[n]
+            if n in program.data
+            else self._input(n, values, seed, draws, states or {}, subsamples or {})
+            for n in program.inputs
+        ]
         with torch.no_grad():
             value, *rest = program.run(*inputs, seed=seed)
         kept = self.states
