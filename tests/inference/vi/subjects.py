@@ -82,7 +82,7 @@ SUBJECTS = {
         # discrete
         _of("Bernoulli", 0.3),
         _of("Bernoulli by logits", 0.3, make=lambda a: families.Bernoulli(logits=a)),
-        _of("BetaBinomial", 1.4, 2.0, make=lambda a, b: families.BetaBinomial(a, b, 5)),
+        _of("BetaBinomial", 1.4, 2.0, make=lambda a, b: families.BetaBinomial(5, a, b)),
         _of("Binomial", 0.3, make=lambda p: families.Binomial(5, p)),
         _of("BoundedZipf", 1.5, make=lambda s: families.BoundedZipf(s, 6)),
         _of("Categorical", t(0.1, 0.6, -0.4), make=lambda a: families.Categorical(logits=a)),
@@ -136,9 +136,11 @@ def expectation(d: Any, f: Callable[[Tensor], Tensor]) -> Tensor:
         weights = torch.exp(d.log_prob(x))
     else:
         x, log_slope, step = _grid(d.support)
-        log_p = d.log_prob(x)
-        here = (torch.isfinite(log_p) & (log_p + log_slope > -600)).detach()
-        weights = torch.where(here, torch.exp(torch.where(here, log_p + log_slope, 0.0)), 0.0) * step
+        with torch.no_grad():
+            log_weight = d.log_prob(x) + log_slope
+            here = torch.isfinite(log_weight) & (log_weight > -600)
+        x = x[here]
+        weights = torch.exp(d.log_prob(x) + log_slope[here]) * step
     mass = float(weights.detach().sum())
     assert abs(mass - 1) < 1e-5, (d, mass)
     return (weights * f(x.to(torch.float64))).sum()
