@@ -23,7 +23,7 @@ _NAMES = {
     "ppl.language.draw": ("graph",),
     "ppl.inference.infer": ("infer",),
     "ppl.inference.mcmc": ("NUTS", "HMC"),
-    "ppl.compiler.estimators.strategies": ("Score", "Quadrature", "GumbelSoftmax", "Rejection"),
+    "ppl.compiler.estimators.strategies": ("Score", "Quadrature", "GumbelSoftmax", "Rebar", "Rejection"),
     "ppl.inference.vi.method": ("VI",),
     "ppl.inference.vi.gradients": ("value_and_grad", "estimate"),
     "ppl.results": ("Posterior", "load_posterior"),

@@ -256,9 +256,8 @@ class OneHotCategorical(td.OneHotCategorical):
 
 def _one_hot_log_prob(logits: Tensor, value: Tensor) -> Tensor:
     """Linear in the value, so that relaxed and straight-through values have its derivative."""
-    value = as_float(value, logits)
-    impossible = torch.isneginf(logits) & (value == 0)
-    return (value * torch.where(impossible, 0.0, logits)).sum(-1)
+    finite = logits.clamp(min=torch.finfo(logits.dtype).min)  # 0 · −∞ would be nan
+    return (as_float(value, logits) * finite).sum(-1)
 
 
 def _expanded_one_hot(d: Any, batch_shape: Any, **more: Any) -> Any:

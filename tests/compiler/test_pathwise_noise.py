@@ -11,7 +11,9 @@ from compiler.pathwise_subject import Subject
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
+from ppl.compiler.estimators.noise import NoiseTracer
 from ppl.compiler.estimators.pathwise import PathwiseError
+from ppl.compiler.ops import make_input
 
 
 class Sampled(Distribution):
@@ -114,3 +116,13 @@ def test_a_fair_coin_is_noise() -> None:
     assert [(n.name, n.standard) for n in subject.sampler.noises] == [("bernoulli", True)]
     x, (slope,) = subject.pulled([torch.tensor(1.0)], torch.tensor(1.0))
     assert (float(x), float(slope)) == (0.3, 1.0)
+
+
+def test_a_tensor_drawn_in_place_is_known_by_its_own_id_only() -> None:
+    """A tensor of another id would die, and the next tensor with that id pass for the noise."""
+    tracer = NoiseTracer()
+    with torch.no_grad(), tracer:
+        x = tracer.lift(make_input("x", (3,), torch.float64))
+        torch.empty_like(x).normal_()
+        torch.empty_like(x).exponential_()
+    assert all(key == id(entry.tensor) for key, entry in tracer.table.items())

@@ -68,6 +68,8 @@ def _at(node: Node, depends: set[Node], passes: Passes) -> list[Jump]:
     if node.op in ("scan", "switch"):
         return _in_region(node, depends, passes)
     operator = OPERATORS[node.op]
+    if node.op == "where" and node.nodes[0] not in depends and node.is_float:
+        return []  # the same branch for all its values
     if operator.smooth == "jump" or (node.outs is None and not node.is_float):
         return [Jump(node, f"`{_WORDS.get(node.op, node.op)}` of it")]
     return []

@@ -117,7 +117,7 @@ class NoiseTracer(Tracer):
             return self.lift(node)
         target: torch.Tensor = args[0]
         lifted = self.lift(node)
-        entry = self.table[id(lifted)]
+        entry = self.table.pop(id(lifted))  # `lifted` dies here, and another tensor may get its id
         entry.tensor = target
         self.table[id(target)] = entry
         return target

@@ -4,14 +4,16 @@ from ppl.compiler.estimators.strategies import (  # noqa: F401 (each registers i
     enumeration,
     mvd,
     quadrature,
-    relaxation,
+    rebar,
     rejection,
+    relaxation,
     reparam,
     score,
 )
 from ppl.compiler.estimators.strategies.quadrature import Quadrature
-from ppl.compiler.estimators.strategies.relaxation import GumbelSoftmax
+from ppl.compiler.estimators.strategies.rebar import Rebar
 from ppl.compiler.estimators.strategies.rejection import Rejection
+from ppl.compiler.estimators.strategies.relaxation import GumbelSoftmax
 from ppl.compiler.estimators.strategies.score import Score
 
-__all__ = ["GumbelSoftmax", "Quadrature", "Rejection", "Score"]
+__all__ = ["GumbelSoftmax", "Quadrature", "Rebar", "Rejection", "Score"]

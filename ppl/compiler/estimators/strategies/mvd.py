@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch.distributions import Bernoulli, Exponential, Gamma, Normal, Uniform
+from torch.distributions import Bernoulli, Exponential, Gamma, Uniform
 
 from ppl.compiler import specs
 from ppl.compiler.estimators.credit import credit, elementwise

@@ -61,18 +61,9 @@ class GumbelSoftmax(_Relaxed):
         self.temperature, self.hard = float(temperature), hard
 
     def value(self, e: Effect, build: Build) -> Node:
-        logits = specs.attribute(e.site.spec, e.params, "logits")
-        gumbel = _gumbel(e, build, "gumbel")
-        if e.site.event_rank:
-            scores = add(logits, gumbel)
-            soft = make("softmax", div(scores, self.temperature), dim=-1)
-            best = make("argmax", scores, dim=-1, keepdim=True)
-            hard = make("eq", best, make("iota", size=e.node.shape[-1], step=1))
-        else:
-            scores = add(logits, sub(gumbel, _gumbel(e, build, "other")))
-            soft = make("sigmoid", div(scores, self.temperature))
-            hard = make("gt", scores, 0.0)
-        return through(make("to", hard, dtype=e.node.dtype), soft) if self.hard else soft
+        z = scores(e, build)
+        soft = relaxed(e, z, self.temperature)
+        return through(hardened(e, z), soft) if self.hard else soft
 
 
 @strategy
@@ -92,5 +83,32 @@ def through(value: Node, surrogate: Node) -> Node:
     return result
 
 
+def scores(e: Effect, build: Build) -> Node:
+    """Logits with noise: the largest is the category drawn; for a coin, a positive one is a head."""
+    noise = _gumbel(e, build, "gumbel")
+    if not e.site.event_rank:
+        noise = _node(sub(noise, _gumbel(e, build, "other")))
+    return _node(add(specs.attribute(e.site.spec, e.params, "logits"), noise))
+
+
+def relaxed(e: Effect, z: Node, temperature: float) -> Node:
+    """A value between the choices."""
+    scaled = div(z, temperature)
+    return make("softmax", scaled, dim=-1) if e.site.event_rank else make("sigmoid", scaled)
+
+
+def hardened(e: Effect, z: Node) -> Node:
+    """The choice itself."""
+    if not e.site.event_rank:
+        return make("to", make("gt", z, 0.0), dtype=e.node.dtype)
+    best = make("argmax", z, dim=-1, keepdim=True)
+    return make("to", make("eq", best, make("iota", size=z.shape[-1], step=1)), dtype=e.node.dtype)
+
+
 def _gumbel(e: Effect, build: Build, name: str) -> Node:
     return make("neg", log(build.draw(e, name, Exponential, 1.0)))
+
+
+def _node(x: Operand) -> Node:
+    assert isinstance(x, Node)
+    return x

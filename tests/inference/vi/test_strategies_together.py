@@ -1,0 +1,420 @@
+"""Gradient strategies of choices that depend on each other, their options, and what they keep between steps."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import ppl
+from ppl.distributions import Bernoulli, Categorical, Exponential, Gamma, Normal, OneHotCategorical, Poisson
+from ppl.errors import PplError
+from ppl.inference.vi.compiled import CompiledObjective
+
+DRAWS = 100_000
+START = {"m": 0.3, "s": 0.8, "a": -0.2}
+
+
+def near(estimates: Tensor, exact: Tensor, slack: float = 1e-6) -> None:
+    error = estimates.std(0) / math.sqrt(len(estimates))
+    gap = (estimates.mean(0) - exact).abs()
+    assert bool((gap <= 4 * error + slack).all()), f"{estimates.mean(0)} ± {error}, exact {exact}"
+
+
+def params() -> list[Any]:
+    return [ppl.param(name, value) for name, value in START.items()]
+
+
+def coin_after_normal(normal: Any, coin: Any) -> Any:
+    @ppl.guide
+    def q():
+        m, s, a = params()
+        z = ppl.sample("z", Normal(m, s), grad=normal)
+        ppl.sample("k", Bernoulli(logits=z + a), grad=coin)
+
+    return q()
+
+
+def normal_after_coin(normal: Any, coin: Any) -> Any:
+    @ppl.guide
+    def q():
+        m, s, a = params()
+        k = ppl.sample("k", Bernoulli(logits=a), grad=coin)
+        ppl.sample("z", Normal(m + k, s), grad=normal)
+
+    return q()
+
+
+def f(z: Any, k: Any) -> Any:
+    return torch.sin(z) * (1.0 + k) + 2.0 * k
+
+
+@ppl.objective
+def both(q):
+    x = ppl.simulate(q)
+    return f(x["z"], x["k"])
+
+
+def exact(coin_first: bool) -> dict[str, Tensor]:
+    """By a sum over the coin and a fine sum over the normal's quantities."""
+    leaves = {n: torch.tensor(v, dtype=torch.float64, requires_grad=True) for n, v in START.items()}
+    m, s, a = leaves.values()
+    e = torch.linspace(-12, 12, 24_001, dtype=torch.float64)
+    w = torch.exp(-e * e / 2) / math.sqrt(2 * math.pi) * float(e[1] - e[0])
+    total = torch.zeros((), dtype=torch.float64)
+    for k in (0.0, 1.0):
+        z = m + s * e + (k if coin_first else 0.0)
+        p = torch.sigmoid(torch.sign(torch.tensor(k - 0.5)) * (a if coin_first else z + a))
+        total = total + (w * p * f(z, k)).sum()
+    return dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True))
+
+
+NORMALS = ("reparam", "score", "mvd", "quadrature")
+COINS = ("score", "enum", "mvd", "rebar", ppl.Score(baseline="mean"))
+QUICK = [("mvd", "mvd"), ("reparam", "mvd"), ("mvd", "enum"), ("reparam", "rebar"), ("quadrature", "enum")]
+
+
+def compare(guide: Any, exact: dict[str, Tensor], slack: float) -> None:
+    _, grads = ppl.value_and_grad(both)(guide, draws=DRAWS)
+    for name, slope in exact.items():
+        near(grads[name], slope, slack)
+
+
+@pytest.mark.parametrize(("normal", "coin"), QUICK)
+def test_one_after_the_other(normal, coin):
+    slack = 1e-4 if normal == "quadrature" else 1e-6
+    compare(coin_after_normal(normal, coin), exact(False), slack)
+    compare(normal_after_coin(normal, coin), exact(True), slack)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("normal", NORMALS)
+@pytest.mark.parametrize("coin", COINS)
+def test_all_pairs(normal, coin):
+    slack = 1e-4 if normal == "quadrature" else 1e-6
+    compare(coin_after_normal(normal, coin), exact(False), slack)
+    if coin == "rebar" and normal in ("score", "mvd"):
+        with pytest.raises(PplError, match="'z' drawn after it"):
+            ppl.value_and_grad(both)(normal_after_coin(normal, coin))
+    else:
+        compare(normal_after_coin(normal, coin), exact(True), slack)
+
+
+# ---------------------------------------------------------------- coupling, exactness, variance
+
+
+def test_a_finite_choice_has_no_variance_of_its_own_by_measures():
+    @ppl.guide
+    def q():
+        ppl.sample("k", Categorical(logits=ppl.param("a", torch.tensor([0.3, -0.1, 0.8]))), grad="mvd")
+
+    @ppl.objective
+    def square(q):
+        return ppl.simulate(q)["k"] ** 2.0
+
+    _, grads = ppl.value_and_grad(square)(q(), draws=100)
+    p = torch.softmax(torch.tensor([0.3, -0.1, 0.8], dtype=torch.float64), 0)
+    values = torch.tensor([0.0, 1.0, 4.0], dtype=torch.float64)
+    torch.testing.assert_close(grads["a"], (p * (values - (p * values).sum())).expand(100, 3))
+
+
+def test_measures_find_the_derivative_of_a_probability():
+    """P(x > 1) of a normal: no continuity is needed."""
+
+    @ppl.guide
+    def q():
+        ppl.sample("x", Normal(ppl.param("m", 0.3), ppl.param("s", 0.8)), grad="mvd")
+
+    @ppl.objective
+    def above(q):
+        return torch.where(ppl.simulate(q)["x"] > 1.0, 1.0, 0.0)
+
+    _, grads = ppl.value_and_grad(above)(q(), draws=DRAWS)
+    z = 0.7 / 0.8
+    density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    near(grads["m"], torch.tensor(density / 0.8))
+    near(grads["s"], torch.tensor(density * z / 0.8))
+
+
+def test_coupling_makes_the_derivative_of_a_linear_function_certain():
+    """E x of a Poisson: R(x + 1) − R(x) is 1, always."""
+
+    @ppl.guide
+    def q():
+        ppl.sample("x", Poisson(ppl.param("r", 2.3)), grad="mvd")
+
+    @ppl.objective
+    def mean(q):
+        return ppl.simulate(q)["x"]
+
+    _, grads = ppl.value_and_grad(mean)(q(), draws=100)
+    torch.testing.assert_close(grads["r"], torch.ones(100, dtype=torch.float64))
+
+
+def test_a_shape_without_known_measures_is_refused_only_where_it_moves():
+    def q(shape: Any, rate: Any) -> Any:
+        @ppl.guide
+        def guide():
+            a, b = ppl.param("a", 2.0), ppl.param("b", 1.5)
+            ppl.sample("x", Gamma(shape(a, b), rate(a, b)), grad="mvd")
+
+        return guide()
+
+    @ppl.objective
+    def root(q):
+        return torch.sqrt(ppl.simulate(q)["x"])
+
+    ppl.value_and_grad(root)(q(lambda a, b: 2.0, lambda a, b: a * b))
+    for shape in (lambda a, b: a, lambda a, b: 1.0 + b):
+        with pytest.raises(PplError, match="Gamma in its concentration"):
+            ppl.value_and_grad(root)(q(shape, lambda a, b: b))
+
+
+@pytest.mark.parametrize("grad", ("mvd", "enum", "quadrature"))
+def test_vectors_of_choices_and_elements_that_meet_are_refused(grad):
+    family = (lambda x: Normal(x, 1.0)) if grad == "quadrature" else (lambda x: Bernoulli(logits=x))
+
+    @ppl.guide
+    def vector():
+        ppl.sample("x", family(ppl.param("a", torch.zeros(3))), grad=grad)
+
+    @ppl.guide
+    def plated():
+        a = ppl.param("a", torch.zeros(3))
+        for i in ppl.plate("i", 3):
+            ppl.sample("x", family(a[i]), grad=grad)
+
+    @ppl.objective
+    def product(q):
+        return torch.prod(ppl.simulate(q)["x"], 0)
+
+    with pytest.raises(PplError, match="it is a vector of choices"):
+        ppl.value_and_grad(product)(vector())
+    with pytest.raises(PplError, match="not a sum"):
+        ppl.value_and_grad(product)(plated())
+
+
+# ---------------------------------------------------------------- quadrature
+
+
+def test_quadrature_is_exact_for_polynomials_up_to_twice_its_order():
+    @ppl.guide
+    def q(order):
+        ppl.sample("x", Normal(ppl.param("m", 0.3), ppl.param("s", 0.8)), grad=ppl.Quadrature(order))
+
+    @ppl.objective
+    def sixth(q):
+        return ppl.simulate(q)["x"] ** 6
+
+    def found(order: int) -> tuple[float, float]:
+        value, grads = ppl.value_and_grad(sixth)(q(order))
+        return float(value), float(grads["s"])
+
+    m, s = 0.3, 0.8
+    moment = m**6 + 15 * m**4 * s**2 + 45 * m**2 * s**4 + 15 * s**6
+    slope = 30 * m**4 * s + 180 * m**2 * s**3 + 90 * s**5
+    assert found(4) == pytest.approx((moment, slope), rel=1e-12)
+    assert found(3)[0] != pytest.approx(moment, rel=1e-3)
+
+
+def test_an_elbo_by_quadrature_has_no_variance():
+    @ppl.model
+    def p():
+        x = ppl.sample("x", Normal(0.0, 1.0))
+        for _ in ppl.plate("n", 2):
+            y = ppl.sample("y", Normal(x, 0.5))
+            ppl.sample("d", Normal(y, 0.3))
+
+    @ppl.guide
+    def q():
+        x = ppl.sample("x", Normal(ppl.param("m", 0.3), ppl.param("s", 0.8)), grad="quadrature")
+        a = ppl.param("a", torch.tensor([0.1, -0.5]))
+        for i in ppl.plate("n", 2):
+            ppl.sample("y", Normal(x + a[i], 0.4), grad="quadrature")
+
+    @ppl.objective
+    def elbo(p, q):
+        z = ppl.simulate(q)
+        return ppl.log_density(p, z) - ppl.log_density(q, z)
+
+    bound = p().condition(d=torch.tensor([0.4, -0.2]))
+    value, grads = ppl.value_and_grad(elbo)(bound, q())
+    m, s, a = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.3, 0.8, [0.1, -0.5]))
+    d = torch.tensor([0.4, -0.2], dtype=torch.float64)
+    log = math.log
+    known = -0.5 * (m * m + s * s) + torch.log(s) + 0.5  # the constants of the prior and of q(x) cancel
+    known = known + (-0.5 * (a * a + 0.16) / 0.25 - log(0.5) + 0.5 + log(0.4)).sum()
+    spread = (m + a - d) ** 2 + s * s + 0.16
+    known = known + (-0.5 * spread / 0.09 - log(0.3) - 0.5 * log(2 * math.pi)).sum()
+    torch.testing.assert_close(value, known.detach())
+    for name, slope in zip("msa", torch.autograd.grad(known, (m, s, a)), strict=True):
+        torch.testing.assert_close(grads[name], slope)
+
+
+# ---------------------------------------------------------------- biased strategies
+
+
+def test_straight_through_is_right_where_the_objective_is_linear():
+    w = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+
+    @ppl.guide
+    def q(grad):
+        ppl.sample("k", OneHotCategorical(logits=ppl.param("a", torch.tensor([0.3, -0.1, 0.8]))), grad=grad)
+
+    @ppl.objective
+    def linear(q):
+        return (w * ppl.simulate(q)["k"]).sum()
+
+    p = torch.softmax(torch.tensor([0.3, -0.1, 0.8], dtype=torch.float64), 0)
+    for grad in ("straight_through", ppl.GumbelSoftmax(hard=True), ppl.GumbelSoftmax(temperature=0.1)):
+        value, grads = ppl.value_and_grad(linear)(q(grad), draws=DRAWS)
+        near(value, (p * w).sum(), 0.01)  # at a temperature of 0.1 the relaxed mean is within 1 %
+        if grad == "straight_through":
+            near(grads["a"], p * (w - (p * w).sum()))
+
+
+def test_the_value_of_straight_through_is_a_category():
+    @ppl.guide
+    def q(grad):
+        ppl.sample("k", Bernoulli(ppl.param("p", 0.3)), grad=grad)
+
+    @ppl.objective
+    def itself(q):
+        return ppl.simulate(q)["k"] * 1.0
+
+    for grad in ("straight_through", ppl.GumbelSoftmax(hard=True)):
+        value, _ = ppl.value_and_grad(itself)(q(grad), draws=1000)
+        assert set(value.tolist()) == {0.0, 1.0}
+    value, _ = ppl.value_and_grad(itself)(q("gumbel_softmax"), draws=1000)
+    assert bool(((value > 0) & (value < 1)).all())
+
+
+def test_gumbel_softmax_nears_the_gradient_as_its_temperature_falls():
+    @ppl.guide
+    def q(grad):
+        ppl.sample("k", Bernoulli(logits=ppl.param("a", 0.3)), grad=grad)
+
+    @ppl.objective
+    def curved(q):
+        return torch.exp(ppl.simulate(q)["k"])
+
+    p = 1 / (1 + math.exp(-0.3))
+    right = (math.e - 1) * p * (1 - p)
+
+    def off(temperature: float) -> float:
+        _, grads = ppl.value_and_grad(curved)(q(ppl.GumbelSoftmax(temperature)), draws=DRAWS)
+        return abs(float(grads["a"].mean()) - right)
+
+    assert off(0.05) < 0.02 < off(1.0)
+
+
+def test_biased_strategies_are_called_so_and_only_taken_if_asked_for():
+    @ppl.guide
+    def q(grad):
+        ppl.sample("k", Bernoulli(ppl.param("p", 0.3)), grad=grad)
+
+    for grad in ("gumbel_softmax", "straight_through"):
+        decision = CompiledObjective(both_of(q(grad))).estimator.decisions["k"]
+        assert decision.biased and "biased" in decision.why
+    assert not CompiledObjective(both_of(q("auto"))).estimator.decisions["k"].biased
+
+
+@ppl.objective
+def both_of(q):
+    return ppl.simulate(q)["k"] * 2.0
+
+
+# ---------------------------------------------------------------- options and states
+
+
+@pytest.mark.parametrize(
+    "make",
+    (
+        lambda: ppl.Quadrature(0),
+        lambda: ppl.GumbelSoftmax(0.0),
+        lambda: ppl.Rebar(-1.0),
+        lambda: ppl.Rejection(0),
+        lambda: ppl.Score(baseline="median"),
+        lambda: ppl.Score(baseline="mean", decay=1.0),
+    ),
+)
+def test_options_outside_their_range_are_refused(make):
+    with pytest.raises(PplError):
+        make()
+
+
+@ppl.objective
+def high(q):
+    return 10.0 + 3.0 * ppl.simulate(q)["x"].sum()
+
+
+def coins(grad: Any) -> Any:
+    @ppl.guide
+    def q():
+        a = ppl.param("a", torch.tensor([0.1, -0.4, 0.8]))
+        for i in ppl.plate("i", 3):
+            ppl.sample("x", Bernoulli(logits=a[i]), grad=grad)
+
+    return q()
+
+
+def test_a_running_mean_is_kept_from_step_to_step():
+    compiled = CompiledObjective(high(coins(ppl.Score(baseline="mean", decay=0.5))))
+    (name,) = compiled.states
+    values, now = compiled.values(), 0.0
+    states: dict[str, Tensor] = {}
+    for seed in range(3):
+        value, _, states = compiled.run(values, seed, states=states)
+        now = 0.5 * now + 0.5 * (float(value) - 10.0) / 3  # each coin is credited with its own term only
+        assert float(states[name]) == pytest.approx(now)
+    p = torch.sigmoid(torch.tensor([0.1, -0.4, 0.8], dtype=torch.float64))
+    spread = {}
+    for start in (0.0, 1.5):
+        kept = {name: torch.tensor(start, dtype=torch.float64)}
+        _, grads, _ = compiled.run(values, 1, DRAWS, states=kept)
+        near(grads["a"], 3.0 * p * (1 - p))
+        spread[start] = float(grads["a"].var(0).sum())
+    assert spread[1.5] < 0.5 * spread[0.0]
+
+
+def test_rebar_lowers_the_variance():
+    def spread(grad: Any) -> float:
+        _, grads = ppl.value_and_grad(high)(coins(grad), draws=DRAWS)
+        return float(grads["a"].var(0).sum())
+
+    assert spread(ppl.Rebar(1.0, 0.8)) < 0.5 * spread("score")
+    assert spread(ppl.Rebar(1.0, 0.0)) == pytest.approx(spread("score"), rel=0.05)
+
+
+def test_rebar_before_a_jump_is_refused():
+    @ppl.guide
+    def q():
+        ppl.sample("x", Bernoulli(ppl.param("p", 0.3)), grad="rebar")
+
+    @ppl.objective
+    def stepped(q):
+        return torch.where(ppl.simulate(q)["x"] > 0.5, 1.0, 0.0)
+
+    with pytest.raises(PplError, match="jumps"):
+        ppl.value_and_grad(stepped)(q())
+
+
+def test_exponential_measures_with_many_particles():
+    """A mean over particles, each with a draw of its own."""
+
+    @ppl.guide
+    def q():
+        ppl.sample("x", Exponential(ppl.param("r", 1.3)), grad="mvd")
+
+    @ppl.objective
+    def mean(q, n):
+        for _ in (particles := ppl.plate("particle", n)):
+            x = torch.sin(ppl.simulate(q)["x"])
+        return particles.gather(x).sum() / n
+
+    _, grads = ppl.value_and_grad(mean)(q(), 4, draws=DRAWS)
+    r = 1.3  # E sin x = r / (1 + r²)
+    near(grads["r"], torch.tensor((1 - r * r) / (1 + r * r) ** 2))
