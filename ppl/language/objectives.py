@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 
 from ppl.compiler.graph import Graph, Node, Plate
 from ppl.compiler.ops import make_input
-from ppl.compiler.ops.barriers import density
+from ppl.compiler.ops.barriers import continuous, density
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.passes.layouts import Layout, effects_in
 from ppl.compiler.passes.sites import Lowering
@@ -324,6 +324,9 @@ class _ObjectiveRecorder(Recorder):
         if self.program is None:
             self.particles.add(made.plate)
         return made
+
+    def assume_continuous(self, x: Any) -> torch.Tensor:
+        return self.tracer.lift(continuous(self._node(x)))
 
     def state(self, name: str, init: Any) -> Any:
         if self.program is not None:
