@@ -15,7 +15,7 @@ _NAMES = {
     "ppl.language.program": ("model", "guide", "objective", "Program", "Bound"),
     "ppl.language.primitives": (
         "sample", "observe", "factor", "deterministic", "param", "module", "plate", "scan", "cond", "switch",
-        "score_factor", "state",
+        "score_factor", "state", "assume_continuous",
     ),
     "ppl.language.reparam": ("NonCentered",),
     "ppl.language.compiled": ("compile",),
@@ -27,7 +27,7 @@ _NAMES = {
     "ppl.inference.vi.method": ("VI",),
     "ppl.inference.vi.gradients": ("value_and_grad", "estimate"),
     "ppl.results": ("Posterior", "load_posterior"),
-    "ppl.language.gfi": ("simulate", "log_density", "generate", "update", "regenerate", "project"),
+    "ppl.language.gfi": ("simulate", "log_density", "score", "generate", "update", "regenerate", "project"),
     "ppl.language.traces": ("Trace", "select"),
     "ppl.errors": ("PplError",),
 }  # fmt: skip

@@ -18,6 +18,7 @@ import torch
 
 from ppl.compiler.engines.torch_engine import key
 from ppl.errors import DataError, closest, listed, placed
+from ppl.language.arrays import as_tensor
 from ppl.language.interpret import interpret
 from ppl.language.program import Bound, as_bound
 from ppl.language.runtime import recording_objective
@@ -85,6 +86,39 @@ def log_density(
     if objective is not None:
         return objective.log_density(as_bound(bound), choices or {})
     return interpret(as_bound(bound), choices or {}, params=params, draw=False).log_density
+
+
+@placed
+def score(
+    bound: Bound, choices: Mapping[str, Any], params: Mapping[str, Any] | None = None
+) -> dict[str, torch.Tensor]:
+    """The score ∂ log p(choices, data) / ∂ choices, of each choice that is a real number or an array of them.
+
+    Args:
+        bound: a bound program; its arguments are held fixed.
+        choices: a value for every random choice, [*loops, *site shape].
+        params: values of parameters; others start at their init.
+
+    Returns:
+        By name, arrays shaped like the choices.
+
+    >>> import ppl
+    >>> from ppl.distributions import Normal
+    >>> @ppl.model
+    ... def m():
+    ...     ppl.sample("x", Normal(0.0, 2.0))
+    >>> float(ppl.score(m(), {"x": 1.0})["x"])
+    -0.25
+    """
+    objective = recording_objective()
+    if objective is not None:
+        return objective.score(as_bound(bound), choices)  # type: ignore[no-any-return]
+    values = {name: as_tensor(x, torch.float64) for name, x in choices.items()}
+    free = {n: x.detach().requires_grad_() for n, x in values.items() if x.is_floating_point()}
+    with torch.enable_grad():
+        total = interpret(as_bound(bound), values | free, params=params, draw=False).log_density
+    found = torch.autograd.grad(total, list(free.values()), allow_unused=True, materialize_grads=True)
+    return dict(zip(free, found, strict=True))
 
 
 @placed

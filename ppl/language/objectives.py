@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
-from ppl.compiler.graph import Graph, Node, Plate
+from ppl.compiler.graph import Graph, Node, Plate, substitute
 from ppl.compiler.ops import make_input
-from ppl.compiler.ops.barriers import density
+from ppl.compiler.ops.barriers import continuous, density
 from ppl.compiler.ops.effects import Effect
+from ppl.compiler.passes.differentiate import materialise, vjp
 from ppl.compiler.passes.layouts import Layout, effects_in
 from ppl.compiler.passes.sites import Lowering
 from ppl.errors import MethodError, PplError, StructureError, user_mark
@@ -222,18 +223,33 @@ class _ObjectiveRecorder(Recorder):
 
     def log_density(self, bound: Bound, choices: Mapping[str, Any]) -> torch.Tensor:
         """The log density of the choices (and data) under the program."""
+        return self.tracer.lift(self._density(bound, choices, {}))
+
+    def score(self, bound: Bound, choices: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        """The derivatives of the log density with respect to the choices, arguments held fixed."""
+        nodes = {name: self._node(x) for name, x in choices.items()}
+        free = {
+            name: make_input(name, n.shape, n.dtype, n.plates, "score of")
+            for name, n in nodes.items()
+            if n.is_float and not agreement.auxiliary(name)
+        }
+        total = self._density(bound, choices, free)
+        found = vjp([total], [1.0], list(free.values()))
+        full = [materialise(g, n) for g, n in zip(found, free.values(), strict=True)]
+        at = {place: nodes[name] for name, place in free.items()}
+        return dict(zip(free, map(self.tracer.lift, substitute(full, at)), strict=True))
+
+    def _density(self, bound: Bound, choices: Mapping[str, Any], instead: Mapping[str, Node]) -> Node:
         run, outer = self._run_inside(bound), self._open_plates()
         sites = _latent_sites(run.effects, outer)
         agreement.check(
             bound, sites, choices, getattr(choices, "sites", None), getattr(choices, "bound", None)
         )
-        supplies = {name: self._node(choices[name]) for name in sites}
+        supplies = {name: instead.get(name) or self._node(choices[name]) for name in sites}
         for name, node in supplies.items():
             agreement.check_shape(bound, sites[name], node)
         reading, _, _ = _Density(lambda e: "value").run(Graph((), (), tuple(run.effects)), supplies, outer)
-        return self.tracer.lift(
-            self._node(reading.total) if not isinstance(reading.total, Node) else reading.total
-        )
+        return reading.total if isinstance(reading.total, Node) else self._node(reading.total)
 
     def _open_plates(self) -> Outer:
         return frozenset(loop.plate for loop in self.tracer.here.loops if loop.plate is not None)
@@ -324,6 +340,9 @@ class _ObjectiveRecorder(Recorder):
         if self.program is None:
             self.particles.add(made.plate)
         return made
+
+    def assume_continuous(self, x: Any) -> torch.Tensor:
+        return self.tracer.lift(continuous(self._node(x)))
 
     def state(self, name: str, init: Any) -> Any:
         if self.program is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ppl.language.runtime import current
+from ppl.language.runtime import current, recording_objective
 
 
 def sample(name: str, d: Any = None, *, dims: Sequence[str] = (), grad: str = "auto", **options: Any) -> Any:
@@ -108,3 +108,14 @@ def score_factor(name: str, x: torch.Tensor, score: torch.Tensor) -> None:
 def state(name: str, init: Any) -> Any:
     """What an objective keeps from step to step without a gradient: `.value`, `.set(x)`."""
     return current("state").state(name, init)
+
+
+def assume_continuous(x: torch.Tensor) -> torch.Tensor:
+    """`x`, which the user vouches is a continuous function of the random choices it is computed from, although
+    operations inside it jump: `assume_continuous(torch.cos(torch.atan2(y, x)))`.
+
+    An objective's gradient takes derivatives along such a path instead of refusing it. If it does jump, the
+    gradient is wrong.
+    """
+    objective = recording_objective()
+    return x if objective is None else objective.assume_continuous(x)  # type: ignore[no-any-return]

@@ -14,6 +14,7 @@ evidence. In all of them `p` is a bound model with its data, `q` a bound guide.
 | `forward_kl`, `WAKE_SLEEP`, `REWEIGHTED_WAKE_SLEEP` | the guide is fitted to p's draws | |
 | `hvi`, `iwhvi`, `diwhvi` | guides with auxiliary variables | |
 | `f_divergence` | any convex f | |
+| `stein` | Stein's discrepancy | for guides without a density |
 
 A dictionary such as `PIWAE` gives model and guide an objective each: `ppl.VI(objective=PIWAE)`. VIMCO (Mnih &
 Rezende 2016) is `iwelbo` with scores: `iwelbo(p, q.grad("score"))`. DADVI (Giordano, Ingram & Broderick 2024),
@@ -25,6 +26,7 @@ from ppl.std.objectives.auxiliary import diwhvi, hvi, iwhvi
 from ppl.std.objectives.bounds import PIWAE, beta_elbo, ciwae, elbo, iwelbo, miwae
 from ppl.std.objectives.divergences import cubo, exp_cubo, f_divergence, renyi, vr_max
 from ppl.std.objectives.pathwise import dreg, sticking_the_landing
+from ppl.std.objectives.stein import stein
 from ppl.std.objectives.wake_sleep import REWEIGHTED_WAKE_SLEEP, WAKE_SLEEP, forward_kl, sleep, wake
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "miwae",
     "renyi",
     "sleep",
+    "stein",
     "sticking_the_landing",
     "vr_max",
     "wake",

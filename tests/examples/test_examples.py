@@ -33,6 +33,7 @@ def test_every_example_is_tested() -> None:
         "linear_regression",
         "logistic_regression",
         "bayesian_neural_network",
+        "noisy_cone",
     }
 
 
@@ -91,3 +92,24 @@ def test_averaged_networks_beat_maximum_likelihood(capsys: pytest.CaptureFixture
     assert averaged["log loss"] < 0.7 * single["log loss"]
     assert averaged["sure but wrong"] < 0.5 * single["sure but wrong"]
     assert "sure" in capsys.readouterr().out
+
+
+EVIDENCE = -5.323
+"""Of the noisy cone, by quadrature."""
+
+
+@pytest.mark.slow
+def test_the_noisy_cone_reaches_the_published_bounds(capsys: pytest.CaptureFixture[str]) -> None:
+    """Becker et al. (2024), whose guides are their own."""
+    published = {
+        "ELBO": -8.08,
+        "IWELBO(5)": -7.67,
+        "HVI": -9.75,
+        "IWHVI(5)": -8.18,
+        "DIWHVI(5, 5)": -7.30,
+    }
+    found = example("noisy_cone").main()
+    for name, bound in published.items():
+        assert found[name].value > bound - 4 * found[name].standard_error, name
+        assert found[name].value < EVIDENCE + 4 * found[name].standard_error, name
+    assert "quadrature" in capsys.readouterr().out

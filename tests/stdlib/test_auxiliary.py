@@ -178,3 +178,16 @@ def test_unknown_arguments_of_a_reverse_model_are_refused() -> None:
 
     with pytest.raises(PplError, match="'w' is not a random choice of guide"):
         ppl.value_and_grad(objectives.hvi)(P, Q, other)
+
+
+def test_a_guide_with_auxiliary_variables_has_no_importance_weights() -> None:
+    """p(y, z) / q(z, λ) is no weight: its mean is not the evidence."""
+
+    @ppl.model
+    def p():
+        ppl.sample("y", Normal(ppl.sample("z", Normal(0.0, 1.0)), 1.0))
+
+    method = ppl.VI(guide=mixture(), objective=objectives.hvi, arguments={"r": exact_reverse}, steps=50)
+    posterior = ppl.infer(p(), {"y": 1.0}, method=method, draws=200, seed=0, progress=False)
+    assert posterior.draws["z"].shape == (1, 200)
+    assert posterior.khat is None and posterior.log_weights is None

@@ -172,6 +172,31 @@ def test_forward_kl_is_at_its_maximum_at_the_posterior() -> None:
         near(grads[param], torch.zeros(()).double())
 
 
+def test_stein_discrepancy() -> None:
+    reference = Reference(2)
+    x, y = reference.z.unbind(1)
+    s, t = (reference.params["a"] + 1.0 - 2 * v for v in (x, y))
+    h2, d = 0.8**2, x - y
+    kernel = torch.exp(-0.5 * d**2 / h2)
+    u = kernel * (s * t + s * d / h2 - t * d / h2 + 1 / h2 - d**2 / h2**2)
+    exact, gradient = reference.expectation(-u)
+    found, grads = ppl.value_and_grad(objectives.stein)(P, Q, K=3, bandwidth=0.8, draws=DRAWS)
+    near(found, exact)
+    for param in AT:
+        near(grads[param], gradient[param])
+
+
+def test_stein_discrepancy_is_zero_at_the_posterior_of_a_vector() -> None:
+    @ppl.model
+    def p():
+        w = ppl.sample("w", Normal(torch.zeros(2), 1.0))
+        for _ in ppl.plate("i", 3):
+            ppl.sample("v", Normal(w[0], 0.5))
+
+    found = ppl.estimate(objectives.stein)(p(), p(), K=10, draws=5000)
+    assert abs(found.value) < 4 * found.standard_error
+
+
 @ppl.guide
 def recognition(y):
     loc = ppl.param("c", 0.3) * y + ppl.param("m", 0.1)

@@ -228,7 +228,7 @@ def _atan2_vjp(out: Node, g: Operand, y: Operand, x: Operand) -> tuple[Operand, 
     return mul(scaled, x), neg(mul(scaled, y))
 
 
-_op("atan2", _both(torch.atan2), _atan2_vjp, dtype="float")
+_op("atan2", _both(torch.atan2), _atan2_vjp, dtype="float", smooth="jump")  # where y changes sign at x < 0
 
 # ---------------------------------------------------------------- special functions
 

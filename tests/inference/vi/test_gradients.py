@@ -126,6 +126,37 @@ def test_a_density_whose_support_moves_with_a_reparameterised_value_is_refused()
         ppl.value_and_grad(elbo)(p().condition(y=0.1), q("reparam"))
 
 
+def angle(y: torch.Tensor) -> torch.Tensor:
+    """Jumps from −π to π at y = 0."""
+    return torch.atan2(y, torch.tensor(-1.0))
+
+
+def test_an_angle_jumps():
+    @ppl.objective
+    def mean(q):
+        return angle(ppl.simulate(q)["x"])
+
+    with pytest.raises(PplError, match="`atan2` of it is not continuous"):
+        ppl.value_and_grad(mean)(normal_guide("reparam"))
+    _, grads = ppl.value_and_grad(mean)(normal_guide("auto"), draws=DRAWS)
+    x = torch.linspace(-15, 15, 200_001, dtype=torch.float64)
+    m = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
+    exact = torch.trapezoid(angle(x) * torch.exp(Normal(m, 1.5).log_prob(x)), x)
+    near(grads["m"], torch.autograd.grad(exact, m)[0])
+
+
+def test_what_the_user_vouches_for_is_not_refused():
+    @ppl.objective
+    def mean(q):
+        return ppl.assume_continuous(torch.cos(angle(ppl.simulate(q)["x"])))
+
+    value, a = ppl.value_and_grad(mean)(normal_guide("reparam"), draws=DRAWS)
+    _, b = ppl.value_and_grad(mean)(normal_guide("score"), draws=DRAWS, seed=1)
+    assert float(value.max()) < 0.0  # the cosine of an angle on the left
+    error = torch.sqrt((a["m"].var() + b["m"].var()) / DRAWS)
+    assert abs(a["m"].mean() - b["m"].mean()) < 4 * error
+
+
 @pytest.mark.parametrize(
     "kink", (torch.relu, torch.abs, lambda x: torch.clamp(x, min=0.2), lambda x: torch.maximum(x, x**2))
 )

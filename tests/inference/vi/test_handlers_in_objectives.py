@@ -95,3 +95,31 @@ def test_a_strategy_from_outside_is_refused_where_it_is_not_sound():
         ppl.value_and_grad(mean)(coin().grad("reparam"))
     with pytest.raises(PplError, match="'y' is not a site of coin"):
         ppl.value_and_grad(mean)(coin().grad(y="score"))
+
+
+def test_the_score_of_a_program_eagerly_and_in_an_objective():
+    @ppl.model
+    def p():
+        x = ppl.sample("x", Normal(0.3, 2.0))
+        for _ in ppl.plate("i", 2):
+            ppl.sample("y", Normal(x**2, 0.5))
+        ppl.sample("k", Bernoulli(torch.sigmoid(x)))
+
+    at = {"x": 0.7, "y": torch.tensor([0.1, -0.4]), "k": 1.0}
+
+    @ppl.objective
+    def f(p, part):
+        z = {"x": torch.tensor(0.7), "y": torch.tensor([0.1, -0.4]), "k": torch.tensor(1.0)}
+        return ppl.score(p, z)[part].sum()
+
+    by_hand = {
+        "x": -(0.7 - 0.3) / 4
+        + 2 * 0.7 * (0.1 - 0.4 - 2 * 0.49) / 0.25
+        + 1 / (1 + torch.tensor(0.7).double().exp()),
+        "y": -(0.1 - 0.4 - 2 * 0.49) / 0.25,
+    }
+    eager = ppl.score(p(), at)
+    for name, expected in by_hand.items():
+        assert float(eager[name].sum()) == pytest.approx(float(expected), abs=1e-6)
+        value, _ = ppl.value_and_grad(f)(p(), name)
+        assert float(value) == pytest.approx(float(expected), abs=1e-6)
