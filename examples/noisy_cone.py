@@ -69,12 +69,12 @@ RUNS = {
 }
 
 
-def main(steps: int = 2000, particles: int = 2, draws: int = 5000, seed: int = 0) -> dict[str, ppl.Estimate]:
+def main(steps: int = 3000, particles: int = 2, draws: int = 5000, seed: int = 0) -> dict[str, ppl.Estimate]:
     found = {}
     print(f"{'objective':<14}{'reached':>18}{'seconds':>10}   params")
     for name, (objective, guide, arguments) in RUNS.items():
         began = time.perf_counter()
-        how = ppl.VI(guide, objective, arguments, steps=steps, particles=particles, learning_rate=0.05)
+        how = ppl.VI(guide, objective, arguments, steps=steps, particles=particles, learning_rate=0.03)
         fit = ppl.infer(cone(), {"z": 5.0}, method=how, draws=100, seed=seed, progress=False)
         model = cone().condition(z=5.0)
         at = fit.params
