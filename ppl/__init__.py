@@ -24,7 +24,7 @@ _NAMES = {
     "ppl.inference.infer": ("infer",),
     "ppl.inference.mcmc": ("NUTS", "HMC"),
     "ppl.compiler.estimators.strategies": ("Score", "Quadrature", "GumbelSoftmax", "Rebar", "Rejection"),
-    "ppl.inference.vi.method": ("VI",),
+    "ppl.inference.vi.method": ("VI", "minimize"),
     "ppl.inference.vi.gradients": ("value_and_grad", "estimate"),
     "ppl.results": ("Posterior", "load_posterior"),
     "ppl.language.gfi": ("simulate", "log_density", "score", "generate", "update", "regenerate", "project"),

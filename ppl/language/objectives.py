@@ -25,7 +25,7 @@ from ppl.compiler.passes.layouts import Layout, effects_in
 from ppl.compiler.passes.sites import Lowering
 from ppl.errors import MethodError, PplError, StructureError, user_mark
 from ppl.language import agreement, checks
-from ppl.language.program import Bound, as_bound
+from ppl.language.program import Bound, Program, as_bound
 from ppl.language.record import Recorded, Recorder, record_with
 from ppl.language.sampling import improper_among
 
@@ -43,11 +43,14 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """A recorded objective: `recorded.graph` has its value as the first output, then the next states."""
+    """A recorded objective: `recorded.graph` has its value as the first output, then the next states. `particles` are
+    the plates it opens itself, `owners` the programs that declare its params (None: itself).
+    """
 
     recorded: Recorded
     states: dict[str, State]
     particles: frozenset[Plate]
+    owners: dict[str, Program | None]
 
     @property
     def value(self) -> Node:
@@ -73,10 +76,12 @@ def record_objective(bound: Bound, dtype: torch.dtype | None = None, number: boo
     """
     states: dict[str, State] = {}
     plates: set[Plate] = set()
+    declared: dict[str, Program | None] = {}
 
     class OfThis(_ObjectiveRecorder):
         kept = states
         particles = plates
+        owners = declared
 
     recorded = record_with(OfThis, bound, dtype)
     graph = recorded.graph
@@ -90,7 +95,7 @@ def record_objective(bound: Bound, dtype: torch.dtype | None = None, number: boo
         )
     then = tuple(s.then for s in states.values())
     whole = Graph((*graph.inputs, *(s.now for s in states.values())), (*graph.outputs, *then), graph.effects)
-    return Objective(replace(recorded, graph=whole), states, frozenset(plates))
+    return Objective(replace(recorded, graph=whole), states, frozenset(plates), declared)
 
 
 @dataclass(frozen=True)
@@ -186,13 +191,14 @@ class _ObjectiveRecorder(Recorder):
     holds_programs = True
     kept: dict[str, State]
     particles: set[Plate]
+    owners: dict[str, Program | None]
 
     def __init__(self, dtype: torch.dtype, flexible: bool) -> None:
         super().__init__(dtype, flexible)
         self.kept.clear()
         self.particles.clear()
         self.prepared: dict[int, tuple[Bound, Bound]] = {}
-        self.owners: dict[str, Any] = {}
+        self.owners.clear()
         self.program: Bound | None = None
         self.drawn: set[str] = set()
 

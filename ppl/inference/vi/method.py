@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +24,9 @@ class VI:
         guide: a bound guide, or the name of an automatic one ("mean_field", "full_rank", "low_rank", "delta",
             "structured", "flow"), see `ppl.guides`.
         objective: a program decorated with `@ppl.objective`, called with model and guide, then `arguments`. It is
-            maximised; `ppl.minimize(objective)` turns it round. None: the ELBO.
+            maximised; `ppl.minimize(objective)` turns it round. None: the ELBO. A dictionary gives groups of
+            params objectives of their own: "guide" and "model" are the params of these programs, any other name
+            those that begin with it and a dot (a module's), `{"model": wake, "guide": sleep}`.
         arguments: further arguments of the objective by name, `{"K": 10}`.
         optimizer: "adam", "adamw", "sgd", or a function of a list of tensors that returns a torch optimiser.
         learning_rate: about how far a coordinate moves in a step of Adam.
@@ -47,7 +50,7 @@ class VI:
     """
 
     guide: Bound | str = "mean_field"
-    objective: Program | None = None
+    objective: Program | Mapping[str, Program] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     optimizer: str | Callable[[list[Any]], Any] = "adam"
     learning_rate: float = 0.02
@@ -72,6 +75,24 @@ class VI:
             require(
                 "VI", "clip", self.clip, is_real(self.clip) and self.clip > 0, "a positive number", "10.0"
             )
+
+
+def minimize(objective: Program) -> Program:
+    """The objective with its sign turned, so that what is maximised is its smallest value.
+
+    >>> import ppl
+    >>> @ppl.objective
+    ... def loss(p, q):
+    ...     return ppl.log_density(q, ppl.simulate(q))
+    >>> minimize(loss).name
+    'loss'
+    """
+
+    @functools.wraps(objective.function)
+    def turned(*args: Any, **kwargs: Any) -> Any:
+        return -objective.function(*args, **kwargs)
+
+    return Program(turned, "objective")
 
 
 def _unknown(option: str, given: Any, known: tuple[str, ...]) -> MethodError:

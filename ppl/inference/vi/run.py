@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -18,6 +19,7 @@ from ppl.inference.posterior import ModelPredictor, assemble, check_report, dims
 from ppl.inference.run import Run
 from ppl.inference.vi import guides
 from ppl.inference.vi.compiled import CompiledObjective
+from ppl.inference.vi.groups import Groups
 from ppl.inference.vi.method import VI
 from ppl.inference.vi.train import Fitted, train
 from ppl.language.agreement import auxiliary
@@ -40,8 +42,7 @@ def run_vi(run: Run, method: VI) -> Posterior:
     _require_options(run)
     with working(f"recording and compiling {run.bound.name}", run.progress):
         guide = _guide(run.bound, method.guide)
-        objective = _bound_objective(method, run.bound, guide)
-        compiled = CompiledObjective(objective, run.dtype, run.device, free=True)
+        compiled = _compiled(run, method, guide)
         if not compiled.params and method.guide != "laplace":
             raise MethodError(
                 f"nothing to optimise: neither {guide.name} nor {run.bound.name} has params",
@@ -55,7 +56,7 @@ def run_vi(run: Run, method: VI) -> Posterior:
     with Progress(enabled=run.progress) as show:
 
         def progress(step: int, value: float, _: float) -> None:
-            note = f"{objective.name} {value:.4g}"
+            note = f"{compiled.bound.name} {value:.4g}"
             show([ChainProgress(0, step, method.steps, "optimise", note=note)])
 
         fitted = (
@@ -69,7 +70,7 @@ def run_vi(run: Run, method: VI) -> Posterior:
         "method": "vi",
         "model": run.bound.name,
         "guide": guide.name,
-        "objective": objective.name,
+        "objective": compiled.bound.name,
         "seed": run.seed,
         "engine": fitted.engine,
         "engine_reason": fitted.why,
@@ -120,17 +121,31 @@ def _laplace(model: Bound) -> tuple[torch.Tensor, torch.Tensor] | None:
     return found["loc"], found["scale_tril"]
 
 
-def _bound_objective(method: VI, model: Bound, guide: Bound) -> Bound:
-    if method.objective is None:
+def _compiled(run: Run, method: VI, guide: Bound) -> CompiledObjective | Groups:
+    if not isinstance(method.objective, Mapping):
+        objective = _bound(method.objective, method, run.bound, guide)
+        return CompiledObjective(objective, run.dtype, run.device, free=True)
+    objectives = {name: _bound(o, method, run.bound, guide) for name, o in method.objective.items()}
+    programs = {"model": run.bound.program, "guide": guide.program}
+    return Groups(objectives, programs, run.dtype, run.device)
+
+
+def _bound(objective: Any, method: VI, model: Bound, guide: Bound) -> Bound:
+    if objective is None:
         return Program(elbo, "objective")(model, guide)
-    if not isinstance(method.objective, Program) or method.objective.kind != "objective":
+    if not isinstance(objective, Program) or objective.kind != "objective":
         raise MethodError(
             "VI: the objective is not an objective",
             expected="a function decorated with @ppl.objective, of model and guide",
-            found=repr(method.objective)[:80],
+            found=repr(objective)[:80],
             edit="write @ppl.objective above def …(p, q)",
         )
-    return method.objective(model, guide, **method.arguments)
+    known = objective.signature.parameters
+    return objective(
+        model,
+        guide,
+        **{k: v for k, v in method.arguments.items() if k in known or method.objective is objective},
+    )
 
 
 def elbo(p: Any, q: Any) -> Any:
@@ -144,7 +159,7 @@ def elbo(p: Any, q: Any) -> Any:
 # ---------------------------------------------------------------- checkpoints
 
 
-def _save(path: Any, compiled: CompiledObjective, fitted: Fitted) -> None:
+def _save(path: Any, compiled: CompiledObjective | Groups, fitted: Fitted) -> None:
     names = np.array(list(compiled.params))
     arrays = {f"at.{k}": v for k, v in fitted.state.items()}
     temporary = Path(path).with_suffix(".part.npz")
@@ -153,7 +168,7 @@ def _save(path: Any, compiled: CompiledObjective, fitted: Fitted) -> None:
     temporary.replace(path)
 
 
-def _load(path: Any, compiled: CompiledObjective) -> dict[str, Any]:
+def _load(path: Any, compiled: CompiledObjective | Groups) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {k: stored[k] for k in stored.files}
@@ -177,7 +192,7 @@ def _load(path: Any, compiled: CompiledObjective) -> dict[str, Any]:
 
 
 def _posterior(
-    run: Run, guide: Bound, compiled: CompiledObjective, fitted: Fitted, facts: dict[str, Any]
+    run: Run, guide: Bound, compiled: CompiledObjective | Groups, fitted: Fitted, facts: dict[str, Any]
 ) -> Posterior:
     values = compiled.coordinates.values(fitted.u)
     recorded = record(run.bound, compiled.dtype)
@@ -201,7 +216,11 @@ def _posterior(
 
 
 def _drawn(
-    run: Run, guide: Bound, compiled: CompiledObjective, values: dict[str, torch.Tensor], names: list[str]
+    run: Run,
+    guide: Bound,
+    compiled: CompiledObjective | Groups,
+    values: dict[str, torch.Tensor],
+    names: list[str],
 ) -> tuple[dict[str, torch.Tensor], np.ndarray | None]:
     """Draws of the model's sites from the guide, and the log weights log p − log q; None without densities."""
 

@@ -21,6 +21,7 @@ from ppl.compiler.passes.vectorise import vectorise
 from ppl.compiler.tracer import working_dtype
 from ppl.errors import MethodError
 from ppl.inference.vi.compiled import CompiledObjective
+from ppl.inference.vi.groups import Groups
 from ppl.inference.vi.method import VI
 
 Tensors = dict[str, torch.Tensor]
@@ -59,11 +60,16 @@ def factor(schedule: str, step: int, steps: int) -> float:
 
 
 def train(
-    compiled: CompiledObjective, how: VI, seed: int, engine: str, resume: Mapping[str, Any] | None, show: Show
+    compiled: CompiledObjective | Groups,
+    how: VI,
+    seed: int,
+    engine: str,
+    resume: Mapping[str, Any] | None,
+    show: Show,
 ) -> Fitted:
     """Move the params from their start, or from where a checkpoint left them."""
     reason = _not_native(compiled, how, engine)
-    if reason is None:
+    if reason is None and isinstance(compiled, CompiledObjective):
         made = _native_objective(compiled)
         if not isinstance(made, str):
             return _by_machine_code(compiled, made, how, seed, resume, show)
@@ -84,7 +90,7 @@ _LARGE = 20_000
 """More params than this are left to torch, whose matrix products are faster."""
 
 
-def _not_native(compiled: CompiledObjective, how: VI, engine: str) -> str | None:
+def _not_native(compiled: CompiledObjective | Groups, how: VI, engine: str) -> str | None:
     if engine == "torch":
         return 'engine="torch" was asked for'
     if callable(how.optimizer):
@@ -119,7 +125,7 @@ def _native_objective(compiled: CompiledObjective) -> Any:
 
 
 def _by_machine_code(
-    compiled: CompiledObjective,
+    compiled: CompiledObjective | Groups,
     objective: Any,
     how: VI,
     seed: int,
@@ -184,7 +190,12 @@ def _optimizer(how: VI, tensors: list[Any]) -> torch.optim.Optimizer:
 
 
 def _by_torch(
-    compiled: CompiledObjective, how: VI, seed: int, resume: Mapping[str, Any] | None, show: Show, why: str
+    compiled: CompiledObjective | Groups,
+    how: VI,
+    seed: int,
+    resume: Mapping[str, Any] | None,
+    show: Show,
+    why: str,
 ) -> Fitted:
     places = compiled.coordinates
     u = {n: v.clone() for n, v in places.start(compiled.values()).items()}
@@ -235,7 +246,7 @@ def _by_torch(
 
 
 def _estimates(
-    compiled: CompiledObjective, u: Tensors, particles: int, seed: int, step: int, states: Tensors
+    compiled: CompiledObjective | Groups, u: Tensors, particles: int, seed: int, step: int, states: Tensors
 ) -> tuple[float, Tensors, Tensors]:
     """The mean of some estimates at a step."""
     total = 0.0
@@ -286,7 +297,7 @@ class Diverged(MethodError):
 
 
 def not_finite(
-    compiled: CompiledObjective, step: int, value: float, params: list[str], good: Tensors, seed: int
+    compiled: CompiledObjective | Groups, step: int, value: float, params: list[str], good: Tensors, seed: int
 ) -> Diverged:
     """The error for an estimate that is not finite: it names the first site whose density is not."""
     site, mark = _first_bad(compiled, good, seed)
@@ -312,7 +323,7 @@ def _all_elements(node: Node) -> Node:
     return node
 
 
-def _first_bad(compiled: CompiledObjective, values: Tensors, seed: int) -> tuple[str | None, Any]:
+def _first_bad(compiled: CompiledObjective | Groups, values: Tensors, seed: int) -> tuple[str | None, Any]:
     """The first site, in program order, whose log density at draws from here is not finite."""
     nodes = compiled.objective.densities
     if not nodes:

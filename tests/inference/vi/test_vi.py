@@ -326,3 +326,55 @@ def test_log_normal_and_categorical_guides_keep_names_and_dims():
     found = fit(mixed(), {"y": Y[:2]}, steps=200, draws=50)
     assert found.dims["k"] == ("item",) and found.draws["k"].shape == (1, 50, 2)
     assert bool((found.draws["s"] > 0).all())
+
+
+# ---------------------------------------------------------------- groups of params
+
+
+def test_wake_sleep_learns_a_conjugate_model():
+    """y ~ N(m, 2) with z in between: the model's m goes to the mean of y, the amortised guide to z | y."""
+    from ppl.std.objectives import WAKE_SLEEP
+
+    @ppl.model
+    def p():
+        z = ppl.sample("z", Normal(ppl.param("m", 0.0), 1.0).expand([4]))
+        ppl.sample("y", Normal(z, 1.0))
+
+    @ppl.guide
+    def q(y):
+        a, b = ppl.param("a", 0.2), ppl.param("b", 0.0)
+        ppl.sample("z", Normal(a * y + b, ppl.param("s", 1.0, constraint="positive")))
+
+    found = fit(
+        p(),
+        {"y": Y},
+        guide=q(Y),
+        objective=WAKE_SLEEP,
+        steps=2500,
+        learning_rate=0.03,
+        particles=4,
+        average=0.3,
+    )
+    assert found.attrs["engine"] == "torch"
+    assert abs(found.params["m"] - float(Y.mean())) < 0.15
+    assert abs(found.params["a"] - 0.5) < 0.1 and abs(found.params["s"] - math.sqrt(0.5)) < 0.07
+
+
+def test_minimize_turns_an_objective_round():
+    @ppl.objective
+    def loss(p, q):
+        z = ppl.simulate(q)
+        return ppl.log_density(q.stop_gradient(), z) - ppl.log_density(p, z)
+
+    there = fit(conjugate(4), {"y": Y}, objective=ppl.minimize(loss), steps=300)
+    here = fit(conjugate(4), {"y": Y}, steps=300)
+    np.testing.assert_allclose(there.params["mu.loc"], here.params["mu.loc"], rtol=1e-9)
+
+
+def test_params_without_a_group_and_groups_without_params():
+    @ppl.objective
+    def f(p, q):
+        return ppl.log_density(p, ppl.simulate(q))
+
+    assert "is in no group" in refused("param 'm'", guide=good(), objective={"model": f, "guide_": f})
+    refused("'critic' has no params", guide=good(), objective={"guide": f, "critic": f})
