@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -110,6 +111,14 @@ def smooth(x: Tensor) -> Tensor:
 def of_vector(x: Tensor) -> Tensor:
     """The same of vectors: quadratic, so that two moments give its expectation."""
     return x @ t(1.0, -0.5, 2.0) + (x * x) @ t(0.3, 1.0, -0.7)
+
+
+def near(estimates: Tensor, exact: Tensor, slack: float = 1e-6) -> None:
+    """The mean of independent estimates is the exact value, within four standard errors."""
+    error = estimates.std(0) / math.sqrt(len(estimates))
+    gap = (estimates.mean(0) - exact).abs()
+    assert estimates.shape[1:] == exact.shape
+    assert bool((gap <= 4 * error + slack).all()), f"{estimates.mean(0)} ± {error}, exact {exact}"
 
 
 def function_of(s: Subject) -> Callable[[Tensor], Tensor]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from inference.vi.subjects import SUBJECTS, Subject, exact, function_of
+from inference.vi.subjects import SUBJECTS, Subject, exact, function_of, near
 from torch import Tensor
 
 import ppl
@@ -78,13 +78,6 @@ def program(s: Subject, grad: Any, region: tuple[int, ...]) -> tuple[Any, Any]:
         return (w * ppl.simulate(q).value).sum()
 
     return total, q()
-
-
-def near(estimates: Tensor, exact: Tensor, slack: float = 1e-5) -> None:
-    error = estimates.std(0) / math.sqrt(len(estimates))
-    gap = (estimates.mean(0) - exact).abs()
-    assert estimates.shape[1:] == exact.shape
-    assert bool((gap <= 4 * error + slack).all()), f"{estimates.mean(0)} ± {error}, exact {exact}"
 
 
 def check(strategy: str, s: Subject, region: tuple[int, ...], grad: Any = None, slack: float = 1e-5) -> None:

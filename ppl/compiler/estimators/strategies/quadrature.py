@@ -29,6 +29,10 @@ class Quadrature(Strategy):
 
     Args:
         order: the number of points.
+
+    >>> import ppl
+    >>> ppl.Quadrature(order=4)
+    Quadrature(order=4)
     """
 
     name = "quadrature"

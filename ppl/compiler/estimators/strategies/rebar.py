@@ -33,6 +33,10 @@ class Rebar(Strategy):
     Args:
         temperature: of the relaxation, above 0.
         eta: the weight of the control variate; 0 leaves the score function alone.
+
+    >>> import ppl
+    >>> ppl.Rebar(eta=0.8)
+    Rebar(temperature=0.5, eta=0.8)
     """
 
     name = "rebar"

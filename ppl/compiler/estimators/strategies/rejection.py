@@ -46,6 +46,10 @@ class Rejection(Strategy):
 
     Args:
         augment: by how much the shape that is drawn is larger than the site's own, 1 or more.
+
+    >>> import ppl
+    >>> ppl.Rejection(augment=4)
+    Rejection(augment=4)
     """
 
     name = "rejection"

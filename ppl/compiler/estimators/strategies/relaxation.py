@@ -46,6 +46,10 @@ class GumbelSoftmax(_Relaxed):
     Args:
         temperature: τ > 0.
         hard: the value is the category, only its derivative is relaxed (straight-through Gumbel-softmax).
+
+    >>> import ppl
+    >>> ppl.GumbelSoftmax(temperature=0.1)
+    GumbelSoftmax(temperature=0.1, hard=False)
     """
 
     name = "gumbel_softmax"
