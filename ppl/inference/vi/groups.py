@@ -60,14 +60,6 @@ class Groups:
         }
 
     def _check(self, members: Mapping[str, set[str]]) -> None:
-        for name, own in members.items():
-            if not own:
-                raise MethodError(
-                    f"VI: the group '{name}' has no params",
-                    expected='"model", "guide", or what names of params begin with',
-                    found=f"params {', '.join(self.params)}",
-                    edit=f"remove the objective of '{name}'",
-                )
         for param in self.params:
             groups = [name for name, own in members.items() if param in own]
             if len(groups) != 1:
@@ -76,6 +68,14 @@ class Groups:
                     expected="one objective for each param",
                     found=f"objectives for {', '.join(members)}",
                     edit=f'objective={{…, "{param.partition(".")[0]}": …}}',
+                )
+        for name, own in members.items():
+            if not own:
+                raise MethodError(
+                    f"VI: the group '{name}' has no params",
+                    expected='"model", "guide", or what names of params begin with',
+                    found=f"params {', '.join(self.params)}",
+                    edit=f"remove the objective of '{name}'",
                 )
 
     @cached_property

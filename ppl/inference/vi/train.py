@@ -81,7 +81,7 @@ def train(
             found=reason,
             edit='engine="torch"',
         )
-    return _by_torch(compiled, how, seed, resume, show, reason)
+    return _by_torch(compiled, how, seed, resume, show, reason or "torch runs it")
 
 
 # ---------------------------------------------------------------- in machine code
