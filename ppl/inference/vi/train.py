@@ -245,10 +245,19 @@ def _by_torch(
     )
 
 
+_TOGETHER = 1_000_000
+"""Estimates are made at once where their gradients have fewer numbers than this."""
+
+
 def _estimates(
     compiled: CompiledObjective | Groups, u: Tensors, particles: int, seed: int, step: int, states: Tensors
 ) -> tuple[float, Tensors, Tensors]:
     """The mean of some estimates at a step."""
+    together = isinstance(compiled, CompiledObjective) and not compiled.states
+    if particles > 1 and together and particles * compiled.coordinates.dim < _TOGETHER:
+        assert isinstance(compiled, CompiledObjective)
+        values, found, _ = compiled.run(u, key(seed, "step", step), particles)
+        return float(values.mean()), {n: g.mean(0) for n, g in found.items()}, {}
     total = 0.0
     sums: Tensors = {}
     for k in range(particles):
