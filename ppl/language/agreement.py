@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ppl.compiler import specs
-from ppl.compiler.estimators.supports import Region, region
+from ppl.compiler.estimators.supports import Region, kind, region
 from ppl.compiler.graph import Node
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.passes.layouts import Layout
@@ -139,6 +139,7 @@ def _in_loops(layout: Layout) -> str:
 def _check_support(name: str, model: Effect, guide: Effect, bound: Bound, source: Bound) -> None:
     """Refuse a guide whose values the model's site can't take."""
     here, there = (region(e.site.spec, e.params) for e in (guide, model))
+    _check_kind(name, model, guide, bound, source)
     if here is None or there is None or here.within(there) or family_of(guide.site.spec.cls).atoms:
         return  # where a point lies is not known before it is there
     raise StructureError(
@@ -148,6 +149,23 @@ def _check_support(name: str, model: Effect, guide: Effect, bound: Bound, source
         expected=f"values inside the support in {bound.name}: {there.words}",
         found=f"{specs.class_name(guide.site.spec.cls)}, whose values are {here.words}",
         edit=_better(there),
+    )
+
+
+def _check_kind(name: str, model: Effect, guide: Effect, bound: Bound, source: Bound) -> None:
+    """Refuse numbers where the model has simplices, and whatever else is not of one kind."""
+    if family_of(guide.site.spec.cls).atoms:
+        return
+    drawn, wanted = (kind(e.site.spec, e.params) for e in (guide, model))
+    if wanted is None or drawn == wanted or family_of(model.site.spec.cls).discrete:
+        return
+    raise StructureError(
+        f"{source.name} draws '{name}' where {bound.name} has no density",
+        site=name,
+        where=guide.node.mark,
+        expected=f"values of the kind in {bound.name}: {wanted}",
+        found=f"{specs.class_name(guide.site.spec.cls)}, whose values are {drawn or 'numbers'}",
+        edit="the same family, or Pushforward(Normal(loc, scale), …) onto that support",
     )
 
 

@@ -17,6 +17,7 @@ from ppl.distributions import Family, family_of
 from ppl.errors import PplError
 from ppl.language.compiled import Compiled
 from ppl.language.dependence import location_and_scale
+from ppl.language.explain_objective import ObjectiveExplanation, explain_objective
 from ppl.language.formula import definition, distribution_text, formula, support_text
 from ppl.language.program import Bound, as_bound
 from ppl.language.record import Recorded
@@ -115,15 +116,17 @@ class Explanation:
         return next(s for s in self.sites if s.name == name)
 
 
-def explain(b: Bound | Compiled) -> Explanation:
+def explain(b: Bound | Compiled) -> Explanation | ObjectiveExplanation:
     """What the library understood of a program, and what inference will run.
 
     Args:
-        b: a bound program (`model(x)`, with its data conditioned on), or a compiled one.
+        b: a bound program (`model(x)`, with its data conditioned on), a compiled one, or an objective of programs
+            (`elbo(model(x), guide())`).
 
     Returns:
         an `Explanation`: sites, loops, handlers, params and the cost; `print` it for a report. A program that
-        can't be recorded or compiled is explained as far as possible, with the reason.
+        can't be recorded or compiled is explained as far as possible, with the reason. Of an objective an
+        `ObjectiveExplanation`: each random choice's gradient strategy, and why.
 
     >>> import ppl
     >>> from ppl.distributions import HalfNormal, Normal
@@ -137,6 +140,8 @@ def explain(b: Bound | Compiled) -> Explanation:
     """
     if not isinstance(b, Compiled):
         bound = as_bound(b)
+        if bound.program.kind == "objective":
+            return explain_objective(bound)
         try:
             b = Compiled(bound)
         except PplError as error:

@@ -44,7 +44,7 @@ sites
   z       latent                  ~ Normal(phi * z[t-1], s)           real         time 6          6       reparam, icdf, score, mvd
   y       observed                ~ Normal(z + x[t], 1)               real         time 6                  reparam, icdf, score, mvd
   jump    latent                  ~ Normal(z[last], 1)                real                         1       reparam, icdf, score, mvd
-  beta    latent                  ~ Dirichlet(1)                      simplex      beta_dim_0 3    2       implicit, reparam, score
+  beta    latent                  ~ Dirichlet(1)                      simplex      beta_dim_0 3    2       implicit, reparam, rejection, score
   scaled  deterministic           = f(beta, jump, phi, z)                          scaled_dim_0 3
   w       partly observed 2 of 4  ~ Normal(f(beta, jump, phi, z), s)  real         obs 4           2       reparam, icdf, score, mvd
 

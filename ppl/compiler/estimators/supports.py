@@ -59,13 +59,24 @@ def _at_least(x: float | Node, y: float | Node) -> bool:
 
 def region(spec: Any, params: Iterable[Node]) -> Region | None:
     """The support of a distribution's numbers; None where it is not an interval or a range of whole numbers."""
+    support = _support(spec, params)
+    return None if support is None else _of(support)
+
+
+def kind(spec: Any, params: Iterable[Node]) -> str | None:
+    """What values look like that are not numbers between bounds: "Simplex", "CorrCholesky"; None for numbers."""
+    support = _support(spec, params)
+    return None if support is None or _of(support) is not None else type(support).__name__.strip("_")
+
+
+def _support(spec: Any, params: Iterable[Node]) -> Any:
     try:
         support = specs.put_together(spec, [_named(p) for p in params]).support
     except Exception:  # a user's own family may compute its support as it likes
         return None
     while isinstance(support, c.independent):
         support = support.base_constraint
-    return _of(support)
+    return support
 
 
 class _Named(torch.Tensor):

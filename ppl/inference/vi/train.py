@@ -74,6 +74,7 @@ def train(
         if not isinstance(made, str):
             return _by_machine_code(compiled, made, how, seed, resume, show)
         reason = made
+    reason = reason or "torch runs it"
     if engine == "native":
         raise MethodError(
             f"the optimisation of {compiled.bound.name} can't run in machine code: {reason}",
@@ -81,7 +82,7 @@ def train(
             found=reason,
             edit='engine="torch"',
         )
-    return _by_torch(compiled, how, seed, resume, show, reason or "torch runs it")
+    return _by_torch(compiled, how, seed, resume, show, reason)
 
 
 # ---------------------------------------------------------------- in machine code

@@ -234,3 +234,41 @@ def test_enumeration_in_a_scan_is_refused():
             return ppl.simulate(q)["x"].sum()
 
         ppl.value_and_grad(f)(flips("enum"))
+
+
+def test_an_objective_is_explained():
+    @ppl.guide
+    def q():
+        x = ppl.sample("x", Normal(ppl.param("m", 0.2), 1.0))
+        ppl.sample("k", Bernoulli(logits=x))
+        ppl.sample("noise", Normal(0.0, 1.0))
+
+    @ppl.objective
+    def f(q, K):
+        for _ in (particles := ppl.plate("particle", K)):
+            z = ppl.simulate(q)
+            value = torch.where(z["x"] > 0, 1.0, 0.0) + z["k"] + z["noise"]
+        return particles.gather(value).mean()
+
+    found = ppl.explain(f(q(), K=4))
+    chosen = {c.name: c.strategy for c in found.choices}
+    assert chosen == {"x": "score", "k": None, "noise": None}
+    text = str(found)
+    assert "particle 4" in text and "param m [] of q" in text
+    assert "reparam: the objective jumps: `>` of it is not continuous" in " ".join(text.split())
+
+
+def test_a_value_the_user_vouches_for_is_shown():
+    @ppl.objective
+    def f(q):
+        x = ppl.simulate(q)["x"]
+        return ppl.assume_continuous(torch.where(x > 0, x, 0.5 * x))
+
+    @ppl.guide
+    def q():
+        ppl.sample("x", Normal(ppl.param("m", 0.2), 1.0), grad="reparam")
+
+    assert ppl.explain(f(q())).vouched == 1
+    _, grads = ppl.value_and_grad(f)(q(), draws=DRAWS)
+    up = 0.5 * math.erfc(-0.2 / math.sqrt(2))
+    near(grads["m"], up + 0.5 * (1 - up))

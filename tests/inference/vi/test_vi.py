@@ -9,7 +9,17 @@ import pytest
 import torch
 
 import ppl
-from ppl.distributions import Bernoulli, Categorical, Flat, HalfNormal, LogNormal, Normal, StudentT
+from ppl.distributions import (
+    Bernoulli,
+    Categorical,
+    Dirichlet,
+    Flat,
+    HalfNormal,
+    Independent,
+    LogNormal,
+    Normal,
+    StudentT,
+)
 from ppl.errors import PplError
 
 Y = torch.tensor([1.2, -0.3, 0.8, 2.1], dtype=torch.float64)
@@ -242,6 +252,19 @@ def test_a_guide_with_the_wrong_support():
         guide=guide_of(lambda: ppl.sample("s", Normal(ppl.param("m", 0.0), 1.0))),
     )
     assert "positive" in text and "LogNormal" in text
+
+
+def test_a_guide_of_numbers_for_a_simplex():
+    @ppl.model
+    def shares():
+        ppl.sample("p", Dirichlet(torch.ones(3)))
+
+    def numbers():
+        ppl.sample("p", Independent(Normal(ppl.param("m", torch.zeros(3)), 1.0), 1))
+
+    assert "Simplex" in refused(
+        "where shares has no density", model=shares(), data={}, guide=guide_of(numbers)
+    )
 
 
 def test_a_guide_in_the_wrong_plate():

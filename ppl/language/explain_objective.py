@@ -1,0 +1,84 @@
+"""`explain` of an objective: its random choices, the gradient strategy of each, and why."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+
+from ppl.compiler import specs
+from ppl.compiler.estimators.gathers import flat_sums
+from ppl.compiler.estimators.plan import decide
+from ppl.compiler.graph import topological
+from ppl.compiler.tracer import working_dtype
+from ppl.language.objectives import record_objective
+from ppl.language.program import Bound
+
+
+@dataclass(frozen=True)
+class ChoiceInfo:
+    """A random choice: `strategy` is None where no gradient with respect to it is needed."""
+
+    name: str
+    family: str
+    strategy: str | None
+    why: str
+    biased: bool = False
+
+
+@dataclass(frozen=True)
+class ObjectiveExplanation:
+    """What `explain` found of an objective; printing it gives a report in plain text. `vouched` counts the values that
+    `ppl.assume_continuous` vouches for.
+    """
+
+    objective: str
+    choices: tuple[ChoiceInfo, ...]
+    params: tuple[tuple[str, tuple[int, ...], str], ...]
+    particles: tuple[tuple[str, int], ...]
+    vouched: int = 0
+
+    def __str__(self) -> str:
+        rows = [f"objective {self.objective}: {len(self.choices)} random choices, {len(self.params)} params"]
+        if self.particles:
+            rows.append("particles  " + ", ".join(f"{name} {size}" for name, size in self.particles))
+        width = max((len(c.name) for c in self.choices), default=0)
+        for c in self.choices:
+            head = (
+                f"  {c.name:<{width}}  {c.family}: {c.strategy or 'drawn'}{' (biased)' if c.biased else ''}"
+            )
+            rows.append(textwrap.fill(f"{head}; {c.why}", 110, subsequent_indent=" " * (width + 4)))
+        for name, shape, owner in self.params:
+            rows.append(f"  param {name} {list(shape)} of {owner}")
+        if self.vouched:
+            rows.append(f"  taken as continuous on the user's word: {self.vouched}")
+        return "\n".join(rows)
+
+
+def explain_objective(bound: Bound) -> ObjectiveExplanation:
+    """Record an objective and decide on its strategies, as training would.
+
+    Raises:
+        MethodError: a choice has no sound estimator.
+    """
+    objective = record_objective(bound)
+    recorded = objective.recorded
+    with working_dtype(recorded.dtype):
+        found = decide(flat_sums(recorded.graph), [p.node for p in recorded.params.values()])
+    choices = tuple(
+        ChoiceInfo(
+            d.name,
+            specs.class_name(d.facts.effect.site.spec.cls),
+            None if d.strategy is None else d.strategy.name,
+            d.why,
+            d.biased,
+        )
+        for d in found.values()
+    )
+    owners = objective.owners
+    params = tuple(
+        (name, tuple(p.init.shape), owner.name if (owner := owners[name]) is not None else bound.name)
+        for name, p in recorded.params.items()
+    )
+    vouched = sum(n.op == "continuous" for n in topological(recorded.graph.outputs))
+    plates = tuple(sorted((p.name, p.size) for p in objective.particles))
+    return ObjectiveExplanation(bound.name, choices, params, plates, vouched)
