@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 
 import torch
 
@@ -50,7 +49,9 @@ class Hidden:
     def of(layout: Layout, outer: frozenset[Plate], law: str, number: int) -> Hidden:
         inner = tuple(p for p in layout.effect.context if p not in outer)
         _check(layout, inner, law)
-        values = support_values(layout.effect).to(layout.dtype)
+        found = support_values(layout.effect)
+        assert found is not None
+        values = found.to(layout.dtype)
         plate = Plate(_DEPTH + number, f"values of {layout.name}", len(values))
         value = plate_slice(constant(values), plate)
         for loop in inner:
@@ -107,15 +108,22 @@ def eliminate(total: Operand, hidden: Sequence[Hidden], law: str) -> Elimination
         for h in reversed([h for h in hidden if frozenset(h.inner) == deepest]):
             here = _summed_out(h, here, done)
         terms += [_outwards(t, own, law) for t in here if t.pending]
-        done.total = reduce(add, (t.node for t in here if not t.pending), done.total)
+        done.total = add(done.total, _added(t.node for t in here if not t.pending))
     return done
+
+
+def _added(nodes: Iterable[Node]) -> Operand:
+    total: Operand = 0.0
+    for node in nodes:
+        total = add(total, node)
+    return total
 
 
 def _summed_out(h: Hidden, terms: list[_Term], done: Elimination) -> list[_Term]:
     touched = [t for t in terms if h.plate in t.node.plates]
     if not touched:
         return terms
-    joint = reduce(add, (t.node for t in touched))
+    joint = _added(t.node for t in touched)
     assert isinstance(joint, Node)
     done.steps.append(Step(h, joint))
     stacked = plate_stack(joint, h.plate)
@@ -138,7 +146,11 @@ def _outwards(term: _Term, own: Mapping[Plate, Hidden], law: str) -> _Term:
 
 def _terms(node: Node, pending: frozenset[Plate], own: Mapping[Plate, Hidden]) -> Iterable[_Term]:
     """The terms of a log density: sums and differences, and sums over the program's plates, taken apart."""
-    if node.op == "add" and node.shape == () and all(isinstance(a, Node) and a.shape == () for a in node.args):
+    if (
+        node.op == "add"
+        and node.shape == ()
+        and all(isinstance(a, Node) and a.shape == () for a in node.args)
+    ):
         for a in node.nodes:
             yield from _terms(a, pending, own)
     elif node.op == "plate_sum" and node.attr("plate") not in own:

@@ -61,7 +61,9 @@ def simulate(r: ObjectiveRecorder, law: Law) -> RunTrace:
         run = r.simulate(law.bound)
         hidden = _hidden(law, run.sites)
         own = {name: run[name] for name in hidden}
-        return r.trace(law, {n: run[n] for n in run if n not in hidden}, _kept(law, run.sites), run.value, own)
+        return r.trace(
+            law, {n: run[n] for n in run if n not in hidden}, _kept(law, run.sites), run.value, own
+        )
     assert isinstance(law, Normalized)
     return _resampled(r, law) if law.by is not None else _drawn_exactly(r, law)
 
@@ -294,9 +296,7 @@ def _drawn_exactly(r: ObjectiveRecorder, law: Normalized) -> RunTrace:
     return _returned(r, law, {name: values[name] for name in run.sites}, None)
 
 
-def _choice(
-    r: ObjectiveRecorder, h: Hidden, logits: Node, context: tuple[Plate, ...], suffix: str
-) -> Node:
+def _choice(r: ObjectiveRecorder, h: Hidden, logits: Node, context: tuple[Plate, ...], suffix: str) -> Node:
     """Which of its values a hidden choice has, drawn in proportion to exp(logits)."""
     total: Operand = make("logsumexp", logits, dims=(-1,), keepdim=True)
     log_p = sub(logits, total)
@@ -305,8 +305,6 @@ def _choice(
     spec = take_apart(Categorical(logits=torch.zeros(log_p.shape)), stand_ins)
     e = h.layout.effect
     site = Site(h.layout.name + suffix, spec, grad=e.site.grad)
-    node = effect(
-        "sample", site, [log_p] * len(stand_ins), Type((), torch.int64), context, mark=e.node.mark
-    )
+    node = effect("sample", site, [log_p] * len(stand_ins), Type((), torch.int64), context, mark=e.node.mark)
     r.tracer.here.effects.append(node)
     return node

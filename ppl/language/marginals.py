@@ -73,12 +73,31 @@ class Law:
             )
         return replace(self, bound=self.bound.stop_gradient(), root=_root(self))
 
+    def grad(self, everywhere: Any = None, /, **named: Any) -> Law:
+        """The same law with these gradient strategies, as for a bound program."""
+        return replace(self, bound=self.bound.grad(everywhere, **named), root=_root(self))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(Bound, name):
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        raise StructureError(
+            f"{self.name} has no .{name}(…)",
+            where=user_mark(2),
+            expected="handlers act on programs",
+            found=f"{self.name}.{name}(…)",
+            edit=f"ppl.{self.name.partition('(')[0]}({self.bound.name}(…).{name}(…), …)",
+        )
+
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
 
 def _root(law: Law) -> Bound:
     return law.root or law.bound
+
+
+def _names(law: Marginal) -> object:
+    return law.keep.everything or frozenset(law.keep.names)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,7 +111,7 @@ class Marginal(Law):
         return f"marginal({self.bound.name})"
 
     def same(self, other: object) -> bool:
-        return super().same(other) and isinstance(other, Marginal) and other.keep == self.keep
+        return super().same(other) and isinstance(other, Marginal) and _names(other) == _names(self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -108,9 +127,7 @@ class Normalized(Law):
         return super().same(other) and isinstance(other, Normalized) and other.by == self.by
 
 
-def importance(
-    proposal: Bound | Law | Callable[[Any], Any] | None = None, particles: int = 1
-) -> Importance:
+def importance(proposal: Bound | Law | Callable[[Any], Any] | None = None, particles: int = 1) -> Importance:
     """Importance sampling, for `marginal` and `normalize`.
 
     Args:

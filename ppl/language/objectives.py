@@ -276,7 +276,9 @@ class ObjectiveRecorder(Recorder):
 
     def values(self, reading: Reading) -> dict[str, torch.Tensor]:
         """The values of random choices that a reading collected."""
-        return {name: self.tracer.lift(node) for (kind, name), node in reading.parts.items() if kind == "value"}
+        return {
+            name: self.tracer.lift(node) for (kind, name), node in reading.parts.items() if kind == "value"
+        }
 
     def total(self, reading: Reading) -> Node:
         """The log density that was collected."""
