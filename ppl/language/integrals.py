@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ppl.compiler.estimators.noise import described
 from ppl.compiler.estimators.supports import region
 from ppl.compiler.graph import Node, Plate, Type
 from ppl.compiler.ops import constant, make, plate_stack
 from ppl.compiler.ops.barriers import density
-from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect, Site, effect
-from ppl.compiler.ops.pointwise import sub
 from ppl.compiler.passes.layouts import Layout
 from ppl.compiler.passes.sites import Lowering, Reading
-from ppl.compiler.specs import class_name, take_apart
+from ppl.compiler.specs import class_name
 from ppl.distributions import Categorical
 from ppl.errors import DataError, StructureError, closest, listed
 from ppl.language import agreement, checks
@@ -298,13 +297,9 @@ def _drawn_exactly(r: ObjectiveRecorder, law: Normalized) -> RunTrace:
 
 def _choice(r: ObjectiveRecorder, h: Hidden, logits: Node, context: tuple[Plate, ...], suffix: str) -> Node:
     """Which of its values a hidden choice has, drawn in proportion to exp(logits)."""
-    total: Operand = make("logsumexp", logits, dims=(-1,), keepdim=True)
-    log_p = sub(logits, total)
-    assert isinstance(log_p, Node)
-    stand_ins: list[torch.Tensor] = []
-    spec = take_apart(Categorical(logits=torch.zeros(log_p.shape)), stand_ins)
+    spec, params = described(lambda x, **options: Categorical(logits=x, **options), logits)
     e = h.layout.effect
     site = Site(h.layout.name + suffix, spec, grad=e.site.grad)
-    node = effect("sample", site, [log_p] * len(stand_ins), Type((), torch.int64), context, mark=e.node.mark)
+    node = effect("sample", site, params, Type((), torch.int64), context, mark=e.node.mark)
     r.tracer.here.effects.append(node)
     return node
