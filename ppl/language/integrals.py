@@ -16,14 +16,14 @@ import torch
 
 from ppl.compiler.estimators.noise import described
 from ppl.compiler.estimators.supports import region
-from ppl.compiler.graph import Node, Plate, Type
+from ppl.compiler.graph import Node, Plate, Type, topological
 from ppl.compiler.ops import constant, make, plate_stack
 from ppl.compiler.ops.barriers import density
 from ppl.compiler.ops.effects import Effect, Site, effect
 from ppl.compiler.passes.layouts import Layout
 from ppl.compiler.passes.sites import Lowering, Reading
 from ppl.compiler.specs import class_name
-from ppl.distributions import Categorical
+from ppl.distributions import Categorical, family_of
 from ppl.errors import DataError, StructureError, closest, listed
 from ppl.language import agreement, checks
 from ppl.language.elimination import Elimination, Hidden, eliminate
@@ -76,6 +76,7 @@ def log_density(r: ObjectiveRecorder, law: Law, choices: Mapping[str, Any]) -> t
         kept = _kept(law, run.sites)
         r.supplies(law, kept, choices)
         z = {name: _tensor(r, choices[name]) for name in kept}
+        _refuse_placed(law, kept, _hidden(law, run.sites))
         return _estimate(r, law, z, origin) if law.by is not None else _exact(r, law, run, z)
     joint = r.log_density(law.bound, choices)
     if law.by is None:
@@ -126,6 +127,24 @@ def _refuse_weighted(law: Law, name: str, layout: Layout) -> None:
         found=f"a density that is {how}",
         edit=f'keep "{name}"' if isinstance(law, Marginal) else "leave the mask or scale out",
     )
+
+
+def _refuse_placed(law: Law, kept: Mapping[str, Layout], hidden: Mapping[str, Layout]) -> None:
+    """A kept choice that lies where hidden ones put it has no density given them to be averaged."""
+    drawn = {layout.effect.node for layout in hidden.values()}
+    for name, layout in kept.items():
+        e = layout.effect
+        family = family_of(e.site.spec.cls)
+        if law.by is None or not family.atoms or family.proper or not drawn & set(topological(e.params)):
+            continue
+        raise StructureError(
+            f"'{name}' lies where the hidden choices of {law.name} put it, so they can't be integrated out by sampling",
+            site=name,
+            where=e.node.mark,
+            expected="kept choices with a density given the hidden ones",
+            found=f"{class_name(e.site.spec.cls)} at a point computed from them",
+            edit=f"add noise at '{name}', or keep all of the choices",
+        )
 
 
 # ---------------------------------------------------------------- importance sampling

@@ -244,7 +244,10 @@ class ObjectiveRecorder(Recorder):
 
     def _density(self, bound: Bound, choices: Mapping[str, Any], instead: Mapping[str, Node]) -> Node:
         run = self.run_inside(bound)
-        supplies = {**self.supplies(bound, run.sites, choices), **{n: x for n, x in instead.items() if n in run.sites}}
+        supplies = {
+            **self.supplies(bound, run.sites, choices),
+            **{n: x for n, x in instead.items() if n in run.sites},
+        }
         run.value = None
         return self.total(self.read(run, integrals.Densities(lambda e: "value"), supplies))
 

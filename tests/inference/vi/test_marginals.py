@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import ppl
-from ppl.distributions import Bernoulli, Categorical, HalfNormal, Normal, Poisson
+from ppl.distributions import Bernoulli, Categorical, Delta, HalfNormal, Normal, Poisson
 from ppl.errors import PplError
 from ppl.std.objectives import elbo, iwelbo
 
@@ -394,6 +394,20 @@ def test_the_law_of_resampling_is_normalised_and_its_estimates_are_unbiased():
     near(grads["loc"], 0.0)
 
 
+def test_the_law_of_resampling_depends_on_its_particles():
+    """With one particle it is the proposal; what four were weighed by says nothing of it."""
+    four, one = (ppl.normalize(POSTERIOR, by=ppl.importance(proposal(), particles=k)) for k in (4, 1))
+
+    @ppl.objective
+    def gap(drawn, scored):
+        z = ppl.simulate(drawn)
+        exact = -0.5 * ((z["z"] - 0.4) / 0.9) ** 2 - math.log(0.9) - 0.5 * math.log(2 * math.pi)
+        return torch.abs(ppl.log_density(scored, z) - exact)
+
+    assert ppl.estimate(gap)(four, one, draws=100).value < 1e-12
+    assert ppl.estimate(gap)(four, four, draws=100).value > 0.01
+
+
 def test_many_particles_draw_from_the_posterior():
     @ppl.objective
     def first(law):
@@ -542,6 +556,11 @@ def with_more(x):
     ppl.sample("u", Normal(ppl.sample("_w", Normal(x, 1.0)), 1.0))
 
 
+@ppl.guide
+def pointed():
+    ppl.sample("x", Delta(2.0 * ppl.sample("u", Normal(0.0, 1.0))))
+
+
 @pytest.mark.parametrize(
     ("law", "words"),
     [
@@ -552,7 +571,10 @@ def with_more(x):
             lambda: ppl.marginal(meeting(), keep=["x"]),
             "'c' can't be summed out.*elements of plate 'item' meet",
         ),
-        (lambda: ppl.marginal(crossed(), keep=["x"]), "'b' can't be summed out.*elements of plate 'column' meet"),
+        (
+            lambda: ppl.marginal(crossed(), keep=["x"]),
+            "'b' can't be summed out.*elements of plate 'column' meet",
+        ),
         (lambda: by_importance(lambda z: other_choice(z["x"]), 2), "does not draw 'u'"),
         (lambda: by_importance(lambda z: half(z["x"]), 2), "does not reach all values that 'u' has"),
         (lambda: by_importance(lambda z: with_more(z["x"]), 2), "draws '_w', which is not a hidden choice"),
@@ -564,6 +586,10 @@ def with_more(x):
         (
             lambda: ppl.marginal(noisy().scale(u=2.0), keep=["x"], by=ppl.importance()),
             "'u' can't be .* scaled",
+        ),
+        (
+            lambda: ppl.marginal(pointed(), keep=["x"], by=ppl.importance(particles=4)),
+            "'x' lies where the hidden choices",
         ),
         (lambda: by_importance(None, 2).stop_gradient(), "is an estimate"),
         (lambda: by_importance(None, 2).condition(x=1.0), "has no .condition.*marginal.noisy.…..condition"),
