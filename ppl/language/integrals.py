@@ -29,10 +29,11 @@ from ppl.language import agreement, checks
 from ppl.language.elimination import Elimination, Hidden, eliminate
 from ppl.language.marginals import Law, Marginal, Normalized
 from ppl.language.program import Bound, as_bound
+from ppl.language.run_traces import RunTrace
 from ppl.language.traces import select
 
 if TYPE_CHECKING:
-    from ppl.language.objectives import Inside, ObjectiveRecorder, RunTrace
+    from ppl.language.objectives import Inside, ObjectiveRecorder
 
 Values = dict[str, torch.Tensor]
 
@@ -60,8 +61,8 @@ def simulate(r: ObjectiveRecorder, law: Law) -> RunTrace:
         run = r.simulate(law.bound)
         hidden = _hidden(law, run.sites)
         own = {name: run[name] for name in hidden}
-        return r.trace(
-            law, {n: run[n] for n in run if n not in hidden}, _kept(law, run.sites), run.value, own
+        return RunTrace(
+            r, law, {n: run[n] for n in run if n not in hidden}, _kept(law, run.sites), run.value, own
         )
     assert isinstance(law, Normalized)
     return _resampled(r, law) if law.by is not None else _drawn_exactly(r, law)
@@ -218,7 +219,7 @@ def _proposal(r: ObjectiveRecorder, law: Law, z: Values) -> Bound | Law | None:
     given = law.by.proposal
     if given is None or isinstance(given, Bound | Law):
         return given  # type: ignore[no-any-return]
-    made = given(r.trace(law, dict(z), {}, None))
+    made = given(RunTrace(r, law, dict(z), {}, None))
     return made if isinstance(made, Law) else as_bound(made, f"a proposal for {law.name}")
 
 
@@ -268,7 +269,7 @@ def _returned(r: ObjectiveRecorder, law: Law, values: Values, origin: Any) -> Ru
     run = r.run_inside(law.bound)
     supplies = {name: r._node(value) for name, value in values.items()}
     r.read(run, Lowering(lambda e: "value", total=False), supplies)
-    return r.trace(law, values, run.sites, run.value, origin)
+    return RunTrace(r, law, values, run.sites, run.value, origin)
 
 
 # ---------------------------------------------------------------- exactly

@@ -182,13 +182,13 @@ def marginal(bound: Bound, keep: Iterable[str] | str, by: By = None) -> Marginal
         DataError: a name in `keep` is not a choice of the program (when it is used).
         MethodError: a hidden choice can't be enumerated; a proposal draws other choices than the hidden ones.
 
-    >>> import ppl
+    >>> import torch, ppl
     >>> from ppl.distributions import Categorical, Normal
     >>> @ppl.model
     ... def mixture(weights, means):
     ...     k = ppl.sample("k", Categorical(weights))
     ...     ppl.sample("x", Normal(means[k], 1.0))
-    >>> m = ppl.marginal(mixture([0.5, 0.5], [-1.0, 1.0]), keep=["x"])
+    >>> m = ppl.marginal(mixture(torch.tensor([0.5, 0.5]), torch.tensor([-1.0, 1.0])), keep=["x"])
     >>> round(float(ppl.log_density(m, {"x": 0.0})), 4)
     -1.4189
     """

@@ -27,6 +27,7 @@ from ppl.language import agreement, checks, integrals
 from ppl.language.marginals import Law
 from ppl.language.program import Bound, Program, as_bound
 from ppl.language.record import Recorded, Recorder, record_with
+from ppl.language.run_traces import RunTrace
 from ppl.language.sampling import improper_among
 
 Outer = frozenset[Plate]
@@ -96,50 +97,6 @@ def record_objective(bound: Bound, dtype: torch.dtype | None = None, number: boo
     then = tuple(s.then for s in states.values())
     whole = Graph((*graph.inputs, *(s.now for s in states.values())), (*graph.outputs, *then), graph.effects)
     return Objective(replace(recorded, graph=whole), states, frozenset(plates), declared)
-
-
-class RunTrace(Mapping[str, torch.Tensor]):
-    """One run of a program inside an objective: `trace["x"]`, `trace.value`, `trace.log_density`.
-
-    `origin` is what a law needs to know of how this run was made (see `integrals`).
-    """
-
-    def __init__(
-        self,
-        recorder: ObjectiveRecorder,
-        bound: Bound | Law,
-        values: dict[str, Any],
-        sites: Any,
-        value: Any,
-        origin: Any = None,
-    ) -> None:
-        self._recorder, self._values = recorder, values
-        self.bound, self.sites, self.value, self.origin = bound, sites, value, origin
-
-    def __getitem__(self, name: str) -> torch.Tensor:
-        if name not in self._values:
-            raise agreement.unknown_choice(name, self.bound, list(self._values))
-        return self._values[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    @property
-    def log_density(self) -> torch.Tensor:
-        return self._recorder.log_density(self.bound, self)
-
-    def without(self, *names: str) -> RunTrace:
-        """The trace with these sites left out."""
-        for name in names:
-            self[name]
-        kept = {k: v for k, v in self._values.items() if k not in names}
-        return RunTrace(self._recorder, self.bound, kept, self.sites, self.value, self.origin)
 
 
 class _StateHandle:
@@ -215,12 +172,7 @@ class ObjectiveRecorder(Recorder):
         suffix = self.draws_of(bound, run.sites)
         lowering = Lowering(lambda e: "draw", frozenset({"value"}), total=False, suffix=suffix)
         reading = self.read(run, lowering, {})
-        return self.trace(bound, self.values(reading), run.sites, run.value)
-
-    def trace(
-        self, bound: Bound | Law, values: dict[str, Any], sites: Any, value: Any, origin: Any = None
-    ) -> RunTrace:
-        return RunTrace(self, bound, values, sites, value, origin)
+        return RunTrace(self, bound, self.values(reading), run.sites, run.value)
 
     def log_density(self, bound: Bound | Law, choices: Mapping[str, Any]) -> torch.Tensor:
         """The log density of the choices (and data) under the program."""
