@@ -18,6 +18,7 @@ _NAMES = {
         "score_factor", "state", "assume_continuous",
     ),
     "ppl.language.reparam": ("NonCentered",),
+    "ppl.language.marginals": ("marginal", "normalize", "importance"),
     "ppl.language.compiled": ("compile",),
     "ppl.language.explain": ("explain",),
     "ppl.language.draw": ("graph",),

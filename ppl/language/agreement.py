@@ -16,6 +16,7 @@ from ppl.compiler.ops.effects import Effect
 from ppl.compiler.passes.layouts import Layout
 from ppl.distributions import family_of
 from ppl.errors import DataError, StructureError, closest, user_mark
+from ppl.language.marginals import Law
 from ppl.language.program import Bound
 
 
@@ -25,11 +26,11 @@ def auxiliary(name: str) -> bool:
 
 
 def check(
-    bound: Bound,
+    bound: Bound | Law,
     sites: Mapping[str, Layout],
     choices: Mapping[str, Any],
     others: Mapping[str, Layout] | None,
-    source: Bound | None,
+    source: Bound | Law | None,
 ) -> None:
     """Refuse choices that don't fit a program's sites.
 
@@ -55,7 +56,7 @@ def check(
             _check_support(name, layout.effect, drawn.effect, bound, source)
 
 
-def check_shape(bound: Bound, layout: Layout, value: Node) -> None:
+def check_shape(bound: Bound | Law, layout: Layout, value: Node) -> None:
     """Refuse a value that has not the shape of its site."""
     if value.shape != layout.shape:
         raise StructureError(
@@ -68,7 +69,7 @@ def check_shape(bound: Bound, layout: Layout, value: Node) -> None:
         )
 
 
-def unknown_choice(name: str, bound: Bound, known: Iterable[str]) -> DataError:
+def unknown_choice(name: str, bound: Bound | Law, known: Iterable[str]) -> DataError:
     near = closest(name, known)
     return DataError(
         f"'{name}' is not a random choice of {bound.name}",
@@ -80,7 +81,7 @@ def unknown_choice(name: str, bound: Bound, known: Iterable[str]) -> DataError:
 
 
 def _missing(
-    name: str, bound: Bound, layout: Layout, choices: Mapping[str, Any], source: Bound | None
+    name: str, bound: Bound | Law, layout: Layout, choices: Mapping[str, Any], source: Bound | Law | None
 ) -> None:
     family = specs.class_name(layout.effect.site.spec.cls)
     giver = f"{source.program.kind} {source.name}" if source is not None else "the choices"
@@ -97,10 +98,10 @@ def _missing(
 
 def _too_many(
     name: str,
-    bound: Bound,
+    bound: Bound | Law,
     sites: Mapping[str, Layout],
     others: Mapping[str, Layout] | None,
-    source: Bound | None,
+    source: Bound | Law | None,
 ) -> None:
     giver = f"{source.program.kind} {source.name} draws" if source is not None else "the choices hold"
     mark = others[name].effect.node.mark if others and name in others else None
@@ -117,7 +118,7 @@ def _too_many(
     )
 
 
-def _check_loops(name: str, layout: Layout, drawn: Layout, bound: Bound, source: Bound) -> None:
+def _check_loops(name: str, layout: Layout, drawn: Layout, bound: Bound | Law, source: Bound | Law) -> None:
     if layout.loops == drawn.loops:
         return
     raise StructureError(
@@ -136,7 +137,7 @@ def _in_loops(layout: Layout) -> str:
     return ", in " + ", ".join(f"plate '{n}' of {k}" for n, k in layout.loops) if layout.loops else ""
 
 
-def _check_support(name: str, model: Effect, guide: Effect, bound: Bound, source: Bound) -> None:
+def _check_support(name: str, model: Effect, guide: Effect, bound: Bound | Law, source: Bound | Law) -> None:
     """Refuse a guide whose values the model's site can't take."""
     here, there = (region(e.site.spec, e.params) for e in (guide, model))
     _check_kind(name, model, guide, bound, source)

@@ -18,8 +18,10 @@ import torch
 
 from ppl.compiler.engines.torch_engine import key
 from ppl.errors import DataError, closest, listed, placed
+from ppl.language import laws
 from ppl.language.arrays import as_tensor
 from ppl.language.interpret import interpret
+from ppl.language.marginals import Law
 from ppl.language.program import Bound, as_bound
 from ppl.language.runtime import recording_objective
 from ppl.language.traces import Choices, Index, Selection, Trace, as_selection, select, total
@@ -28,7 +30,7 @@ Selectable = Selection | str | Iterable[str]
 
 
 @placed
-def simulate(bound: Bound, seed: int = 0, params: Mapping[str, Any] | None = None) -> Trace:
+def simulate(bound: Bound | Law, seed: int = 0, params: Mapping[str, Any] | None = None) -> Trace:
     """One run, every random choice drawn: t ~ q(·; ∅). Data stay as they are; factors have no influence.
 
     Args:
@@ -52,13 +54,15 @@ def simulate(bound: Bound, seed: int = 0, params: Mapping[str, Any] | None = Non
     """
     objective = recording_objective()
     if objective is not None:
-        return objective.simulate(as_bound(bound))
+        return objective.simulate(bound if isinstance(bound, Law) else as_bound(bound))
+    if isinstance(bound, Law):
+        return laws.simulate(bound, seed, params)
     return interpret(as_bound(bound), seed=seed, params=params)
 
 
 @placed
 def log_density(
-    bound: Bound, choices: Mapping[str, Any] | None = None, params: Mapping[str, Any] | None = None
+    bound: Bound | Law, choices: Mapping[str, Any] | None = None, params: Mapping[str, Any] | None = None
 ) -> torch.Tensor:
     """log p(choices, data): the sum of the log densities of all sites and of all factors.
 
@@ -84,7 +88,9 @@ def log_density(
     """
     objective = recording_objective()
     if objective is not None:
-        return objective.log_density(as_bound(bound), choices or {})
+        return objective.log_density(bound if isinstance(bound, Law) else as_bound(bound), choices or {})
+    if isinstance(bound, Law):
+        return laws.log_density(bound, choices or {}, params)
     return interpret(as_bound(bound), choices or {}, params=params, draw=False).log_density
 
 

@@ -18,15 +18,16 @@ from torch.utils import _pytree as pytree
 
 from ppl.compiler.graph import Graph, Node, Plate, substitute
 from ppl.compiler.ops import make_input
-from ppl.compiler.ops.barriers import continuous, density
-from ppl.compiler.ops.effects import Effect
+from ppl.compiler.ops.barriers import continuous
 from ppl.compiler.passes.differentiate import materialise, vjp
 from ppl.compiler.passes.layouts import Layout, effects_in
-from ppl.compiler.passes.sites import Lowering
+from ppl.compiler.passes.sites import Lowering, Reading
 from ppl.errors import MethodError, PplError, StructureError, user_mark
-from ppl.language import agreement, checks
+from ppl.language import agreement, checks, integrals
+from ppl.language.marginals import Law
 from ppl.language.program import Bound, Program, as_bound
 from ppl.language.record import Recorded, Recorder, record_with
+from ppl.language.run_traces import RunTrace
 from ppl.language.sampling import improper_among
 
 Outer = frozenset[Plate]
@@ -78,7 +79,7 @@ def record_objective(bound: Bound, dtype: torch.dtype | None = None, number: boo
     plates: set[Plate] = set()
     declared: dict[str, Program | None] = {}
 
-    class OfThis(_ObjectiveRecorder):
+    class OfThis(ObjectiveRecorder):
         kept = states
         particles = plates
         owners = declared
@@ -98,53 +99,10 @@ def record_objective(bound: Bound, dtype: torch.dtype | None = None, number: boo
     return Objective(replace(recorded, graph=whole), states, frozenset(plates), declared)
 
 
-@dataclass(frozen=True)
-class _Density(Lowering):
-    """Reads a program as a density; every site's stays visible as one."""
-
-    def density(self, e: Effect, x: Node) -> Node:
-        return density(super().density(e, x), e, x)
-
-
-class RunTrace(Mapping[str, torch.Tensor]):
-    """One run of a program inside an objective: `trace["x"]`, `trace.value`, `trace.log_density`."""
-
-    def __init__(
-        self, recorder: _ObjectiveRecorder, bound: Bound, values: dict[str, Any], sites: Any, value: Any
-    ) -> None:
-        self._recorder, self._values = recorder, values
-        self.bound, self.sites, self.value = bound, sites, value
-
-    def __getitem__(self, name: str) -> torch.Tensor:
-        if name not in self._values:
-            raise agreement.unknown_choice(name, self.bound, list(self._values))
-        return self._values[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    @property
-    def log_density(self) -> torch.Tensor:
-        return self._recorder.log_density(self.bound, self)
-
-    def without(self, *names: str) -> RunTrace:
-        """The trace with these sites left out."""
-        for name in names:
-            self[name]
-        kept = {k: v for k, v in self._values.items() if k not in names}
-        return RunTrace(self._recorder, self.bound, kept, self.sites, self.value)
-
-
 class _StateHandle:
     """`ppl.state(…)` in an objective."""
 
-    def __init__(self, recorder: _ObjectiveRecorder, name: str) -> None:
+    def __init__(self, recorder: ObjectiveRecorder, name: str) -> None:
         self._recorder, self._name = recorder, name
 
     @property
@@ -180,14 +138,15 @@ _OF_A_PROGRAM: dict[str, Any] = {
 
 
 @dataclass
-class _Inside:
-    """What a program did: its effects and its return value."""
+class Inside:
+    """What a program did: its effects, its random choices and its return value."""
 
     effects: list[Node] = field(default_factory=list)
     value: Any = None
+    sites: dict[str, Layout] = field(default_factory=dict)
 
 
-class _ObjectiveRecorder(Recorder):
+class ObjectiveRecorder(Recorder):
     holds_programs = True
     kept: dict[str, State]
     particles: set[Plate]
@@ -201,34 +160,24 @@ class _ObjectiveRecorder(Recorder):
         self.owners.clear()
         self.program: Bound | None = None
         self.drawn: set[str] = set()
+        self.integrals = 0  # how many were estimated so far: each has a plate of its own name
 
     # ------------------------------------------------------------ programs inside
 
-    def simulate(self, bound: Bound) -> RunTrace:
+    def simulate(self, bound: Bound | Law) -> RunTrace:
         """Every random choice drawn afresh, in every element of the open plates."""
-        run, outer = self._run_inside(bound), self._open_plates()
-        sites = _latent_sites(run.effects, outer)
-        for name in improper_among(list(sites.values())):
-            raise MethodError(
-                f"site '{name}' of {bound.name} can't be drawn: its distribution is improper",
-                site=name,
-                where=sites[name].effect.node.mark,
-                expected="a proper distribution",
-                edit="a proper prior, or an objective that draws from the guide only",
-            )
-        leaves, spec = pytree.tree_flatten(run.value)
-        tensors = [i for i, v in enumerate(leaves) if isinstance(v, torch.Tensor)]
-        outputs = tuple(self.tracer.node(leaves[i]) for i in tensors)
-        lowering = Lowering(lambda e: "draw", frozenset({"value"}), total=False, suffix=self._suffix(sites))
-        reading, effects, outs = lowering.run(Graph((), outputs, tuple(run.effects)), {}, outer)
-        self.tracer.here.effects.extend(effects)
-        for i, node in zip(tensors, outs, strict=True):
-            leaves[i] = self.tracer.lift(node)
-        values = {name: self.tracer.lift(node) for (_, name), node in reading.parts.items()}
-        return RunTrace(self, bound, values, sites, pytree.tree_unflatten(leaves, spec))
+        if isinstance(bound, Law):
+            return integrals.simulate(self, bound)
+        run = self.run_inside(bound)
+        suffix = self.draws_of(bound, run.sites)
+        lowering = Lowering(lambda e: "draw", frozenset({"value"}), total=False, suffix=suffix)
+        reading = self.read(run, lowering, {})
+        return RunTrace(self, bound, self.values(reading), run.sites, run.value)
 
-    def log_density(self, bound: Bound, choices: Mapping[str, Any]) -> torch.Tensor:
+    def log_density(self, bound: Bound | Law, choices: Mapping[str, Any]) -> torch.Tensor:
         """The log density of the choices (and data) under the program."""
+        if isinstance(bound, Law):
+            return integrals.log_density(self, bound, choices)
         return self.tracer.lift(self._density(bound, choices, {}))
 
     def score(self, bound: Bound, choices: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -246,22 +195,65 @@ class _ObjectiveRecorder(Recorder):
         return dict(zip(free, map(self.tracer.lift, substitute(full, at)), strict=True))
 
     def _density(self, bound: Bound, choices: Mapping[str, Any], instead: Mapping[str, Node]) -> Node:
-        run, outer = self._run_inside(bound), self._open_plates()
-        sites = _latent_sites(run.effects, outer)
+        run = self.run_inside(bound)
+        supplies = {
+            **self.supplies(bound, run.sites, choices),
+            **{n: x for n, x in instead.items() if n in run.sites},
+        }
+        run.value = None
+        return self.total(self.read(run, integrals.Densities(lambda e: "value"), supplies))
+
+    def supplies(
+        self, bound: Bound | Law, sites: Mapping[str, Layout], choices: Mapping[str, Any]
+    ) -> dict[str, Node]:
+        """The choices as nodes, checked against the sites."""
         agreement.check(
             bound, sites, choices, getattr(choices, "sites", None), getattr(choices, "bound", None)
         )
-        supplies = {name: instead.get(name) or self._node(choices[name]) for name in sites}
+        supplies = {name: self._node(choices[name]) for name in sites}
         for name, node in supplies.items():
             agreement.check_shape(bound, sites[name], node)
-        reading, _, _ = _Density(lambda e: "value").run(Graph((), (), tuple(run.effects)), supplies, outer)
+        return supplies
+
+    def read(self, run: Inside, lowering: Lowering, supplies: Mapping[str, Node]) -> Reading:
+        """Give a run this reading: its return value is then that of the reading, its draws are draws here."""
+        leaves, spec = pytree.tree_flatten(run.value)
+        tensors = [i for i, v in enumerate(leaves) if isinstance(v, torch.Tensor)]
+        outputs = tuple(self.tracer.node(leaves[i]) for i in tensors)
+        reading, effects, outs = lowering.run(
+            Graph((), outputs, tuple(run.effects)), supplies, self.open_plates()
+        )
+        self.tracer.here.effects.extend(effects)
+        for i, node in zip(tensors, outs, strict=True):
+            leaves[i] = self.tracer.lift(node)
+        run.value = pytree.tree_unflatten(leaves, spec)
+        return reading
+
+    def values(self, reading: Reading) -> dict[str, torch.Tensor]:
+        """The values of random choices that a reading collected."""
+        return {
+            name: self.tracer.lift(node) for (kind, name), node in reading.parts.items() if kind == "value"
+        }
+
+    def total(self, reading: Reading) -> Node:
+        """The log density that was collected."""
         return reading.total if isinstance(reading.total, Node) else self._node(reading.total)
 
-    def _open_plates(self) -> Outer:
+    def open_plates(self) -> Outer:
         return frozenset(loop.plate for loop in self.tracer.here.loops if loop.plate is not None)
 
-    def _suffix(self, sites: Mapping[str, Layout]) -> str:
-        """What keeps the names of these draws apart from those of earlier ones."""
+    def draws_of(self, bound: Bound, sites: Mapping[str, Layout]) -> str:
+        """A suffix that keeps the names of these draws apart from those of earlier ones; improper sites are
+        refused.
+        """
+        for name in improper_among(list(sites.values())):
+            raise MethodError(
+                f"site '{name}' of {bound.name} can't be drawn: its distribution is improper",
+                site=name,
+                where=sites[name].effect.node.mark,
+                expected="a proper distribution",
+                edit="a proper prior, or an objective that draws from the guide only",
+            )
         count, suffix = 1, ""
         while any(name + suffix in self.drawn for name in sites):
             count += 1
@@ -269,7 +261,7 @@ class _ObjectiveRecorder(Recorder):
         self.drawn |= {name + suffix for name in sites}
         return suffix
 
-    def _run_inside(self, bound: Bound) -> _Inside:
+    def run_inside(self, bound: Bound) -> Inside:
         bound = as_bound(bound)
         if bound.program.kind == "objective" or bound.program.dynamic:
             raise StructureError(
@@ -279,7 +271,7 @@ class _ObjectiveRecorder(Recorder):
                 found="an objective" if bound.program.kind == "objective" else "a dynamic program",
                 edit="call the function it decorates" if not bound.program.dynamic else "remove dynamic=True",
             )
-        run = _Inside()
+        run = Inside()
         with self._fresh(bound, run):
             run.value = self.run(self._prepare(bound))
             if self.missing:
@@ -291,6 +283,7 @@ class _ObjectiveRecorder(Recorder):
                     found=f"{self.missing[name].count} nan",
                     edit='method="nuts", or a site of its own for the missing elements',
                 )
+        run.sites = _latent_sites(run.effects, self.open_plates())
         return run
 
     def _prepare(self, bound: Bound) -> Bound:
@@ -301,7 +294,7 @@ class _ObjectiveRecorder(Recorder):
         return self.prepared[id(bound)][1]
 
     @contextlib.contextmanager
-    def _fresh(self, bound: Bound, run: _Inside) -> Iterator[None]:
+    def _fresh(self, bound: Bound, run: Inside) -> Iterator[None]:
         here, foreign, outside = self.tracer.here, self.tracer.foreign, self.program
         kept = {name: getattr(self, name) for name in _OF_A_PROGRAM}
         effects = here.effects

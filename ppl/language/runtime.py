@@ -19,6 +19,7 @@ from ppl.distributions.shapes import broadcast_shapes
 from ppl.errors import DataError, Mark, PplError, StructureError, closest, listed, user_mark
 from ppl.language.foreign import placed_error
 from ppl.language.handlers import Handler, Message, Reparam, StopGradient, naming, requested
+from ppl.language.marginals import Law
 from ppl.language.program import Bound, Program
 
 _OPTIONS = frozenset({"reparam"})
@@ -250,10 +251,14 @@ class Runtime:
             edit = f'ppl.sample("{name}", {d.name}({", ".join(d.signature.parameters)}))'
         elif isinstance(d, type) and issubclass(d, Distribution):
             edit = f'ppl.sample("{name}", {d.__name__}(…)), with its parameters'
+        elif isinstance(d, Law):
+            edit = f'ppl.sample("{name}", {d.bound.name}(…)), whose choices nest under "{name}/"'
         elif isinstance(d, int | float):
             edit = f'ppl.deterministic("{name}", {d}) names a value; a random one has a distribution'
         raise StructureError(
-            "a site needs a distribution (or a bound program)",
+            "a site needs a distribution (or a bound program)"
+            if not isinstance(d, Law)
+            else f"{d.name} can't be a site: ppl.simulate and ppl.log_density take it, in objectives and outside",
             site=message.name,
             where=message.mark,
             expected="ppl.sample(name, distribution)",

@@ -25,6 +25,7 @@ from ppl.inference.vi.train import Fitted, train
 from ppl.language.agreement import auxiliary
 from ppl.language.compiled import Compiled
 from ppl.language.gfi import log_density, simulate
+from ppl.language.marginals import Law
 from ppl.language.program import Bound, Program, as_bound
 from ppl.language.record import record
 from ppl.results import Posterior
@@ -95,10 +96,9 @@ def _require_options(run: Run) -> None:
             )
 
 
-def _guide(model: Bound, given: Any) -> Bound:
+def _guide(model: Bound, given: Any) -> Bound | Law:
     if not isinstance(given, str):
-        guide = as_bound(given, "a guide with its arguments")
-        return guide
+        return given if isinstance(given, Law) else as_bound(given, "a guide with its arguments")
     if given not in AUTOMATIC:
         near = closest(given, AUTOMATIC) or ["mean_field"]
         raise MethodError(
@@ -121,7 +121,7 @@ def _laplace(model: Bound) -> tuple[torch.Tensor, torch.Tensor] | None:
     return found["loc"], found["scale_tril"]
 
 
-def _compiled(run: Run, method: VI, guide: Bound) -> CompiledObjective | Groups:
+def _compiled(run: Run, method: VI, guide: Bound | Law) -> CompiledObjective | Groups:
     if not isinstance(method.objective, Mapping):
         objective = _bound(method.objective, method, run.bound, guide)
         return CompiledObjective(objective, run.dtype, run.device, free=True)
@@ -130,7 +130,7 @@ def _compiled(run: Run, method: VI, guide: Bound) -> CompiledObjective | Groups:
     return Groups(objectives, programs, run.dtype, run.device)
 
 
-def _bound(objective: Any, method: VI, model: Bound, guide: Bound) -> Bound:
+def _bound(objective: Any, method: VI, model: Bound, guide: Bound | Law) -> Bound:
     if objective is None:
         return Program(elbo, "objective")(model, guide)
     if not isinstance(objective, Program) or objective.kind != "objective":
@@ -151,9 +151,11 @@ def _bound(objective: Any, method: VI, model: Bound, guide: Bound) -> Bound:
 def elbo(p: Any, q: Any) -> Any:
     """E log p(z, y) − log q(z), the guide's density taken with its params held fixed: E ∇ log q = 0, and without
     that term the gradient has no variance where the guide is the posterior (Roeder, Wu & Duvenaud 2017).
+    The estimate of a marginal's density has params of its own (its proposal's) and keeps its gradient.
     """
     z = simulate(q)
-    return log_density(p, z) - log_density(q.stop_gradient(), z)
+    estimated = isinstance(q, Law) and q.by is not None
+    return log_density(p, z) - log_density(q if estimated else q.stop_gradient(), z)
 
 
 # ---------------------------------------------------------------- checkpoints
@@ -192,7 +194,7 @@ def _load(path: Any, compiled: CompiledObjective | Groups) -> dict[str, Any]:
 
 
 def _posterior(
-    run: Run, guide: Bound, compiled: CompiledObjective | Groups, fitted: Fitted, facts: dict[str, Any]
+    run: Run, guide: Bound | Law, compiled: CompiledObjective | Groups, fitted: Fitted, facts: dict[str, Any]
 ) -> Posterior:
     values = compiled.coordinates.values(fitted.u)
     recorded = record(run.bound, compiled.dtype)
@@ -217,7 +219,7 @@ def _posterior(
 
 def _drawn(
     run: Run,
-    guide: Bound,
+    guide: Bound | Law,
     compiled: CompiledObjective | Groups,
     values: dict[str, torch.Tensor],
     names: list[str],
