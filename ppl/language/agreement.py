@@ -153,7 +153,7 @@ def _check_support(name: str, model: Effect, guide: Effect, bound: Bound | Law, 
     )
 
 
-def _check_kind(name: str, model: Effect, guide: Effect, bound: Bound, source: Bound) -> None:
+def _check_kind(name: str, model: Effect, guide: Effect, bound: Bound | Law, source: Bound | Law) -> None:
     """Refuse numbers where the model has simplices, and whatever else is not of one kind."""
     if family_of(guide.site.spec.cls).atoms:
         return
