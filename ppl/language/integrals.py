@@ -163,7 +163,11 @@ def _estimate(r: ObjectiveRecorder, law: Law, z: Values, own: Values | None) -> 
             _, log_w = _particle(r, law, z)
         weights.append(particles.gather(log_w))
     if own is not None:
-        weights.append(_log_weight(r, law, z, own, _proposal(r, law, z)).reshape(1))
+        proposal = _proposal(r, law, z)
+        if isinstance(proposal, Bound):
+            hidden = _hidden(law, r.run_inside(law.bound).sites)
+            _check_reach(law, hidden, proposal, r.run_inside(proposal).sites)
+        weights.append(_log_weight(r, law, z, own, proposal).reshape(1))
     return torch.logsumexp(torch.cat(weights), 0) - math.log(count)
 
 
@@ -237,12 +241,19 @@ def _check_proposal(law: Law, hidden: Mapping[str, Layout], u: RunTrace) -> None
                 edit=f"ppl.marginal({u.bound.name}(…), keep={list(hidden)}, by=ppl.importance(particles=1))",
             )
     agreement.check(law.bound, hidden, u, u.sites, u.bound)
-    for name, layout in hidden.items():
-        mine, its = layout.effect, u.sites[name].effect
+    _check_reach(law, hidden, u.bound, u.sites)
+
+
+def _check_reach(
+    law: Law, hidden: Mapping[str, Layout], proposal: Bound | Law, sites: Mapping[str, Layout]
+) -> None:
+    """The proposal's support holds the program's."""
+    for name in [n for n in hidden if n in sites]:
+        mine, its = hidden[name].effect, sites[name].effect
         here, there = region(mine.site.spec, mine.params), region(its.site.spec, its.params)
         if here is not None and there is not None and not here.within(there):
             raise StructureError(
-                f"the proposal {u.bound.name} does not reach all values that '{name}' has in {law.bound.name}",
+                f"the proposal {proposal.name} does not reach all values that '{name}' has in {law.bound.name}",
                 site=name,
                 where=its.node.mark,
                 expected=f"a distribution over {here.words}, as in {law.bound.name}",

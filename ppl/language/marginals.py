@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ppl.errors import MethodError, StructureError, user_mark
+from ppl.errors import DataError, MethodError, StructureError, user_mark
 from ppl.language.program import Bound, Program, as_bound
 from ppl.language.traces import Selection, as_selection
 
@@ -192,7 +192,16 @@ def marginal(bound: Bound, keep: Iterable[str] | str, by: By = None) -> Marginal
     >>> round(float(ppl.log_density(m, {"x": 0.0})), 4)
     -1.4189
     """
-    return Marginal(_program(bound, "marginal"), _by(by, "marginal"), None, as_selection(keep))
+    names = [keep] if isinstance(keep, str) else list(keep) if isinstance(keep, Iterable) else [keep]
+    if any(not isinstance(name, str) for name in names):
+        raise DataError(
+            "marginal keeps choices by their names",
+            where=user_mark(2),
+            expected='keep=["x"], names of random choices',
+            found=f"keep={keep!r}"[:80],
+            edit='keep=["x"]',
+        )
+    return Marginal(_program(bound, "marginal"), _by(by, "marginal"), None, as_selection(names))
 
 
 def normalize(bound: Bound, by: By = None) -> Normalized:

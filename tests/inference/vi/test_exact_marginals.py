@@ -191,6 +191,8 @@ def pointed():
             "'b' can't be summed out.*elements of plate 'column' meet",
         ),
         (lambda: by_importance(lambda z: other_choice(z["x"]), 2), "does not draw 'u'"),
+        (lambda: ppl.marginal(noisy(), keep=3), "by their names"),
+        (lambda: by_importance(lambda z: half(z["x"]), 1), "does not reach all values that 'u' has"),
         (lambda: by_importance(lambda z: half(z["x"]), 2), "does not reach all values that 'u' has"),
         (lambda: by_importance(lambda z: with_more(z["x"]), 2), "draws '_w', which is not a hidden choice"),
         (lambda: by_importance(lambda z: half, 2), "has not been given its arguments"),
