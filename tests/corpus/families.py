@@ -115,6 +115,7 @@ FAMILIES: dict[str, Make] = {
     "OrderedLogistic": lambda a, p: D.OrderedLogistic(a, cutpoints(0.3 * a, p)),
     "OrderedProbit": lambda a, p: D.OrderedProbit(a, cutpoints(0.3 * a, p)),
     "Pareto": lambda a, p: D.Pareto(torch.tensor(0.5), p + 1.0),
+    "Pushforward": lambda a, p: D.Pushforward(D.Normal(a, p), "positive"),
     "Poisson": lambda a, p: D.Poisson(p * torch.exp(a)),
     "Product": lambda a, p: D.Product([D.Gamma(p + 1.0, 1.0), D.Dirichlet(vector(p, torch.exp(a), 1.5))]),
     "RelaxedBernoulli": lambda a, p: D.RelaxedBernoulli(p, logits=a),

@@ -165,7 +165,7 @@ def test_native_runs_nearly_the_whole_corpus() -> None:
 
 def test_every_family_is_in_the_corpus() -> None:
     known = {f.name for f in ppl.distributions.families() if f.cls.__module__.startswith(("ppl.", "torch."))}
-    assert known == set(FAMILIES)
+    assert known == {*FAMILIES, "Placed"}  # a point of a guide, which no data can hit
 
 
 def test_the_corpus_is_large() -> None:

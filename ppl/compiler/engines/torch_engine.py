@@ -90,13 +90,14 @@ def generate(graph: Graph, device: torch.device, checked: bool = False) -> tuple
         for a in node.nodes:
             last[a] = position
     keep = set(graph.outputs)
-    borrowed = {a for node in order if not _is_apart(node) for a in node.nodes}
+    borrowed = {a for node in order if node.op not in _APART for a in node.nodes}
     names: dict[str, Any] = {
         "torch": torch,
         "inf": float("inf"),
         "nan": float("nan"),
         "draw_keyed": _draw_keyed,
         "assert_typed": _assert_typed,
+        "write_over": _write_over,
     }
     variable: dict[Node, str] = {n: f"i{k}" for k, n in enumerate(graph.inputs)}
     rows = [f"def run(keys, {', '.join(variable[n] for n in graph.inputs)}):"]
@@ -111,7 +112,7 @@ def generate(graph: Graph, device: torch.device, checked: bool = False) -> tuple
         if over is None:
             rows.append(f"    {name} = {_expression(node, args, names, f'f{position}', device)}")
         else:
-            rows.append(f"    {name} = torch.{node.op}({', '.join(args)}, out={variable[over]})")
+            rows.append(f"    {name} = write_over({variable[over]}, torch.{node.op}, {', '.join(args)})")
         if checked and node.outs is None:
             names[f"n{position}"] = node
             rows.append(f"    assert_typed({name}, n{position})")
@@ -161,12 +162,10 @@ _LARGE = 1 << 12
 """Values of so many numbers are written over once nobody reads them: fresh memory of that size costs page faults."""
 
 
-def _is_apart(node: Node) -> bool:
-    """Whether its result certainly shares no memory with its operands."""
-    if node.op in ("sum", "matmul", "logsumexp"):
-        return True
-    operator = OPERATORS.get(node.op)
-    return operator is not None and operator.kind == "pointwise" and node.op not in ("detach", "to")
+_APART = _OUT | set(
+    "where pow relu log_sigmoid threshold_backward maximum minimum eq ne lt le gt ge sum matmul logsumexp".split()
+)
+"""Operators whose result certainly shares no memory with their operands. (Others may hand an operand on.)"""
 
 
 def _overwritten(
@@ -179,7 +178,7 @@ def _overwritten(
         return None
     for a in node.nodes:
         if (
-            _is_apart(a)
+            a.op in _APART
             and a.args
             and last[a] == position
             and a not in keep
@@ -188,6 +187,11 @@ def _overwritten(
         ):
             return a
     return None
+
+
+def _write_over(out: torch.Tensor, function: Any, *args: Any) -> Any:
+    """The function's result in the memory of `out`; in memory of its own where torch may want to differentiate it."""
+    return function(*args) if torch.is_grad_enabled() else function(*args, out=out)
 
 
 def _expression(
