@@ -163,7 +163,24 @@ _LARGE = 1 << 12
 
 
 _APART = _OUT | set(
-    "where pow relu log_sigmoid threshold_backward maximum minimum eq ne lt le gt ge sum matmul logsumexp".split()
+    [
+        "where",
+        "pow",
+        "relu",
+        "log_sigmoid",
+        "threshold_backward",
+        "maximum",
+        "minimum",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "sum",
+        "matmul",
+        "logsumexp",
+    ]
 )
 """Operators whose result certainly shares no memory with their operands. (Others may hand an operand on.)"""
 
