@@ -162,26 +162,11 @@ _LARGE = 1 << 12
 """Values of so many numbers are written over once nobody reads them: fresh memory of that size costs page faults."""
 
 
-_APART = _OUT | set(
-    [
-        "where",
-        "pow",
-        "relu",
-        "log_sigmoid",
-        "threshold_backward",
-        "maximum",
-        "minimum",
-        "eq",
-        "ne",
-        "lt",
-        "le",
-        "gt",
-        "ge",
-        "sum",
-        "matmul",
-        "logsumexp",
-    ]
-)
+_APART = {
+    *_OUT,
+    *("where", "pow", "relu", "log_sigmoid", "threshold_backward", "maximum", "minimum"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "sum", "matmul", "logsumexp"),
+}
 """Operators whose result certainly shares no memory with their operands. (Others may hand an operand on.)"""
 
 
