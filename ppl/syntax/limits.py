@@ -1,0 +1,76 @@
+"""What a file may not exceed. A file from a stranger must not be able to exhaust memory, time or the stack: these are
+looked at before anything else is, and are far beyond what a person writes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ppl.syntax import tree
+from ppl.syntax.problems import Problem
+from ppl.syntax.tree import Span
+
+CHARACTERS = 400_000
+TOKENS = 60_000
+BRACKETS = 40
+LEVELS = 200
+"""Expressions in expressions, statements in statements."""
+
+_TOKEN = re.compile(r'"""[\s\S]*?(?:"""|\Z)|"[^"\n]*"?|\'[^\'\n]*\'?|#[^\n]*|\w+|[^\w\s]|\n')
+
+
+def limits(text: str) -> Iterator[Problem]:
+    """Problems of size, or none; the first is enough."""
+    if len(text) > CHARACTERS:
+        yield _problem(
+            Span(1, 1, 1, 2), "this file is too long", f"{CHARACTERS:,} characters", f"{len(text):,}"
+        )
+        return
+    depth, line, start = 0, 1, 0
+    for count, found in enumerate(_TOKEN.finditer(text)):
+        token = found[0]
+        if count >= TOKENS:
+            place = _place(line, found.start() - start)
+            yield _problem(place, "this file says too much", f"{TOKENS:,} words and signs", "more")
+            return
+        if token in "([{":
+            depth += 1
+        elif token in ")]}":
+            depth = max(0, depth - 1)
+        if depth > BRACKETS:
+            place = _place(line, found.start() - start)
+            yield _problem(place, "brackets are nested too deep", f"{BRACKETS} levels", "more")
+            return
+        if "\n" in token:
+            line += token.count("\n")
+            start = found.start() + token.rindex("\n") + 1
+
+
+def too_deep(item: tree.Item) -> Problem | None:
+    """The place where an item is nested deeper than `LEVELS`, if it is."""
+    level: list[tree.Node] = [item]
+    for _ in range(LEVELS):
+        level = [child for node in level for child in tree.children(node)]
+        if not level:
+            return None
+    return nested(level[0].span)
+
+
+def nested(span: Span) -> Problem:
+    """The problem of nesting too deep at a place."""
+    return _problem(
+        Span(span.line, span.column, span.line, span.column + 1),
+        "this is nested too deep",
+        f"{LEVELS} levels",
+        "more",
+    )
+
+
+def _place(line: int, column: int) -> Span:
+    return Span(line, column + 1, line, column + 2)
+
+
+def _problem(place: Span, headline: str, most: str, found: str) -> Problem:
+    advice = "keep large data in a file of its own and give it with --data; name parts of large expressions"
+    return Problem("resource", place, headline, expected=f"at most {most}", found=found, edit=advice)

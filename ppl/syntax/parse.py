@@ -1,0 +1,122 @@
+"""Source text → tree. All the syntax errors of a file are found, one an item, each with its place.
+
+A file is cut at the left margin into items (`pieces`), and each is parsed on its own: an error in one hides nothing in
+the next, and an editor reads again only what was edited.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+
+from lark import Lark
+from lark.exceptions import LarkError
+from lark.indenter import Indenter
+
+from ppl.syntax import tree
+from ppl.syntax.build import Build
+from ppl.syntax.limits import limits, too_deep
+from ppl.syntax.mistakes import explain
+from ppl.syntax.problems import Problem, Rejected
+
+_ITEM = re.compile(r'(import|from|def|model|guide|objective|data|infer)\b|"""')
+_QUOTED = re.compile(r'"""[\s\S]*?(?:"""|\Z)|"[^"\n]*"?|\'[^\'\n]*\'?|(#[^\n]*)')
+
+
+class _Layout(Indenter):
+    NL_type = "_NEWLINE"
+    OPEN_PAREN_types = ["LPAR", "LSQB"]  # noqa: RUF012 (an attribute of Lark's class)
+    CLOSE_PAREN_types = ["RPAR", "RSQB"]  # noqa: RUF012
+    INDENT_type = "_INDENT"
+    DEDENT_type = "_DEDENT"
+    tab_len = 8
+
+
+@cache
+def _lark() -> Lark:
+    grammar = (Path(__file__).parent / "grammar.lark").read_text(encoding="utf-8")
+    return Lark(
+        grammar,
+        start="item",
+        parser="lalr",
+        postlex=_Layout(),
+        transformer=Build(),
+        keep_all_tokens=True,
+        maybe_placeholders=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A file as far as it could be read, and what is wrong with the rest."""
+
+    file: tree.File
+    problems: tuple[Problem, ...]
+
+
+def parse(text: str, path: str = "<text>") -> Parsed:
+    """The tree of a `.ppl` file, and its syntax errors.
+
+    >>> parsed = parse("model m():\\n    x ~ Normal(0, 1)\\n")
+    >>> parsed.file.items[0].name.id, parsed.problems
+    ('m', ())
+    """
+    text = text.replace("\r\n", "\n")
+    problems = list(limits(text))
+    if problems:
+        return Parsed(tree.File(path), tuple(problems))
+    items: list[tree.Item] = []
+    for line, piece in pieces(text):
+        item, problem = _item(piece, line)
+        items += [item] if item is not None else []
+        problems += [problem] if problem is not None else []
+    return Parsed(tree.File(path, tuple(items), tuple(comments(text))), tuple(problems))
+
+
+@lru_cache(maxsize=1024)
+def _item(piece: str, line: int) -> tuple[tree.Item | None, Problem | None]:
+    text = "\n" * (line - 1) + piece
+    try:
+        item: tree.Item = _lark().parse(text)  # type: ignore[assignment]
+    except Rejected as rejected:
+        return None, rejected.problem
+    except (LarkError, AssertionError) as error:  # an unopened bracket is an assertion of Lark's
+        return None, explain(error, text)
+    problem = too_deep(item)
+    return (None, problem) if problem is not None else (item, None)
+
+
+def pieces(text: str) -> Iterator[tuple[int, str]]:
+    """The items of a file with their first lines: each begins at the left margin with a word that begins items."""
+    quoted = {n for m in _QUOTED.finditer(text) for n in _lines_inside(text, m)}
+    begun, held = 0, list[str]()
+    for number, line in enumerate(text.split("\n"), start=1):
+        if number not in quoted and (_ITEM.match(line) or (not begun and line.strip() and line[0] != "#")):
+            if begun:
+                yield begun, "\n".join(held) + "\n"
+            begun, held = number, []
+        if begun:
+            held.append(line)
+    if begun:
+        yield begun, "\n".join(held) + "\n"
+
+
+def _lines_inside(text: str, found: re.Match[str]) -> range:
+    """The lines on which a quoted text goes on."""
+    first = text.count("\n", 0, found.start()) + 1
+    return range(first + 1, first + found[0].count("\n") + 1) if "\n" in found[0] else range(0)
+
+
+def comments(text: str) -> Iterator[tree.Comment]:
+    """The comments of a file, in order."""
+    line, start, counted = 1, 0, 0
+    for found in _QUOTED.finditer(text):
+        line += text.count("\n", counted, found.start())
+        start = text.rfind("\n", 0, found.start()) + 1
+        counted = found.start()
+        if found[1] is not None:
+            own = not text[start : found.start()].strip()
+            yield tree.Comment(line, found.start() - start + 1, found[1].rstrip(), own)

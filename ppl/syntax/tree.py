@@ -1,0 +1,383 @@
+"""What a `.ppl` file says, as a tree: frozen nodes that know their place.
+
+Equality is of meaning, not of place: two files that differ in layout and comments alone have equal trees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of source: lines and columns from 1, the end exclusive."""
+
+    line: int = 0
+    column: int = 0
+    end_line: int = 0
+    end_column: int = 0
+
+    def to(self, other: Span) -> Span:
+        """From the beginning of this one to the end of the other."""
+        return Span(self.line, self.column, other.end_line, other.end_column)
+
+
+NOWHERE = Span()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+# Expressions
+
+
+@dataclass(frozen=True, slots=True)
+class Expression(Node):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Expression):
+    """A literal. `text` is how it was written (`1e-3`), for the formatter."""
+
+    value: int | float
+    text: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean(Expression):
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class String(Expression):
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Expression):
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unary(Expression):
+    """`-x`, `+x`, `not x`."""
+
+    operator: str
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Expression):
+    """Arithmetic `+ - * / // % @ **`, and `and`, `or`."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(Expression):
+    """`a < b <= c`: as many operators as operands after the first."""
+
+    first: Expression
+    operators: tuple[str, ...]
+    operands: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional(Expression):
+    """`value if test else otherwise`."""
+
+    value: Expression
+    test: Expression
+    otherwise: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword(Node):
+    """`name = value` among arguments, options and settings."""
+
+    name: Name
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Expression):
+    function: Expression
+    arguments: tuple[Expression, ...] = ()
+    keywords: tuple[Keyword, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Expression):
+    """`start:stop` in an index; either may be left out."""
+
+    start: Expression | None = None
+    stop: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Index(Expression):
+    value: Expression
+    indices: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute(Expression):
+    """A name in a module: `std.priors.horseshoe`, or one of a bound program's handlers."""
+
+    value: Expression
+    name: Name
+
+
+@dataclass(frozen=True, slots=True)
+class List(Expression):
+    elements: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuple(Expression):
+    elements: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parenthesised(Expression):
+    """Parentheses the user wrote: they mean nothing and are kept."""
+
+    inner: Expression
+
+
+# Types
+
+
+@dataclass(frozen=True, slots=True)
+class Type(Node):
+    """`real(lower=0)[N, D]`: a name, bounds or other arguments, and the sizes of an array's axes."""
+
+    name: Name
+    arguments: tuple[Expression, ...] = ()
+    keywords: tuple[Keyword, ...] = ()
+    shape: tuple[Expression, ...] = ()
+
+
+# Statements
+
+
+@dataclass(frozen=True, slots=True)
+class Statement(Node):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Target(Node):
+    """What a statement gives a value to: `mu`, or an element `theta[j]` of what the loops build."""
+
+    name: Name
+    indices: tuple[Expression, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample(Statement):
+    """`target: type ~ distribution with options`."""
+
+    target: Target
+    type: Type | None
+    distribution: Expression
+    options: tuple[Keyword, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Observe(Statement):
+    """`observe target = value ~ distribution`: a value the program computes, as a datum."""
+
+    target: Target
+    value: Expression
+    distribution: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Assign(Statement):
+    """`target = value`, `a, b = value`, `target += value`; `operator` is "" or the arithmetic one."""
+
+    targets: tuple[Target, ...]
+    type: Type | None
+    operator: str
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Keep(Statement):
+    """`deterministic target = value`: a quantity of the result. `factor target = value`: a log weight."""
+
+    keyword: str
+    target: Target
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Declare(Statement):
+    """`param target: type = value` and `state target: type = value`."""
+
+    keyword: str
+    target: Target
+    type: Type | None
+    value: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetState(Statement):
+    """`set name = value`: what a state is from the next step on."""
+
+    target: Target
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class For(Statement):
+    index: Name
+    domain: Expression
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch(Node):
+    test: Expression
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class If(Statement):
+    branches: tuple[Branch, ...]
+    otherwise: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Return(Statement):
+    value: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pass(Statement):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Docstring(Statement):
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate(Statement):
+    """An expression on a line of its own; it has no meaning, and the checker says so."""
+
+    value: Expression
+
+
+# What stands at the left margin
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Node):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(Node):
+    name: Name
+    type: Type | None = None
+    default: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Imported(Node):
+    """A name from another file, and what it is called here."""
+
+    name: Name
+    alias: Name | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Import(Item):
+    """`import a.b as c`; `from a.b import x as y, z` when `names` are given."""
+
+    path: tuple[Name, ...]
+    alias: Name | None = None
+    names: tuple[Imported, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Function(Item):
+    name: Name
+    parameters: tuple[Parameter, ...]
+    returns: Type | None
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Program(Item):
+    """`kind` is "model", "guide" or "objective"; a guide may name its model."""
+
+    kind: str
+    name: Name
+    parameters: tuple[Parameter, ...] | None
+    model: Name | None
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(Item):
+    """A `data:` or `infer:` block."""
+
+    kind: str
+    entries: tuple[Keyword, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heading(Item):
+    """The file's docstring."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """`# …`: `own` if nothing else stands on its line. Comments are beside the tree, not in it."""
+
+    line: int
+    column: int
+    text: str
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    path: str = field(compare=False)
+    items: tuple[Item, ...] = ()
+    comments: tuple[Comment, ...] = field(default=(), compare=False)
+
+
+def children(node: Node | File) -> Iterator[Node]:
+    """The nodes directly below a node, in the order of its fields."""
+    for each in fields(node):
+        yield from _nodes(getattr(node, each.name))
+
+
+def walk(node: Node | File) -> Iterator[Node]:
+    """A node's descendants and itself, parents first."""
+    if isinstance(node, Node):
+        yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def _nodes(value: Any) -> Iterator[Node]:
+    if isinstance(value, Node):
+        yield value
+    elif isinstance(value, tuple):
+        for element in value:
+            yield from _nodes(element)
