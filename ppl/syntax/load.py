@@ -1,0 +1,145 @@
+"""`ppl.load("model.ppl")`: a file as a module of programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import ppl
+from ppl.errors import DataError
+from ppl.language.program import Bound
+from ppl.language.program import Program as PythonProgram
+from ppl.syntax import tree
+from ppl.syntax.bind import Binder, evaluator
+from ppl.syntax.expressions import Expressions
+from ppl.syntax.functions import ALIASES, CONSTANTS
+from ppl.syntax.info import Info
+from ppl.syntax.loops import structure
+from ppl.syntax.lower import lower
+from ppl.syntax.mathematics import FUNCTIONS
+from ppl.syntax.parse import parse
+from ppl.syntax.problems import SourceError, remember
+from ppl.syntax.runtime import STATEMENTS
+
+
+class SourceModule(ModuleType):
+    """A `.ppl` file: its programs and functions by name, `data` and `infer`, what its blocks of these names say."""
+
+    data: dict[str, Any]
+    infer: dict[str, Any]
+    programs: dict[str, PythonProgram]
+
+
+class SourceProgram(PythonProgram):
+    """A program from a file. Parameters that are sites too are its data: given, the program is conditioned on them."""
+
+    sampled: frozenset[str] = frozenset()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Bound:
+        bound = super().__call__(*args, **kwargs)
+        given = {n: bound.arguments[n] for n in self.sampled if bound.arguments.get(n) is not None}
+        return bound.condition(given) if given else bound
+
+
+def load(path: str | Path) -> SourceModule:
+    """The programs of a `.ppl` file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        A module: `load("m.ppl").eight_schools(sigma)` is a bound program; `.data` and `.infer` hold the file's blocks.
+
+    Raises:
+        SourceError: with every problem of the file. DataError: there is no such file.
+    """
+    found = Path(path)
+    try:
+        text = found.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = sorted(str(p) for p in found.parent.glob("*.ppl")) if found.parent.is_dir() else []
+        raise DataError(
+            f"there is no file {path}", expected=", ".join(near[:5]) or None, edit='ppl.load("model.ppl")'
+        ) from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not a text in UTF-8", edit="save it as UTF-8") from None
+    return loads(text, str(found), folder=found.parent)
+
+
+def loads(text: str, path: str = "<text>", *, folder: Path | None = None) -> SourceModule:
+    """The programs of a text; `path` is what errors call it, `folder` where its imports are.
+
+    >>> m = loads("model coin(n: int = 3):\\n    p ~ Beta(1, 1)\\n    for i in n:\\n        x[i] ~ Bernoulli(p)\\n")
+    >>> m.coin()
+    <bound model coin>
+    """
+    return _loaded(text, path, folder, ())
+
+
+def _loaded(text: str, path: str, folder: Path | None, importing: tuple[str, ...]) -> SourceModule:
+    remember(path, text)
+    parsed = parse(text, path)
+    if parsed.problems:
+        raise SourceError(path, parsed.problems)
+    info = Info(parsed.file)
+    code = compile(lower(parsed.file, info), path, "exec")
+    module = SourceModule(Path(path).stem)
+    names = _globals(parsed.file, path, folder, importing)
+    names.update(_binders(parsed.file, info, path))
+    exec(code, names)
+    module.programs = {}
+    for item in parsed.file.items:
+        if isinstance(item, tree.Program):
+            program = SourceProgram(names[item.name.id], item.kind)
+            object.__setattr__(program, "sampled", info.sampled(item))
+            names[item.name.id] = module.programs[item.name.id] = program
+            setattr(module, item.name.id, program)
+        elif isinstance(item, tree.Function):
+            setattr(module, item.name.id, names[item.name.id])
+    for kind in ("data", "infer"):
+        setattr(module, kind, _settings(parsed.file, kind))
+    return module
+
+
+def _binders(file: tree.File, info: Info, path: str) -> Iterator[tuple[str, Any]]:
+    for item in file.items:
+        if isinstance(item, tree.Function | tree.Program):
+            evaluate = evaluator(Expressions(structure(())).of)
+            parameters = info.parameters(item)
+            binder = Binder(path, item.name.id, parameters, info.dims(item), info.sampled(item), evaluate)
+            yield f"__bind_{item.name.id}", binder
+
+
+def _globals(file: tree.File, path: str, folder: Path | None, importing: tuple[str, ...]) -> dict[str, Any]:
+    """All that the generated code can reach: nothing of Python's own."""
+    names: dict[str, Any] = {"__builtins__": {}}
+    families = {f.name: f.cls for f in ppl.distributions.families()}
+    used = {n.id for n in tree.walk(file) if isinstance(n, tree.Name)}
+    names.update({n: families[n] for n in used & set(families)})
+    names.update(CONSTANTS)
+    names.update(FUNCTIONS)
+    names.update({alias: FUNCTIONS[name] for alias, name in ALIASES.items()})
+    names.update(STATEMENTS)
+    return names
+
+
+def _settings(file: tree.File, kind: str) -> dict[str, Any]:
+    entries = [e for i in file.items if isinstance(i, tree.Settings) and i.kind == kind for e in i.entries]
+    return {e.name.id: _literal(e.value) for e in entries}
+
+
+def _literal(e: tree.Expression) -> Any:
+    """The value of a setting: numbers and lists of them, words for names."""
+    if isinstance(e, tree.List | tree.Tuple):
+        return [_literal(x) for x in e.elements]
+    if isinstance(e, tree.Number | tree.Boolean | tree.String):
+        return e.value
+    if isinstance(e, tree.Parenthesised):
+        return _literal(e.inner)
+    if isinstance(e, tree.Name):
+        return CONSTANTS.get(e.id, e.id)
+    if isinstance(e, tree.Unary):
+        return -_literal(e.operand) if e.operator == "-" else _literal(e.operand)
+    return evaluator(Expressions(structure(())).of)(e, dict(CONSTANTS))

@@ -1,0 +1,205 @@
+"""What the Python made of a `.ppl` file calls: statements of the language, and the arithmetic that Python's is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import ppl
+from ppl.distributions import Restricted
+
+STRUCTURED = ("simplex", "ordered", "positive_ordered", "unit_vector", "sum_to_zero")
+SQUARE = {"corr_cholesky": "corr_cholesky", "cholesky": "lower_cholesky", "cov": "cov", "corr": "corr_matrix"}
+WHOLE = ("int", "index")
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A type with its sizes known: `real(lower=0)[N]`."""
+
+    name: str
+    arguments: tuple[Any, ...] = ()
+    keywords: dict[str, Any] | None = None
+    shape: tuple[int, ...] = ()
+
+    @property
+    def constraint(self) -> Any:
+        """The support, as `constraint_from` takes it; None if all numbers are allowed."""
+        named = {"positive": "positive", "nonnegative": "nonnegative", "unit": "unit", **SQUARE}
+        named |= {name: name for name in STRUCTURED}
+        if self.name in named:
+            return named[self.name]
+        if self.name == "index":
+            return (0, int(self.arguments[0]) - 1)
+        lower, upper = self.bounds()
+        return (lower, upper) if lower is not None or upper is not None else None
+
+    def bounds(self) -> tuple[Any, Any]:
+        given = dict(zip(("lower", "upper"), self.arguments, strict=False)) | (self.keywords or {})
+        return given.get("lower"), given.get("upper")
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The sizes of a value; a square matrix is written with one of its two."""
+        whole = tuple(int(s) for s in self.shape)
+        return (*whole, whole[-1]) if self.name in SQUARE and whole else whole
+
+
+def typed(d: Any, kind: Type) -> Any:
+    """A distribution with the shape and on the support of a type."""
+    lacking = len(kind.sizes) - len(d.batch_shape) - len(d.event_shape)
+    if lacking > 0 or tuple(d.batch_shape) != kind.sizes[: len(kind.sizes) - len(d.event_shape)]:
+        d = d.expand(kind.sizes[: len(kind.sizes) - len(d.event_shape)])
+    return d if kind.constraint is None else Restricted(d, kind.constraint)
+
+
+def as_type(name: str, value: Any, kind: Type) -> Any:
+    """A computed value as a type says it is: spread over the shape. The checker has compared the rest."""
+    value = as_tensor(value)
+    return value.expand(kind.sizes) if tuple(value.shape) != kind.sizes else value
+
+
+def param(name: str, init: Any, kind: Type | None) -> Any:
+    """`param name: type = init`; one number fills an array."""
+    start = as_tensor(init).to(torch.get_default_dtype() if not isinstance(init, Tensor) else init.dtype)
+    if kind is not None and tuple(start.shape) != kind.sizes:
+        start = start.expand(kind.sizes).clone()
+    return ppl.param(name, start, constraint=kind.constraint if kind is not None else None)
+
+
+def state(name: str, init: Any, kind: Type | None) -> Any:
+    start = as_tensor(init)
+    if kind is not None and tuple(start.shape) != kind.sizes:
+        start = start.expand(kind.sizes).clone()
+    return ppl.state(name, start)
+
+
+def observe(name: str, d: Any, value: Any) -> Any:
+    ppl.observe(name, d, value)
+    return value
+
+
+def factor(name: str, weight: Any) -> None:
+    ppl.factor(name, weight)
+
+
+def scan(name: str, length: Any, step: Callable[..., Any], init: tuple[Any, ...]) -> Any:
+    return ppl.scan(name, step, tuple(as_tensor(i) for i in init), length=int(length))
+
+
+def unused(whole: bool, sizes: tuple[Any, ...]) -> Tensor:
+    """An element before the first, where no iteration looks at one; a value at which functions are finite."""
+    shape = tuple(int(s) for s in sizes)
+    return torch.zeros(shape, dtype=torch.int64) if whole else torch.full(shape, 0.5, dtype=torch.float64)
+
+
+def first(value: Any, whole: bool, sizes: tuple[Any, ...]) -> Tensor:
+    """The element before the first, as the loop's carry."""
+    shape = tuple(int(s) for s in sizes)
+    held = as_tensor(value)
+    held = held if whole or held.is_floating_point() else held.to(torch.float64)
+    return held.expand(shape) if shape and tuple(held.shape) != shape else held
+
+
+def as_tensor(value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, float):
+        return torch.tensor(value, dtype=torch.float64)
+    return torch.as_tensor(value)
+
+
+def array(elements: Sequence[Any]) -> Tensor:
+    """`[a, b, c]`."""
+    parts = [as_tensor(e) for e in elements]
+    if any(p.is_floating_point() for p in parts):
+        parts = [p if p.is_floating_point() else p.to(torch.float64) for p in parts]
+    return torch.stack(parts) if parts else torch.zeros(0, dtype=torch.float64)
+
+
+def decided(test: Any) -> bool | None:
+    """The value of a test that is known before anything runs, or None."""
+    if isinstance(test, Tensor):
+        return bool(test) if _is_known(test) and test.dim() == 0 else None
+    return bool(test)
+
+
+def _is_known(x: Tensor) -> bool:
+    return type(x) in (Tensor, torch.nn.Parameter) and not x.is_meta
+
+
+def choose(test: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    """`if` as a statement: the branch that is known to be taken, else both under a `cond`."""
+    known = decided(test)
+    if known is None:
+        return ppl.cond(test, lambda: _tensors(then()), lambda: _tensors(otherwise()))
+    return then() if known else otherwise()
+
+
+def _tensors(results: Any) -> Any:
+    return tuple(map(as_tensor, results)) if isinstance(results, tuple) else results
+
+
+def where(test: Any, value: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    """`a if test else b`."""
+    known = decided(test)
+    if known is not None:
+        return value() if known else otherwise()
+    a, b = as_tensor(value()), as_tensor(otherwise())
+    return torch.where(test, a, b)
+
+
+def both(a: Any, b: Callable[[], Any]) -> Any:
+    known = decided(a)
+    if known is None:
+        return torch.logical_and(a, as_tensor(b()))
+    return b() if known else False
+
+
+def either(a: Any, b: Callable[[], Any]) -> Any:
+    known = decided(a)
+    if known is None:
+        return torch.logical_or(a, as_tensor(b()))
+    return True if known else b()
+
+
+def no(a: Any) -> Any:
+    known = decided(a)
+    return torch.logical_not(a) if known is None else not known
+
+
+def strategy(name: str, *arguments: Any, **options: Any) -> Any:
+    """A gradient strategy with options: `grad = score(baseline = mean)`."""
+    from ppl.compiler.estimators import strategies
+
+    words = {n.lower(): n for n in dir(strategies) if n[0].isupper()}
+    return getattr(strategies, words[name.replace("_", "").lower()])(*arguments, **options)
+
+
+STATEMENTS: dict[str, Any] = {
+    "__sample": ppl.sample,
+    "__observe": observe,
+    "__factor": factor,
+    "__deterministic": ppl.deterministic,
+    "__param": param,
+    "__state": state,
+    "__plate": ppl.plate,
+    "__scan": scan,
+    "__unused": unused,
+    "__first": first,
+    "__typed": typed,
+    "__as_type": as_type,
+    "__Type": Type,
+    "__array": array,
+    "__if": choose,
+    "__where": where,
+    "__and": both,
+    "__or": either,
+    "__not": no,
+    "__strategy": strategy,
+}
+"""The names that generated code uses beside the user's own."""
