@@ -30,10 +30,21 @@ _NAMES = {
     "ppl.results": ("Posterior", "load_posterior"),
     "ppl.language.gfi": ("simulate", "log_density", "score", "generate", "update", "regenerate", "project"),
     "ppl.language.traces": ("Trace", "select"),
+    "ppl.syntax.load": ("load",),
     "ppl.errors": ("PplError",),
 }  # fmt: skip
 _WHERE = {name: module for module, names in _NAMES.items() for name in names}
-_ROOMS = ("distributions", "compiler", "language", "inference", "results", "errors", "std", "guides")
+_ROOMS = (
+    "distributions",
+    "compiler",
+    "language",
+    "inference",
+    "results",
+    "syntax",
+    "errors",
+    "std",
+    "guides",
+)
 __all__ = sorted(_WHERE)
 __version__ = "0.1.0"
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import ppl
-from ppl.errors import DataError
+from ppl.errors import DataError, closest
 from ppl.language.program import Bound
 from ppl.language.program import Program as PythonProgram
 from ppl.syntax import tree
 from ppl.syntax.bind import Binder, evaluator
 from ppl.syntax.expressions import Expressions
 from ppl.syntax.functions import ALIASES, CONSTANTS
+from ppl.syntax.imports import Source, found
 from ppl.syntax.info import Info
 from ppl.syntax.loops import structure
 from ppl.syntax.lower import lower
 from ppl.syntax.mathematics import FUNCTIONS
 from ppl.syntax.parse import parse
-from ppl.syntax.problems import SourceError, remember
+from ppl.syntax.problems import Problem, SourceError, remember
 from ppl.syntax.runtime import STATEMENTS
 
 
@@ -30,6 +32,7 @@ class SourceModule(ModuleType):
     data: dict[str, Any]
     infer: dict[str, Any]
     programs: dict[str, PythonProgram]
+    exports: dict[str, Any]
 
 
 class SourceProgram(PythonProgram):
@@ -55,17 +58,20 @@ def load(path: str | Path) -> SourceModule:
     Raises:
         SourceError: with every problem of the file. DataError: there is no such file.
     """
-    found = Path(path)
+    return _file(Path(path), ())
+
+
+def _file(path: Path, importing: tuple[Path, ...]) -> SourceModule:
     try:
-        text = found.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        near = sorted(str(p) for p in found.parent.glob("*.ppl")) if found.parent.is_dir() else []
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError):
+        near = sorted(str(p) for p in path.parent.glob("*.ppl")) if path.parent.is_dir() else []
         raise DataError(
             f"there is no file {path}", expected=", ".join(near[:5]) or None, edit='ppl.load("model.ppl")'
         ) from None
     except UnicodeDecodeError:
         raise DataError(f"{path} is not a text in UTF-8", edit="save it as UTF-8") from None
-    return loads(text, str(found), folder=found.parent)
+    return _loaded(text, str(path), path.parent, (*importing, path.resolve()))
 
 
 def loads(text: str, path: str = "<text>", *, folder: Path | None = None) -> SourceModule:
@@ -78,7 +84,7 @@ def loads(text: str, path: str = "<text>", *, folder: Path | None = None) -> Sou
     return _loaded(text, path, folder, ())
 
 
-def _loaded(text: str, path: str, folder: Path | None, importing: tuple[str, ...]) -> SourceModule:
+def _loaded(text: str, path: str, folder: Path | None, importing: tuple[Path, ...]) -> SourceModule:
     remember(path, text)
     parsed = parse(text, path)
     if parsed.problems:
@@ -98,6 +104,9 @@ def _loaded(text: str, path: str, folder: Path | None, importing: tuple[str, ...
             setattr(module, item.name.id, program)
         elif isinstance(item, tree.Function):
             setattr(module, item.name.id, names[item.name.id])
+    module.exports = {
+        i.name.id: names[i.name.id] for i in parsed.file.items if isinstance(i, tree.Function | tree.Program)
+    }
     for kind in ("data", "infer"):
         setattr(module, kind, _settings(parsed.file, kind))
     return module
@@ -112,7 +121,7 @@ def _binders(file: tree.File, info: Info, path: str) -> Iterator[tuple[str, Any]
             yield f"__bind_{item.name.id}", binder
 
 
-def _globals(file: tree.File, path: str, folder: Path | None, importing: tuple[str, ...]) -> dict[str, Any]:
+def _globals(file: tree.File, path: str, folder: Path | None, importing: tuple[Path, ...]) -> dict[str, Any]:
     """All that the generated code can reach: nothing of Python's own."""
     names: dict[str, Any] = {"__builtins__": {}}
     families = {f.name: f.cls for f in ppl.distributions.families()}
@@ -122,7 +131,53 @@ def _globals(file: tree.File, path: str, folder: Path | None, importing: tuple[s
     names.update(FUNCTIONS)
     names.update({alias: FUNCTIONS[name] for alias, name in ALIASES.items()})
     names.update(STATEMENTS)
+    for item in file.items:
+        if isinstance(item, tree.Import):
+            names.update(_imported(item, path, folder, importing))
     return names
+
+
+def _imported(
+    item: tree.Import, path: str, folder: Path | None, importing: tuple[Path, ...]
+) -> Iterator[tuple[str, Any]]:
+    """The names that an import brings: of a module its programs and functions, and nothing else."""
+    source = found(item, folder)
+    span = item.path[0].span.to(item.path[-1].span)
+    if isinstance(source, Source) and source.path.resolve() in importing:
+        names = " → ".join(p.stem for p in (*importing, source.path))
+        source = Problem(
+            "import", span, f"files import each other in a circle: {names}", edit="import one way only"
+        )
+    if isinstance(source, Problem):
+        raise SourceError(path, [source])
+    public = _public(source, importing)
+    if not item.names:
+        alias = item.alias or item.path[0]
+        held: Any = SimpleNamespace(**public)
+        for name in reversed(item.path[1:] if item.alias is None else ()):
+            held = SimpleNamespace(**{name.id: held})
+        yield alias.id, held
+    for wanted in item.names:
+        name = wanted.name
+        if name.id not in public:
+            near = closest(name.id, public) or sorted(public)
+            problem = Problem(
+                "name",
+                name.span,
+                f"{'.'.join(p.id for p in item.path)} has no `{name.id}`",
+                expected=", ".join(near[:8]),
+                edit=f"import {near[0]}" if near else None,
+            )
+            raise SourceError(path, [problem])
+        yield (wanted.alias or name).id, public[name.id]
+
+
+def _public(source: Source, importing: tuple[Path, ...]) -> dict[str, Any]:
+    if source.module is not None:
+        module = importlib.import_module(source.module)
+        return {n: v for n in module.__all__ if isinstance(v := getattr(module, n), PythonProgram)}
+    loaded = _file(source.path, importing)
+    return dict(loaded.exports)
 
 
 def _settings(file: tree.File, kind: str) -> dict[str, Any]:

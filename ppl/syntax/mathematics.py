@@ -81,10 +81,14 @@ def _filled(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda *sizes: make(tuple(int(s) for s in sizes), dtype=torch.float64)
 
 
+_POINTWISE = (
+    "exp", "log", "log1p", "expm1", "exp2", "log2", "log10", "sqrt", "rsqrt", "square", "reciprocal", "sign", "floor",
+    "ceil", "round", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh",
+    "atanh", "sigmoid", "logit", "relu", "erf", "erfc", "lgamma", "digamma",
+)  # fmt: skip
+
 FUNCTIONS: dict[str, Any] = {
-    **{name: _real(getattr(torch, name)) for name in
-       ["exp", "log", "log1p", "expm1", "sqrt", "square", "sign", "floor", "ceil", "round", "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "sigmoid", "logit", "erf", "erfc", "lgamma", "digamma", "relu", "exp2", "log2", "log10", "asinh", "acosh", "atanh", "reciprocal", "rsqrt"]
-       if hasattr(torch, name)},
+    **{name: _real(getattr(torch, name)) for name in _POINTWISE},
     "abs": lambda x: torch.abs(as_tensor(x)),
     "softplus": _real(torch.nn.functional.softplus),
     "log_sigmoid": _real(torch.nn.functional.logsigmoid),
