@@ -14,6 +14,7 @@ from ppl.language.program import Bound
 from ppl.language.program import Program as PythonProgram
 from ppl.syntax import tree
 from ppl.syntax.bind import Binder, evaluator
+from ppl.syntax.check import check
 from ppl.syntax.expressions import Expressions
 from ppl.syntax.functions import ALIASES, CONSTANTS
 from ppl.syntax.imports import Source, found
@@ -21,7 +22,6 @@ from ppl.syntax.info import Info
 from ppl.syntax.loops import structure
 from ppl.syntax.lower import lower
 from ppl.syntax.mathematics import FUNCTIONS
-from ppl.syntax.parse import parse
 from ppl.syntax.problems import Problem, SourceError, remember
 from ppl.syntax.runtime import STATEMENTS
 
@@ -86,17 +86,17 @@ def loads(text: str, path: str = "<text>", *, folder: Path | None = None) -> Sou
 
 def _loaded(text: str, path: str, folder: Path | None, importing: tuple[Path, ...]) -> SourceModule:
     remember(path, text)
-    parsed = parse(text, path)
-    if parsed.problems:
-        raise SourceError(path, parsed.problems)
-    info = Info(parsed.file)
-    code = compile(lower(parsed.file, info), path, "exec")
+    checked = check(text, path, folder=folder, importing=importing)
+    if checked.errors:
+        raise SourceError(path, checked.errors)
+    file, info = checked.file, checked.info
+    code = compile(lower(file, info), path, "exec")
     module = SourceModule(Path(path).stem)
-    names = _globals(parsed.file, path, folder, importing)
-    names.update(_binders(parsed.file, info, path))
+    names = _globals(file, path, folder, importing)
+    names.update(_binders(file, info, path))
     exec(code, names)
     module.programs = {}
-    for item in parsed.file.items:
+    for item in file.items:
         if isinstance(item, tree.Program):
             program = SourceProgram(names[item.name.id], item.kind)
             object.__setattr__(program, "sampled", info.sampled(item))
@@ -105,10 +105,10 @@ def _loaded(text: str, path: str, folder: Path | None, importing: tuple[Path, ..
         elif isinstance(item, tree.Function):
             setattr(module, item.name.id, names[item.name.id])
     module.exports = {
-        i.name.id: names[i.name.id] for i in parsed.file.items if isinstance(i, tree.Function | tree.Program)
+        i.name.id: names[i.name.id] for i in file.items if isinstance(i, tree.Function | tree.Program)
     }
     for kind in ("data", "infer"):
-        setattr(module, kind, _settings(parsed.file, kind))
+        setattr(module, kind, _settings(file, kind))
     return module
 
 

@@ -23,6 +23,7 @@ from ppl.syntax.mistakes import explain
 from ppl.syntax.problems import Problem, Rejected
 
 _ITEM = re.compile(r'(import|from|def|model|guide|objective|data|infer)\b|"""')
+_NAMED = re.compile(r"(?:def|model|guide|objective)\s+(\w+)")
 _QUOTED = re.compile(r'"""[\s\S]*?(?:"""|\Z)|"[^"\n]*"?|\'[^\'\n]*\'?|(#[^\n]*)')
 
 
@@ -55,6 +56,8 @@ class Parsed:
 
     file: tree.File
     problems: tuple[Problem, ...]
+    lost: tuple[str, ...] = ()
+    """The names of definitions that could not be read."""
 
 
 def parse(text: str, path: str = "<text>") -> Parsed:
@@ -69,11 +72,23 @@ def parse(text: str, path: str = "<text>") -> Parsed:
     if problems:
         return Parsed(tree.File(path), tuple(problems))
     items: list[tree.Item] = []
+    lost: list[str] = []
     for line, piece in pieces(text):
         item, problem = _item(piece, line)
         items += [item] if item is not None else []
         problems += [problem] if problem is not None else []
-    return Parsed(tree.File(path, tuple(items), tuple(comments(text))), tuple(problems))
+        if item is None and (named := _NAMED.match(piece)):
+            lost.append(named[1])
+    return Parsed(tree.File(path, tuple(items), tuple(comments(text))), tuple(problems), tuple(lost))
+
+
+@lru_cache(maxsize=1024)
+def parse_expression(text: str) -> tree.Expression:
+    """One expression, as the formatter writes it."""
+    (item,) = parse(f"def f():\n    return {text}\n").file.items
+    assert isinstance(item, tree.Function) and isinstance(item.body[0], tree.Return)
+    assert item.body[0].value is not None
+    return item.body[0].value
 
 
 @lru_cache(maxsize=1024)

@@ -1,0 +1,70 @@
+"""A guide against its model: the same sites, in the same loops, with values the model allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ppl.errors import closest
+from ppl.syntax import tree
+from ppl.syntax.check.body import Body, equal
+from ppl.syntax.problems import Problem
+from ppl.syntax.values import shape_text
+
+
+def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str]) -> Iterator[Problem]:
+    """What makes a guide unfit for its model. `given` are names the file's data give. Sites that begin with `_` are the
+    guide's own; where programs are sampled, their choices are compared when they are recorded.
+    """
+    latent = {n for n, s in model.sites.items() if not s.observed and n not in given}
+    if not body.nested and not model.nested:
+        for name, site in body.sites.items():
+            if name not in model.sites and not name.startswith("_"):
+                near = closest(name, latent) or sorted(latent)
+                yield Problem(
+                    "guide", site.span, f"the model has no site `{name}`", ", ".join(near[:6]) or None, f"`{name}`",
+                    near[0] if near else f"_{name}",
+                )  # fmt: skip
+            elif name in given or (name in model.sites and model.sites[name].observed):
+                yield Problem("guide", site.span, f"`{name}` is observed in the model: a guide leaves it out",
+                              edit="leave the line out")  # fmt: skip
+    for name, site in body.sites.items():
+        other = model.sites.get(name)
+        if other is None:
+            continue
+        ours = (*site.sizes, *(site.value.shape or ()))
+        theirs = (*other.sizes, *(other.value.shape or ()))
+        known = site.value.shape is not None and other.value.shape is not None
+        if known and (
+            len(ours) != len(theirs) or not all(equal(a, b) for a, b in zip(ours, theirs, strict=True))
+        ):
+            yield Problem(
+                "guide", site.span, f"`{name}` has another shape than in the model", shape_text(theirs) or "a number",
+                shape_text(ours) or "a number", f"the loops of line {other.span.line}",
+            )  # fmt: skip
+        elif len(site.sizes) != len(other.sizes) and known:
+            yield Problem("guide", site.span, f"`{name}` is not in the loops it is in in the model",
+                          shape_text(other.sizes) or "no loop", shape_text(site.sizes) or "no loop")  # fmt: skip
+        a, b = site.value, other.value
+        if (
+            a.is_number
+            and b.is_number
+            and (a.interval.misses(b.interval) or not a.interval.within(b.interval))
+        ):
+            fix = (
+                "LogNormal(…)"
+                if b.interval.low == 0 and b.interval.high > 1
+                else "Beta(…)"
+                if b.interval.high == 1
+                else None
+            )
+            yield Problem("guide", site.span, f"`{name}` is {b.interval} in the model, and the guide draws {a.interval}",
+                          str(b.interval), str(a.interval), fix)  # fmt: skip
+        elif a.is_number and b.is_number and (a.kind == "int") != (b.kind == "int"):
+            yield Problem(
+                "guide", site.span, f"`{name}` is {b} in the model, and the guide draws {a}", str(b), str(a)
+            )
+    missing = sorted(latent - set(body.sites))
+    if missing and not model.nested and not body.nested and given:
+        names = ", ".join(f"`{n}`" for n in missing[:6])
+        yield Problem("guide", guide.name.span, f"the guide says nothing of {names}", "every site of the model without data",
+                      edit=f"{missing[0]} ~ … in the guide")  # fmt: skip

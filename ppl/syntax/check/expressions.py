@@ -1,0 +1,510 @@
+"""Expressions: the value of each, and what is wrong in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ppl.errors import closest
+from ppl.syntax import tree
+from ppl.syntax.check.scope import Binding, Scope
+from ppl.syntax.format import expression_text
+from ppl.syntax.functions import ALIASES, CONSTANTS, FUNCTIONS, Signature, Unfit, matmul
+from ppl.syntax.loops import lag_of
+from ppl.syntax.problems import Problem
+from ppl.syntax.tree import Span
+from ppl.syntax.values import (
+    ANY,
+    NONNEGATIVE,
+    REAL,
+    Interval,
+    Mismatch,
+    Shape,
+    Size,
+    Value,
+    broadcast,
+    number,
+    same,
+    shape_text,
+)
+
+Report = Callable[[Problem], None]
+CallRule = Callable[[tree.Call, Value], Value]
+
+
+class Expressions:
+    """Infers values under a scope; `calls` is asked about calls of what is no function of the language."""
+
+    def __init__(self, scope: Scope, report: Report, calls: CallRule) -> None:
+        self.scope, self.report, self.calls = scope, report, calls
+
+    def of(self, e: tree.Expression) -> Value:
+        value: Value = getattr(self, f"_{type(e).__name__.lower()}")(e)
+        return value
+
+    def numbers(self, e: tree.Expression, place: str) -> Value:
+        """An expression that has to be a number or an array of numbers."""
+        value = self.of(e)
+        if not value.is_number and value.kind != "any":
+            self._problem(
+                "type", e.span, f"{place} has to be a number, and this is {value}", "a number", str(value)
+            )
+            return ANY
+        return value
+
+    def truth(self, e: tree.Expression) -> None:
+        """A test."""
+        value = self.of(e)
+        if value.kind not in ("bool", "any"):
+            edit = f"{expression_text(e)} > 0" if value.is_number else None
+            self._problem(
+                "type", e.span, f"a test is true or false, and this is {value}", "a comparison", edit=edit
+            )
+
+    def _problem(
+        self, kind: str, span: Span, headline: str, expected: str | None = None, found: str | None = None,
+        edit: str | None = None, severity: str = "error",
+    ) -> None:  # fmt: skip
+        self.report(Problem(kind, span, headline, expected, found, edit, severity))
+
+    # leaves
+
+    def _number(self, e: tree.Number) -> Value:
+        return number(e.value)
+
+    def _boolean(self, e: tree.Boolean) -> Value:
+        return Value("bool")
+
+    def _string(self, e: tree.String) -> Value:
+        return Value("text")
+
+    def _parenthesised(self, e: tree.Parenthesised) -> Value:
+        return self.of(e.inner)
+
+    def _name(self, e: tree.Name) -> Value:
+        binding = self.scope.find(e.id)
+        if binding is not None:
+            if loops := self.scope.building(e.id):
+                self._unfinished(e, loops[0].statement.index.id)
+                return binding.value
+            return binding.whole
+        if e.id in self.scope.outside:
+            return self.scope.outside[e.id]
+        if e.id in CONSTANTS:
+            constant = CONSTANTS[e.id]
+            return Value("real") if math.isnan(constant) else Value("real", Interval(constant, constant))
+        if loops := self.scope.building(e.id):
+            self._unfinished(e, loops[0].statement.index.id)
+            return ANY
+        if e.id in FUNCTIONS or e.id in ALIASES:
+            self._problem("type", e.span, f"{e.id} is a function", f"{e.id}(…)", edit=f"{e.id}(x)")
+            return ANY
+        self.report(self.scope.unknown(e))
+        return ANY
+
+    def _unfinished(self, e: tree.Name, index: str) -> None:
+        self._problem(
+            "structure", e.span, f"`{e.id}` is being built by the loop over {index}: it is not whole here",
+            f"`{e.id}[{index}]`, its element, or `{e.id}[{index}-1]`, the one before", edit=f"{e.id}[{index}]",
+        )  # fmt: skip
+
+    def _list(self, e: tree.List) -> Value:
+        values = [self.numbers(x, "an element of a list") for x in e.elements]
+        if not values:
+            return Value("real", shape=(0,))
+        shape = values[0].shape
+        for value, x in zip(values[1:], e.elements[1:], strict=True):
+            if shape is not None and value.shape is not None and len(shape) != len(value.shape):
+                self._problem("shape", x.span, "the elements of a list have one shape",
+                              shape_text(shape) or "a number", shape_text(value.shape) or "a number")  # fmt: skip
+                return ANY
+        interval = values[0].interval
+        for value in values[1:]:
+            interval = interval.hull(value.interval)
+        kind = "int" if all(v.kind == "int" for v in values) else "real"
+        return Value(kind, interval, (len(values), *shape) if shape is not None else None)
+
+    def _tuple(self, e: tree.Tuple) -> Value:
+        for x in e.elements:
+            self.of(x)
+        return Value("tuple", shape=None)
+
+    # operators
+
+    def _unary(self, e: tree.Unary) -> Value:
+        if e.operator == "not":
+            self.truth(e.operand)
+            return Value("bool", shape=None)
+        value = self.numbers(e.operand, f"what `{e.operator}` is applied to")
+        if e.operator == "+" or not value.is_number:
+            return value
+        i = value.interval
+        return replace(value, interval=Interval(-i.high, -i.low, i.open_high, i.open_low), structure="")
+
+    def _binary(self, e: tree.Binary) -> Value:
+        if e.operator in ("and", "or"):
+            self.truth(e.left)
+            self.truth(e.right)
+            return Value("bool", shape=None)
+        left = self.numbers(e.left, f"what stands before `{e.operator}`")
+        right = self.numbers(e.right, f"what stands behind `{e.operator}`")
+        if not (left.is_number and right.is_number):
+            return ANY
+        if e.operator == "@":
+            return self._fitting(e, lambda: matmul([left, right]))
+        shape = self._common(e, [left, right])
+        kind = "int" if e.operator not in ("/",) and left.kind != "real" and right.kind != "real" else "real"
+        if e.operator == "**" and kind == "int" and right.interval.low < 0:
+            kind = "real"
+        return Value(kind, _arithmetic(e.operator, left.interval, right.interval, e.left == e.right), shape)
+
+    def _common(self, e: tree.Expression, values: Sequence[Value]) -> Shape:
+        shape = broadcast([v.shape for v in values])
+        if isinstance(shape, Mismatch):
+            self._mismatch(e.span, "these don't have one shape", shape, [v.shape for v in values])
+            return None
+        return shape
+
+    def _mismatch(self, span: Span, headline: str, m: Mismatch, shapes: Sequence[Shape]) -> None:
+        found = " and ".join(shape_text(s) or "a number" for s in shapes)
+        what = f"{headline}: {_size(m.left)} against {_size(m.right)}"
+        self._problem("shape", span, what, "equal sizes, or 1", found)
+
+    def _fitting(self, e: tree.Expression, rule: Callable[[], Value]) -> Value:
+        try:
+            return rule()
+        except Unfit as unfit:
+            if unfit.sizes is not None:
+                what = f"{unfit.headline}: {_size(unfit.sizes.left)} against {_size(unfit.sizes.right)}"
+                self._problem("shape", e.span, what, "equal sizes")
+            else:
+                self._problem("shape", e.span, unfit.headline)
+            return ANY
+
+    def _compare(self, e: tree.Compare) -> Value:
+        values = [self.numbers(x, "what is compared") for x in (e.first, *e.operands)]
+        return Value("bool", shape=self._common(e, values))
+
+    def _conditional(self, e: tree.Conditional) -> Value:
+        self.truth(e.test)
+        with_test, without = least(e.test, True), least(e.test, False)
+        value = self._guarded(e.value, with_test)
+        otherwise = self._guarded(e.otherwise, without)
+        if not (value.is_number and otherwise.is_number):
+            return value if value == otherwise else ANY
+        kind = value.kind if value.kind == otherwise.kind else "real"
+        interval = value.interval.hull(otherwise.interval)
+        structure = value.structure if value.structure == otherwise.structure else ""
+        return Value(kind, interval, self._common(e, [value, otherwise]), structure)
+
+    def _guarded(self, e: tree.Expression, guards: dict[str, int]) -> Value:
+        before = dict(self.scope.guards)
+        for index, value in guards.items():
+            self.scope.guards[index] = max(value, self.scope.guards.get(index, 0))
+        found = self.of(e)
+        self.scope.guards = before
+        return found
+
+    # parts
+
+    def _attribute(self, e: tree.Attribute) -> Value:
+        value = self.of(e.value)
+        if value.kind == "module":
+            self.scope.find(e.value.id if isinstance(e.value, tree.Name) else "")
+        member = self.scope.outside.get(expression_text(e))
+        if member is not None:
+            return member
+        if value.kind == "namespace":
+            prefix = expression_text(e.value) + "."
+            known = [n.removeprefix(prefix) for n in self.scope.outside if n.startswith(prefix)]
+            near = closest(e.name.id, known) or sorted(known)
+            listed = ", ".join(near[:6]) or None
+            edit = f"{prefix}{near[0]}" if near else None
+            self._problem("name", e.name.span, f"{prefix[:-1]} has no `{e.name.id}`", listed, edit=edit)
+        elif value.kind != "any":
+            self._problem(
+                "type", e.span, f"{value} has no parts with names", "a function of it",
+                edit=f"{e.name.id}({expression_text(e.value)})",
+            )  # fmt: skip
+        return ANY
+
+    def _slice(self, e: tree.Slice) -> Value:
+        for end in (e.start, e.stop):
+            if end is not None:
+                self.numbers(end, "an end of a slice")
+        return Value("slice", shape=())
+
+    def _index(self, e: tree.Index) -> Value:
+        if self._unknown_index(e):
+            return ANY
+        if isinstance(e.value, tree.Name) and (loops := self.scope.building(e.value.id)):
+            return self._own_element(e, e.value, [loop.elements[e.value.id] for loop in loops])
+        value = self.of(e.value)
+        if value.kind in ("trace", "any"):
+            for index in e.indices:
+                self.of(index)
+            return NUMBER_OR_ANY if value.kind == "trace" else ANY
+        if not value.is_number:
+            self._problem("type", e.span, f"{value} has no elements")
+            return ANY
+        return self._element(e, value, list(e.indices))
+
+    def _unknown_index(self, e: tree.Index) -> bool:
+        """`theta[k]` in a loop over j: most often j was meant."""
+        for index in e.indices:
+            if isinstance(index, tree.Name) and self.scope.open and not self._is_known(index.id):
+                loops = ", ".join(f"{loop.statement.index.id} (dim {loop.name})" for loop in self.scope.open)
+                last = self.scope.open[-1].statement.index
+                meant = replace(e, indices=tuple(last if i is index else i for i in e.indices))
+                self._problem(
+                    "type", e.span, f"`{index.id}` is not a name in scope. Loop indices here: {loops}. "
+                    f"Did you mean `{expression_text(meant)}`?", edit=expression_text(meant),
+                )  # fmt: skip
+                return True
+        return False
+
+    def _is_known(self, name: str) -> bool:
+        scope = self.scope
+        return name in scope.names or name in scope.outside or name in CONSTANTS or bool(scope.building(name))
+
+    def _own_element(self, e: tree.Index, name: tree.Name, axes: Sequence[int]) -> Value:
+        """`z[t]` or `z[t-1]` where the loop over t builds z."""
+        binding = self.scope.names.get(name.id)
+        loops = self.scope.building(name.id)
+        lagged = False
+        used = 0
+        for loop, axis in zip(loops, axes, strict=True):
+            index = loop.statement.index.id
+            if axis >= len(e.indices):
+                self._problem("structure", e.span, f"`{name.id}` has an index for each of its loops",
+                              f"{name.id}[{', '.join(x.statement.index.id for x in loops)}]")  # fmt: skip
+                return ANY
+            lag = lag_of(e.indices[axis], index)
+            if lag is None:
+                self._problem(
+                    "structure", e.indices[axis].span,
+                    f"while the loop over {index} builds `{name.id}`, an iteration can read its own element and earlier ones",
+                    f"`{name.id}[{index}]`, `{name.id}[{index}-1]`, …", f"`{expression_text(e)}`",
+                    f"{name.id}[{index}-1]",
+                )  # fmt: skip
+                return ANY
+            used += 1
+            if lag:
+                self._reaches_back(e, name, loop, lag)
+                lagged = True
+                break
+        if binding is not None:
+            binding.used = True
+        if binding is None and not lagged:
+            self._problem("structure", e.span, f"`{expression_text(e)}` has no value yet in this iteration",
+                          "its statement above this one")  # fmt: skip
+            return ANY
+        if binding is None:
+            return ANY
+        rest = [x for a, x in enumerate(e.indices) if a not in set(list(axes)[:used])]
+        sizes = tuple(s for a, s in enumerate(binding.sizes) if a not in set(list(axes)[:used]))
+        shape = (*sizes, *binding.value.shape) if binding.value.shape is not None else None
+        return self._element(e, replace(binding.value, shape=shape), rest)
+
+    def _reaches_back(self, e: tree.Index, name: tree.Name, loop: object, lag: int) -> None:
+        from ppl.syntax.loops import Loop
+
+        assert isinstance(loop, Loop)
+        index = loop.statement.index.id
+        if self.scope.guards.get(index, 0) >= lag:
+            return
+        if all((name.id, k) in loop.before for k in range(1, lag + 1)):
+            return
+        first = expression_text(e).replace(f"{index}-{lag}", "0")
+        self._problem(
+            "structure", e.span, f"`{expression_text(e)}` reads before the beginning where {index} is {lag - 1}",
+            "a value for the first iterations", None,
+            f"{expression_text(e)} if {index} > {lag - 1} else …, or above the loop: {name.id}[-{lag}] = …"
+            if lag > 1 or "," in first else f"{expression_text(e)} if {index} > 0 else 0",
+        )  # fmt: skip
+
+    def _element(self, e: tree.Index, value: Value, indices: Sequence[tree.Expression]) -> Value:
+        if not indices:
+            return value
+        kinds = [self.of(i) for i in indices]
+        for index, kind in zip(indices, kinds, strict=True):
+            if kind.kind not in ("int", "bool", "any", "slice", "text"):
+                self._problem(
+                    "type", index.span, f"an index is a whole number, and this is {kind}", "int", str(kind)
+                )
+        if value.shape is None:
+            return replace(value, structure="")
+        if len(indices) > len(value.shape):
+            have = {0: "is a number: it has no elements", 1: "has one axis"}.get(
+                len(value.shape), f"has {len(value.shape)} axes"
+            )
+            self._problem("shape", e.span, f"`{expression_text(e.value)}` {have}, and this gives {len(indices)} indices",
+                          f"{expression_text(e.value)}{shape_text(value.shape)}")  # fmt: skip
+            return ANY
+        shape: list[Size] = []
+        for axis, (index, kind) in enumerate(zip(indices, kinds, strict=True)):
+            size = value.shape[axis]
+            if kind.kind == "slice":
+                whole = isinstance(index, tree.Slice) and index.start is None and index.stop is None
+                shape.append(size if whole else None)
+            elif kind.shape is None:
+                return replace(value, shape=None, structure="")
+            else:
+                self._inside(e, index, kind, size, axis)
+                shape += kind.shape
+        kept = len(indices) < len(value.shape)
+        structure = value.structure if kept and len(value.shape) - len(indices) >= 1 else ""
+        return replace(value, shape=(*shape, *value.shape[len(indices) :]), structure=structure)
+
+    def _inside(self, e: tree.Index, index: tree.Expression, kind: Value, size: Size, axis: int) -> None:
+        name = expression_text(e.value)
+        if isinstance(size, int) and kind.interval.low == kind.interval.high:
+            at = kind.interval.low
+            if not -size <= at < size:
+                self._problem("shape", index.span, f"axis {axis} of {name} has {size} elements; there is no {at:g}",
+                              f"0 to {size - 1}", f"{at:g}", f"{name}[{size - 1}]")  # fmt: skip
+        if isinstance(index, tree.Name):
+            loop = next((x for x in self.scope.open if x.statement.index.id == index.id), None)
+            if loop is not None and isinstance(size, str) and loop.start is None:
+                runs = expression_text(loop.stop)
+                if runs.isidentifier() and size.isidentifier() and runs != size:
+                    self._problem(
+                        "shape", index.span, f"{index.id} runs over {runs}, but axis {axis} of {name} has {size} elements",
+                        f"an index over {size}", f"an index over {runs}", severity="warning",
+                    )  # fmt: skip
+
+    # calls
+
+    def _call(self, e: tree.Call) -> Value:
+        name = e.function.id if isinstance(e.function, tree.Name) else None
+        if name is not None and name not in self.scope.names and name not in self.scope.outside:
+            signature = FUNCTIONS.get(ALIASES.get(name, name))
+            if signature is not None:
+                return self._function(e, name, signature)
+        function = (
+            self.of(e.function)
+            if name is None or name in self.scope.names or name in self.scope.outside
+            else ANY
+        )
+        return self.calls(e, function)
+
+    def _function(self, e: tree.Call, name: str, signature: Signature) -> Value:
+        shown = f"{name}({signature.arguments})"
+        arguments = [self.of(a) for a in e.arguments]
+        for keyword in e.keywords:
+            given = self.of(keyword.value)
+            if keyword.name.id not in signature.keywords and "*" not in signature.keywords:
+                near = ", ".join(signature.keywords) or None
+                self._problem(
+                    "type", keyword.span, f"{name} has no argument `{keyword.name.id}`", near, edit=shown
+                )
+            elif keyword.name.id == "axis":
+                arguments.append(given)
+        if not signature.least <= len(arguments) <= signature.most:
+            count = f"{len(arguments)} argument{'s' if len(arguments) != 1 else ''}"
+            self._problem(
+                "type", e.span, f"{name} doesn't take {count}", shown, f"{name} with {count}", shown
+            )
+            return ANY
+        if name in ("simulate", "log_density", "score", "marginal", "normalize", "importance", "condition"):
+            return self._fitting(e, lambda: signature.result(arguments))
+        for argument, value in zip(e.arguments, arguments, strict=False):
+            if not value.is_number and value.kind != "any":
+                self._problem(
+                    "type", argument.span, f"{name} takes numbers, and this is {value}", shown, str(value)
+                )
+                return ANY
+        if arguments and arguments[0].is_number and arguments[0].interval.misses(signature.needs):
+            self._problem("support", e.arguments[0].span, f"{name} of {arguments[0].interval} is not a number",
+                          str(signature.needs), str(arguments[0].interval))  # fmt: skip
+        if any(a.kind == "any" for a in arguments):
+            try:
+                return replace(signature.result(arguments), shape=None)
+            except Unfit:
+                return ANY
+        return self._fitting(e, lambda: signature.result(arguments))
+
+
+NUMBER_OR_ANY = Value("any", shape=None)
+
+
+def least(test: tree.Expression, holds: bool) -> dict[str, int]:
+    """The least values that a test (or its failing) leaves to names: {"t": 1} of `t > 0`."""
+    if isinstance(test, tree.Parenthesised):
+        return least(test.inner, holds)
+    if isinstance(test, tree.Unary) and test.operator == "not":
+        return least(test.operand, not holds)
+    if isinstance(test, tree.Binary) and test.operator == ("and" if holds else "or"):
+        return {**least(test.left, holds), **least(test.right, holds)}
+    if isinstance(test, tree.Compare) and len(test.operators) == 1:
+        left, operator, right = test.first, test.operators[0], test.operands[0]
+        if isinstance(left, tree.Number):
+            turned = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+            left, operator, right = right, turned.get(operator, operator), left
+        if isinstance(left, tree.Name) and isinstance(right, tree.Number) and isinstance(right.value, int):
+            value = right.value
+            table = {
+                (">", True): value + 1, (">=", True): value, ("==", True): value, ("!=", False): value,
+                ("<", False): value, ("<=", False): value + 1,
+            }  # fmt: skip
+            if (operator, holds) in table:
+                return {left.id: table[operator, holds]}
+            if (operator, holds) in (("==", False), ("!=", True)) and value >= 0:
+                return {left.id: value + 1}
+    return {}
+
+
+def _size(size: Size) -> str:
+    return "?" if size is None else str(size)
+
+
+def _arithmetic(operator: str, a: Interval, b: Interval, same_operand: bool) -> Interval:
+    """The interval of a result."""
+    if operator == "+":
+        return Interval(
+            _add(a.low, b.low), _add(a.high, b.high), a.open_low or b.open_low, a.open_high or b.open_high
+        )
+    if operator == "-":
+        return Interval(_add(a.low, -b.high), _add(a.high, -b.low), a.open_low or b.open_high)
+    if operator in ("*", "/", "//"):
+        if operator == "*" and same_operand:
+            return NONNEGATIVE
+        if operator != "*":
+            if b.low < 0 or (b.low == 0 and b.high == 0):
+                return REAL
+            b = Interval(
+                0.0 if b.high == math.inf else 1 / b.high,
+                math.inf if b.low == 0 else 1 / b.low,
+                b.high == math.inf,
+            )
+        ends = [_times(x, y) for x in (a.low, a.high) for y in (b.low, b.high)]
+        low = min(ends)
+        opened = low == 0 and (a.open_low or a.low > 0) and (b.open_low or b.low > 0)
+        return REAL if operator == "//" and low < 0 else Interval(low, max(ends), opened)
+    if operator == "**":
+        if a.low >= 0:
+            return Interval(0.0, math.inf, a.open_low or a.low > 0)
+        even = b.low == b.high and b.low % 2 == 0
+        return NONNEGATIVE if even else REAL
+    if operator == "%":
+        return Interval(0.0, b.high, False, True) if b.low >= 0 else REAL
+    return REAL
+
+
+def _add(x: float, y: float) -> float:
+    total = x + y
+    return total if not math.isnan(total) else -math.inf
+
+
+def _times(x: float, y: float) -> float:
+    return 0.0 if x == 0 or y == 0 else x * y
+
+
+def joined(a: Binding, b: Binding) -> bool:
+    """Whether two bindings of one name in two branches can be one."""
+    return a.value.kind == b.value.kind or "any" in (a.value.kind, b.value.kind)
+
+
+def equal_sizes(a: Size, b: Size) -> bool:
+    return not isinstance(same(a, b), Mismatch)
