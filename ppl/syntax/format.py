@@ -17,7 +17,7 @@ _BINDING = {"or": 1, "and": 2, "+": 5, "-": 5, "*": 6, "/": 6, "//": 6, "%": 6, 
 _NOT, _COMPARE, _SIGN, _PRIMARY = 3, 4, 7, 9
 
 
-def format_text(text: str) -> str:
+def format_text(text: str, path: str = "<text>") -> str:
     """A file's text in canonical style.
 
     Raises:
@@ -30,7 +30,7 @@ def format_text(text: str) -> str:
     from ppl.syntax.parse import parse
     from ppl.syntax.problems import SourceError
 
-    parsed = parse(text)
+    parsed = parse(text, path)
     if parsed.problems:
         raise SourceError(parsed.file.path, parsed.problems)
     return format_file(parsed.file, text)

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import ppl
-from ppl.errors import DataError, closest
+from ppl.errors import closest
 from ppl.language.program import Bound
 from ppl.language.program import Program as PythonProgram
 from ppl.syntax import tree
@@ -24,6 +24,7 @@ from ppl.syntax.lower import lower
 from ppl.syntax.mathematics import FUNCTIONS
 from ppl.syntax.problems import Problem, SourceError, remember
 from ppl.syntax.runtime import STATEMENTS
+from ppl.syntax.source import read
 
 
 class SourceModule(ModuleType):
@@ -62,15 +63,7 @@ def load(path: str | Path) -> SourceModule:
 
 
 def _file(path: Path, importing: tuple[Path, ...]) -> SourceModule:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError):
-        near = sorted(str(p) for p in path.parent.glob("*.ppl")) if path.parent.is_dir() else []
-        raise DataError(
-            f"there is no file {path}", expected=", ".join(near[:5]) or None, edit='ppl.load("model.ppl")'
-        ) from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not a text in UTF-8", edit="save it as UTF-8") from None
+    text = read(path)
     return _loaded(text, str(path), path.parent, (*importing, path.resolve()))
 
 

@@ -27,6 +27,13 @@ class Problem:
     edit: str | None = None
     severity: str = "error"
 
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        place = {"line": self.span.line, "column": self.span.column, "end_line": self.span.end_line,
+                 "end_column": self.span.end_column}  # fmt: skip
+        words = {"headline": self.headline, "expected": self.expected, "found": self.found, "edit": self.edit}
+        return {"severity": self.severity, "kind": self.kind, **place, **words}
+
     def error(self, path: str) -> PplError:
         """The problem as an error that prints itself with two lines of the source."""
         end = self.span.end_column if self.span.end_line == self.span.line else None

@@ -421,7 +421,6 @@ class Body:
             self._problem(
                 "type", e.span, f"a loop runs over a size, and this is {value}", "a dim, or a whole number"
             )
-        return value
 
     def _from(self, loop: Loop, start: int) -> None:
         for name in loop.elements:

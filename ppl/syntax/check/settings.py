@@ -8,13 +8,14 @@ from ppl.errors import closest
 from ppl.syntax import tree
 from ppl.syntax.check.body import Site
 from ppl.syntax.format import expression_text
+from ppl.syntax.info import dims
 from ppl.syntax.problems import Problem
 from ppl.syntax.values import Interval, Size, size_of
 
 OPTIONS = (
     "method", "model", "guide", "objective", "draws", "warmup", "chains", "seed", "device", "engine", "dtype", "keep",
     "target_accept", "max_depth", "metric", "steps", "particles", "optimizer", "learning_rate", "kernel", "thin", "init",
-    "num_samples", "num_warmup", "tune", "random_seed", "step_size", "num_steps", "average",
+    "reparam", "num_samples", "num_warmup", "tune", "random_seed", "step_size", "num_steps", "average",
 )  # fmt: skip
 METHODS = ("nuts", "hmc", "vi", "smc", "svgd", "enumerate", "laplace", "pathfinder")
 
@@ -74,6 +75,9 @@ def data_problems(
         if entry.name.id in seen:
             yield Problem("data", entry.span, f"`{entry.name.id}` is given twice", edit="one of them")
         seen.add(entry.name.id)
+        if _labels(entry.value):
+            yield from _label_problems(entry, model)
+            continue
         problem, shape = _literal(entry.value)
         if problem is not None:
             yield problem
@@ -85,7 +89,7 @@ def data_problems(
     known = {*parameters, *sites}
     for entry in block.entries:
         name = entry.name.id
-        if name not in known and not nested:
+        if name not in known and not nested and not _labels(entry.value):
             near = closest(name, known) or sorted(known)
             yield Problem("data", entry.name.span, f"the model {model.name.id} has no `{name}`", ", ".join(near[:8]) or None,
                           f"`{name}`", f"{near[0]} = …" if near else None)  # fmt: skip
@@ -102,6 +106,19 @@ def data_problems(
     for entry in block.entries:
         if (parameter := parameters.get(entry.name.id)) is not None and parameter.type is not None:
             yield from _values(entry, parameter.type, entry.name.id in sites)
+
+
+def _labels(e: tree.Expression) -> bool:
+    """Whether this is a list of texts: the labels of a dim."""
+    return (
+        isinstance(e, tree.List) and bool(e.elements) and all(isinstance(x, tree.String) for x in e.elements)
+    )
+
+
+def _label_problems(entry: tree.Keyword, model: tree.Program | None) -> Iterator[Problem]:
+    if model is not None and entry.name.id not in (known := dims(model.parameters or ())):
+        yield Problem("data", entry.span, "texts are the labels of a dim, and the model has no such dim",
+                      ", ".join(known) or None, f"`{entry.name.id}`", known[0] if known else None)  # fmt: skip
 
 
 def _literal(e: tree.Expression) -> tuple[Problem | None, tuple[int, ...] | None]:

@@ -1,0 +1,125 @@
+"""`ppl run FILE`: the posterior of a file's model, as a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--data",
+    "data_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A .json, .csv or .nc file; it goes before the file's data block.",
+)
+@click.option("--model", help="Which model, if the file has several (the last one otherwise).")
+@click.option("--method", "-m", help="nuts, hmc, vi, …")
+@click.option("--draws", "-n", type=int, help="Draws per chain.")
+@click.option("--warmup", "-w", type=int, help="Warm-up steps per chain.")
+@click.option("--chains", "-c", type=int, help="Chains.")
+@click.option("--seed", "-s", type=int, help="The same seed gives the same draws.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any other option of the method: --set target_accept=0.9",
+)
+@click.option("--out", "-o", type=click.Path(path_type=Path), help="Save the posterior as netCDF.")
+@click.option(
+    "--resume", is_flag=True, help="Go on from where an interrupted run with the same --out stopped."
+)
+@click.option("--json", "as_json", is_flag=True, help="The summary as JSON, for scripts.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+def run(
+    file: Path, data_files: tuple[Path, ...], model: str | None, method: str | None, draws: int | None,
+    warmup: int | None, chains: int | None, seed: int | None, settings: tuple[str, ...], out: Path | None,
+    resume: bool, as_json: bool, quiet: bool,
+) -> int:  # fmt: skip
+    """Infer the posterior of the model in FILE and print its summary."""
+    if resume and out is None:
+        raise click.UsageError("--resume needs the --out of the run to go on with")
+    import ppl
+    from ppl.cli.files import read_data
+    from ppl.syntax.job import job
+
+    module = ppl.load(file)
+    data: dict[str, Any] = {}
+    for path in data_files:
+        data.update(read_data(path))
+    options = {
+        "method": method,
+        "draws": draws,
+        "warmup": warmup,
+        "chains": chains,
+        "seed": seed,
+        "model": model,
+    }
+    ready = job(module, data, **options, **dict(map(_setting, settings)))
+    checkpoint = out.with_name(out.name + ".checkpoint") if out is not None else None
+    going_on = checkpoint if resume and checkpoint is not None and checkpoint.exists() else None
+    posterior = ppl.infer(
+        ready.model, ready.data, coords=ready.coords, progress=not (quiet or as_json), save_to=checkpoint,
+        resume=going_on, **ready.options,
+    )  # fmt: skip
+    if out is not None:
+        posterior.save(out)
+        if checkpoint is not None and checkpoint.exists():
+            checkpoint.unlink()
+    if as_json:
+        click.echo(json.dumps(_as_json(posterior, ready.hidden), indent=2))
+    else:
+        _show(posterior, ready.hidden, out)
+    return 0
+
+
+def _show(posterior: Any, hidden: Collection[str], out: Path | None) -> None:
+    click.echo(str(_summary(posterior, hidden)))
+    click.echo()
+    click.echo(str(posterior.diagnose()))
+    seconds = [(n, posterior.attrs.get(f"{n}_seconds")) for n in ("compile", "warmup", "sampling")]
+    timed = ", ".join(f"{name} {value:.2f} s" for name, value in seconds if value is not None)
+    if timed:
+        click.echo(timed)
+    if out is not None:
+        click.echo(f"saved {out}")
+
+
+def _summary(posterior: Any, hidden: Collection[str]) -> Any:
+    return posterior.summary([name for name in posterior.draws if name not in hidden])
+
+
+def _as_json(posterior: Any, hidden: Collection[str]) -> dict[str, Any]:
+    table = json.loads(_summary(posterior, hidden).to_json(orient="index"))
+    names = ("compile_seconds", "warmup_seconds", "sampling_seconds", "method", "seed")
+    run = {n: posterior.attrs[n] for n in names if n in posterior.attrs}
+    return {
+        "summary": table,
+        "divergences": int(posterior.divergences),
+        "problems": _problems(posterior),
+        "run": run,
+    }
+
+
+def _problems(posterior: Any) -> list[str]:
+    return [str(p) for p in getattr(posterior.diagnose(), "problems", ())]
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip().isidentifier():
+        raise click.UsageError(f"--set takes NAME=VALUE, and this is {text!r}")
+    for kind in (int, float):
+        try:
+            return name.strip(), kind(value)
+        except ValueError:
+            continue
+    words = {"true": True, "false": False}
+    return name.strip(), words.get(value.strip().lower(), value.strip())
