@@ -95,9 +95,27 @@ def _joined(loop: tree.For, begin: int, firsts: Elements) -> tree.For:
         if target is not None:
             for k in reversed(range(begin)):
                 if (target.name.id, k) in firsts:
-                    statement = _at(statement, firsts[target.name.id, k], loop.index, k)
+                    first = _shifted(firsts[target.name.id, k], {name for name, _ in firsts}, loop.index, k)
+                    statement = _at(statement, first, loop.index, k)
         body.append(statement)
     return replace(loop, domain=stop, body=tuple(body))
+
+
+def _shifted(first: tree.Statement, names: set[str], index: tree.Name, k: int) -> tree.Statement:
+    """What `z[0]` is in the statement for element k, said in terms of the loop's index: `z[t-k]`."""
+
+    def rule(node: tree.Node) -> tree.Node:
+        if isinstance(node, tree.Index) and isinstance(node.value, tree.Name) and node.value.id in names:
+            at = node.indices[0]
+            if isinstance(at, tree.Number) and isinstance(at.value, int) and 0 <= at.value <= k:
+                lag = k - at.value
+                back = tree.Binary("-", index, tree.Number(lag, str(lag), span=at.span), span=at.span)
+                return replace(
+                    node, indices=(back if lag else replace(index, span=at.span), *node.indices[1:])
+                )
+        return node
+
+    return tree.rewritten(first, rule)
 
 
 def _at(later: tree.Statement, first: tree.Statement, index: tree.Name, k: int) -> tree.Statement:

@@ -180,8 +180,9 @@ class _Body:
         return body
 
     def _leaves(self, loop: Loop) -> list[str]:
-        """The names that a loop builds and something outside of it reads."""
-        return [name for name in loop.elements if self.wanted(name, loop.statement)]
+        """The names that a loop builds and something outside of it reads (a later iteration of a loop around it too)."""
+        carried = {name for outer in self.expressions.open for name in outer.lags}
+        return [name for name in loop.elements if name in carried or self.wanted(name, loop.statement)]
 
     def _plate(self, loop: Loop, number: int) -> Code:
         index, held = loop.statement.index.id, f"__plate_{number}"

@@ -5,9 +5,9 @@ Equality is of meaning, not of place: two files that differ in layout and commen
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Span:
 
 
 NOWHERE = Span()
+N = TypeVar("N", bound="Node")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,6 +374,20 @@ def walk(node: Node | File) -> Iterator[Node]:
         yield node
     for child in children(node):
         yield from walk(child)
+
+
+def rewritten(node: N, rule: Callable[[Node], Node]) -> N:
+    """A copy in which every node, from the leaves up, is what `rule` makes of it."""
+    changes: dict[str, Any] = {}
+    for each in fields(node):
+        value = getattr(node, each.name)
+        if isinstance(value, Node):
+            changes[each.name] = rewritten(value, rule)
+        elif isinstance(value, tuple) and any(isinstance(v, Node) for v in value):
+            changes[each.name] = tuple(rewritten(v, rule) if isinstance(v, Node) else v for v in value)
+    copied: Any = replace(node, **changes) if changes else node
+    result: Any = rule(copied)
+    return result  # type: ignore[no-any-return]
 
 
 def _nodes(value: Any) -> Iterator[Node]:

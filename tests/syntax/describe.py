@@ -50,7 +50,9 @@ def _support(constraint: Any) -> str | None:
         lower, upper = getattr(constraint, "lower_bound", None), getattr(constraint, "upper_bound", None)
         if any(hasattr(bound, "shape") for bound in (lower, upper)):
             return None
-        return kind.format(lower=f"{lower:g}" if lower is not None else "", upper=f"{upper:g}" if upper is not None else "")
+        return kind.format(
+            lower=f"{lower:g}" if lower is not None else "", upper=f"{upper:g}" if upper is not None else ""
+        )
     return name_of(constraint)
 
 
