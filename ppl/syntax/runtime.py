@@ -11,6 +11,8 @@ from torch import Tensor
 
 import ppl
 from ppl.distributions import Restricted
+from ppl.distributions.bounds import of_support
+from ppl.distributions.constraints import constraint_from, name_of
 
 STRUCTURED = ("simplex", "ordered", "positive_ordered", "unit_vector", "sum_to_zero")
 SQUARE = {"corr_cholesky": "corr_cholesky", "cholesky": "lower_cholesky", "cov": "cov", "corr": "corr_matrix"}
@@ -54,7 +56,22 @@ def typed(d: Any, kind: Type) -> Any:
     lacking = len(kind.sizes) - len(d.batch_shape) - len(d.event_shape)
     if lacking > 0 or tuple(d.batch_shape) != kind.sizes[: len(kind.sizes) - len(d.event_shape)]:
         d = d.expand(kind.sizes[: len(kind.sizes) - len(d.event_shape)])
-    return d if kind.constraint is None else Restricted(d, kind.constraint)
+    return d if kind.constraint is None or _already(d, kind) else Restricted(d, kind.constraint)
+
+
+def _already(d: Any, kind: Type) -> bool:
+    """Whether the distribution's own support says what the type does."""
+    support = d.support
+    if kind.name in STRUCTURED or kind.name in SQUARE:
+        return name_of(support) == name_of(constraint_from(kind.constraint))
+    low, high = of_support(support)
+    wanted = of_support(constraint_from(kind.constraint))
+    ends = ((low, wanted[0], 1), (high, wanted[1], -1))
+    return all(w is None or (_is_number(h) and _is_number(w) and sign * (h - w) >= 0) for h, w, sign in ends)
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, int | float)
 
 
 def as_type(name: str, value: Any, kind: Type) -> Any:
@@ -119,6 +136,11 @@ def array(elements: Sequence[Any]) -> Tensor:
     if any(p.is_floating_point() for p in parts):
         parts = [p if p.is_floating_point() else p.to(torch.float64) for p in parts]
     return torch.stack(parts) if parts else torch.zeros(0, dtype=torch.float64)
+
+
+def position(index: Any) -> Any:
+    """An index: whole numbers that torch holds as floats (draws of Bernoulli or Poisson) as integers."""
+    return index.long() if isinstance(index, Tensor) and index.is_floating_point() else index
 
 
 def decided(test: Any) -> bool | None:
@@ -195,6 +217,7 @@ STATEMENTS: dict[str, Any] = {
     "__as_type": as_type,
     "__Type": Type,
     "__array": array,
+    "__position": position,
     "__if": choose,
     "__where": where,
     "__and": both,

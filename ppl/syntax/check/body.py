@@ -196,7 +196,11 @@ class Body:
             if isinstance(joined, Mismatch) or len(drawn.shape) > len(kind.shape):
                 self._problem("shape", s.type.span, "the type and the distribution don't have one shape",
                               shape_text(drawn.shape), shape_text(kind.shape))  # fmt: skip
-        return kind if kind.kind != "real" or drawn.kind != "int" else replace(drawn, shape=kind.shape)
+        if not drawn.is_number:
+            return kind
+        if not kind.structure and kind.kind == "real" and kind.interval == Interval():
+            return replace(drawn, shape=kind.shape)  # the type says the shape alone
+        return kind if drawn.kind != "int" else replace(drawn, shape=kind.shape)
 
     def _options(self, s: tree.Sample) -> None:
         for option in s.options:

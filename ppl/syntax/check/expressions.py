@@ -407,7 +407,16 @@ class Expressions:
                 "type", e.span, f"{name} doesn't take {count}", shown, f"{name} with {count}", shown
             )
             return ANY
-        if name in ("simulate", "log_density", "score", "marginal", "normalize", "importance", "condition"):
+        if name in (
+            "simulate",
+            "log_density",
+            "score",
+            "marginal",
+            "normalize",
+            "importance",
+            "condition",
+            "log_prob",
+        ):
             return self._fitting(e, lambda: signature.result(arguments))
         for argument, value in zip(e.arguments, arguments, strict=False):
             if not value.is_number and value.kind != "any":
