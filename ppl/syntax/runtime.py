@@ -75,6 +75,12 @@ def _inside(here: Any, wanted: Any, side: int) -> bool:
     return wanted is None or (known and side * (here - wanted) >= 0)
 
 
+def as_type(name: str, value: Any, kind: Type) -> Any:
+    """A computed value as a type says it is: spread over the shape. The checker has compared the rest."""
+    value = as_tensor(value)
+    return value.expand(kind.sizes) if tuple(value.shape) != kind.sizes else value
+
+
 def param(name: str, init: Any, kind: Type | None) -> Any:
     """`param name: type = init`; one number fills an array."""
     start = as_tensor(init).to(torch.get_default_dtype() if not isinstance(init, Tensor) else init.dtype)
