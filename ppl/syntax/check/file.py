@@ -336,6 +336,10 @@ class _File(Parameters):
             for e in i.entries
         }
 
+    def _programs(self) -> dict[str, str]:
+        """The programs that settings can name, with their kinds."""
+        return {name: value.kind for name, value in self.outside.items() if "." not in name}
+
     def _blocks(self) -> None:
         blocks = [i for i in self.file.items if isinstance(i, tree.Settings)]
         seen: dict[str, tree.Settings] = {}
@@ -357,7 +361,7 @@ class _File(Parameters):
             names = {e.name.id: e.value for e in seen["infer"].entries}
             if isinstance(wanted := names.get("model"), tree.Name):
                 chosen = next((m for m in models if m.name.id == wanted.id), None)
-            for problem in infer_problems(seen["infer"], {m.name.id for m in models}, self.definitions):
+            for problem in infer_problems(seen["infer"], {m.name.id for m in models}, self._programs()):
                 self.report(problem)
         if "data" in seen:
             sites: dict[str, Site] = (

@@ -44,12 +44,23 @@ OPTIONS = (
     "num_steps",
     "average",
 )
+AUTOMATIC = (
+    "mean_field",
+    "full_rank",
+    "low_rank",
+    "delta",
+    "structured",
+    "flow",
+    "laplace",
+    "mixture",
+    "pathfinder",
+)
+"""The automatic guides, by name."""
+
 METHODS = ("nuts", "hmc", "vi", "smc", "svgd", "enumerate", "laplace", "pathfinder")
 
 
-def infer_problems(
-    block: tree.Settings, models: set[str], definitions: Mapping[str, tree.Function | tree.Program]
-) -> Iterator[Problem]:
+def infer_problems(block: tree.Settings, models: set[str], programs: Mapping[str, str]) -> Iterator[Problem]:
     seen: set[str] = set()
     for entry in block.entries:
         name, value = entry.name.id, entry.value
@@ -92,8 +103,12 @@ def infer_problems(
                 f"there is no model `{value.id}` in this file",
                 ", ".join(sorted(models)) or None,
             )
-        elif name in ("guide", "objective") and isinstance(value, tree.Name) and value.id not in definitions:
-            known = [n for n, d in definitions.items() if isinstance(d, tree.Program) and d.kind == name]
+        elif (
+            name in ("guide", "objective")
+            and isinstance(value, tree.Name)
+            and value.id not in (*programs, *AUTOMATIC)
+        ):
+            known = [n for n, kind in programs.items() if kind == name]
             near = closest(value.id, known) or known
             if name == "objective" or near:
                 yield Problem(
