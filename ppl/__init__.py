@@ -24,6 +24,7 @@ _NAMES = {
     "ppl.language.draw": ("graph",),
     "ppl.inference.infer": ("infer",),
     "ppl.inference.mcmc": ("NUTS", "HMC"),
+    "ppl.inference.mcmc.checkpoint": ("Checkpoint",),
     "ppl.compiler.estimators.strategies": ("Score", "Quadrature", "GumbelSoftmax", "Rebar", "Rejection"),
     "ppl.inference.vi.method": ("VI", "minimize"),
     "ppl.inference.vi.gradients": ("value_and_grad", "estimate"),

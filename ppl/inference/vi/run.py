@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -18,10 +17,12 @@ from ppl.errors import MethodError, PplError, closest
 from ppl.inference.posterior import ModelPredictor, assemble, check_report, dims_of, fixed_values
 from ppl.inference.run import Run
 from ppl.inference.vi import guides
+from ppl.inference.vi.checkpoint import Keeper, read
 from ppl.inference.vi.compiled import CompiledObjective
 from ppl.inference.vi.groups import Groups
 from ppl.inference.vi.method import VI
 from ppl.inference.vi.train import Fitted, train
+from ppl.inference.vi.watch import Watch
 from ppl.language.agreement import auxiliary
 from ppl.language.compiled import Compiled
 from ppl.language.gfi import log_density, simulate
@@ -29,7 +30,7 @@ from ppl.language.marginals import Law
 from ppl.language.program import Bound, Program, as_bound
 from ppl.language.record import record
 from ppl.results import Posterior
-from ppl.results.progress import ChainProgress, Progress, working
+from ppl.results.progress import Progress, working
 
 AUTOMATIC = ("mean_field", "full_rank", "low_rank", "delta", "structured", "flow", "laplace")
 
@@ -52,21 +53,17 @@ def run_vi(run: Run, method: VI) -> Posterior:
                 edit='guide="mean_field", or ppl.param("loc", 0.0) in place of a number',
             )
     compile_seconds = perf_counter() - started
-    resume = None if run.resume is None else _load(run.resume, compiled)
+    resume = None if run.resume is None else read(run.resume, compiled)
     began = perf_counter()
+    keeper = Keeper(run.save_to, compiled)
     with Progress(enabled=run.progress) as show:
-
-        def progress(step: int, value: float, _: float) -> None:
-            note = f"{compiled.bound.name} {value:.4g}"
-            show([ChainProgress(0, step, method.steps, "optimise", note=note)])
-
+        watch = Watch(lambda trend: show([trend.line(compiled.bound.name, method.steps)]), keeper)
         fitted = (
-            train(compiled, method, run.seed, run.engine, resume, progress)
+            train(compiled, method, run.seed, run.engine, resume, watch)
             if compiled.params
-            else Fitted({}, np.zeros(0), "none", "the guide has no params")
+            else Fitted({}, np.zeros(0), np.zeros(0), "none", "the guide has no params")
         )
-    if run.save_to is not None:
-        _save(run.save_to, compiled, fitted)
+    keeper.keep(fitted.engine, fitted.state)
     facts = {
         "method": "vi",
         "model": run.bound.name,
@@ -156,38 +153,6 @@ def elbo(p: Any, q: Any) -> Any:
     z = simulate(q)
     estimated = isinstance(q, Law) and q.by is not None
     return log_density(p, z) - log_density(q if estimated else q.stop_gradient(), z)
-
-
-# ---------------------------------------------------------------- checkpoints
-
-
-def _save(path: Any, compiled: CompiledObjective | Groups, fitted: Fitted) -> None:
-    names = np.array(list(compiled.params))
-    arrays = {f"at.{k}": v for k, v in fitted.state.items()}
-    temporary = Path(path).with_suffix(".part.npz")
-    facts: dict[str, Any] = {"engine": np.array(fitted.engine), "params": names, "values": fitted.values}
-    np.savez(temporary, **(facts | arrays))
-    temporary.replace(path)
-
-
-def _load(path: Any, compiled: CompiledObjective | Groups) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {k: stored[k] for k in stored.files}
-        known = arrays["params"].tolist()
-    except (OSError, ValueError, KeyError) as error:
-        raise PplError(
-            f"'{path}' is no checkpoint of variational inference",
-            expected="a file that save_to= wrote",
-            found=str(error)[:80],
-        ) from None
-    if known != list(compiled.params):
-        raise PplError(
-            f"the checkpoint '{path}' belongs to other programs",
-            expected=f"params {', '.join(compiled.params)}",
-            found=f"params {', '.join(known)}",
-        )
-    return {k[3:]: v for k, v in arrays.items() if k.startswith("at.")}
 
 
 # ---------------------------------------------------------------- the posterior
