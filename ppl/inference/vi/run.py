@@ -22,7 +22,7 @@ from ppl.inference.vi.compiled import CompiledObjective
 from ppl.inference.vi.groups import Groups
 from ppl.inference.vi.method import VI
 from ppl.inference.vi.train import Fitted, train
-from ppl.inference.vi.watch import Watch
+from ppl.inference.vi.watch import Trend, Watch
 from ppl.language.agreement import auxiliary
 from ppl.language.compiled import Compiled
 from ppl.language.gfi import log_density, simulate
@@ -63,6 +63,10 @@ def run_vi(run: Run, method: VI) -> Posterior:
             if compiled.params
             else Fitted({}, np.zeros(0), np.zeros(0), "none", "the guide has no params")
         )
+        if len(fitted.values):
+            step = int(fitted.state["step"])
+            last = Trend.of(step, fitted.values, fitted.norms, fitted.signal_to_noise)
+            show([last.line(compiled.bound.name, step if fitted.ended else method.steps)])
     keeper.keep(fitted.engine, fitted.state)
     facts = {
         "method": "vi",
@@ -73,13 +77,23 @@ def run_vi(run: Run, method: VI) -> Posterior:
         "engine": fitted.engine,
         "engine_reason": fitted.why,
         "steps": len(fitted.values),
+        "signal_to_noise": fitted.signal_to_noise,
         "interrupted": fitted.interrupted,
+        **_ending(method, fitted),
         "compile_seconds": compile_seconds,
         "run_seconds": perf_counter() - began,
     }
     posterior = _posterior(run, guide, compiled, fitted, facts)
     _say(run, posterior)
     return posterior
+
+
+def _ending(method: VI, fitted: Fitted) -> dict[str, Any]:
+    """Why a run with a rule for stopping is over."""
+    if method.stop is None:
+        return {}
+    cause = "it was interrupted" if fitted.interrupted else f"all of its {method.steps} steps were made"
+    return {"converged": fitted.ended is not None, "stopped_because": fitted.ended or cause}
 
 
 def _require_options(run: Run) -> None:
@@ -169,6 +183,7 @@ def _posterior(
     extra = {
         "params": {n: v.detach().numpy() for n, v in values.items()},
         "losses": -fitted.values,
+        "gradient_norms": fitted.norms,
         **_weights(log_w),
     }
     if any(lay.discrete for lay in model.layouts) or recorded.subsamples:
@@ -236,6 +251,12 @@ def _weights(log_w: np.ndarray | None) -> dict[str, Any]:
 
 
 def _say(run: Run, posterior: Posterior) -> None:
+    if run.progress and posterior.attrs.get("converged") is False:
+        print(
+            f"notice: the optimisation has not converged: {posterior.attrs['stopped_because']}. "
+            "More steps=, or a smaller learning_rate= where losses jump.",
+            file=sys.stderr,
+        )
     if run.progress and posterior.khat is not None and posterior.khat > GOOD_KHAT:
         print(
             f"notice: k-hat is {posterior.khat:.2f} (above {GOOD_KHAT}): the guide misses a part of the posterior. "

@@ -27,6 +27,7 @@ from ppl.inference.vi.groups import Groups
 from ppl.inference.vi.method import VI
 from ppl.inference.vi.moments import Moments
 from ppl.inference.vi.schedule import DECAY, Plan, Planned
+from ppl.inference.vi.stages import Stages, contrasts
 from ppl.inference.vi.watch import WINDOW, Watch
 
 Tensors = dict[str, torch.Tensor]
@@ -42,6 +43,7 @@ class Fitted:
         norms: the norms of their gradients, before clipping.
         engine: what ran the steps, and why.
         signal_to_noise: of the last gradients.
+        ended: why the run was over before its last step, if it was.
         state: to go on from.
     """
 
@@ -52,6 +54,7 @@ class Fitted:
     why: str
     interrupted: bool = False
     signal_to_noise: float = float("nan")
+    ended: str | None = None
     state: Flat = field(default_factory=dict)
 
 
@@ -65,6 +68,8 @@ def train(
 ) -> Fitted:
     """Move the params from their start, or from where a checkpoint left them."""
     plan: Plan = Planned(how)
+    if how.stop is not None:
+        plan = Stages(how.stop, compiled.coordinates.dim, contrasts(compiled, seed))
     reason = _not_native(compiled, how, engine)
     if reason is None and isinstance(compiled, CompiledObjective):
         made = _native_objective(compiled)
@@ -162,7 +167,8 @@ def _by_machine_code(
         return changed
 
     while True:
-        steps, options = how.steps - state.step, _options(how, seed, plan, state.step)
+        steps = 0 if plan.ended else how.steps - state.step
+        options = _options(how, seed, plan, state.step)
         run = optimise(objective, state, steps, options, after, every=plan.asked_every)
         values.append(run.values)
         norms.append(run.norms)
@@ -181,6 +187,7 @@ def _by_machine_code(
         "the estimator is a function of standard noise",
         run.interrupted,
         state.signal_to_noise,
+        plan.ended,
         {**state.arrays(), **plan.state()},
     )
 
@@ -284,6 +291,7 @@ def _by_torch(
         why,
         interrupted,
         moments.signal_to_noise(),
+        plan.ended,
         state(),
     )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ppl.inference.mcmc.checkpoint import Flat
 from ppl.inference.vi.checkpoint import Keeper
-from ppl.results.progress import ChainProgress
+from ppl.results.progress import ChainProgress, short
 
 Array = NDArray[np.float64]
 
@@ -36,10 +36,17 @@ class Trend:
     gradient_norm: float
     signal_to_noise: float
 
+    @classmethod
+    def of(cls, step: int, values: Array, norms: Array, signal_to_noise: float) -> Trend:
+        """From estimates and norms of their gradients, the last `WINDOW` at least."""
+        return cls(step, float(values[-WINDOW:].mean()), float(norms[-WINDOW:].mean()), signal_to_noise)
+
     def line(self, objective: str, steps: int) -> ChainProgress:
         """As a line of the display."""
-        note = f"{objective} {self.value:.4g}"
-        return ChainProgress(0, self.step, steps, "optimise", note=note)
+        note = f"{objective} {self.value:.5g} · ‖∇‖ {short(self.gradient_norm)}"
+        if self.signal_to_noise == self.signal_to_noise:
+            note += f" · SNR {self.signal_to_noise:.2g}"
+        return ChainProgress(0, self.step, steps, phase="", note=note, name="vi")
 
 
 @dataclass
@@ -74,8 +81,7 @@ class Watch:
         now = perf_counter()
         if len(values) and now - self._shown >= PROGRESS_SECONDS:
             self._shown = now
-            smooth = float(values[-WINDOW:].mean()), float(norms[-WINDOW:].mean())
-            self.show(Trend(step, *smooth, signal_to_noise()))
+            self.show(Trend.of(step, values, norms, signal_to_noise()))
         if now - self._kept >= self.keeper.every:
             self.keeper.keep(engine, state())
             self._kept = perf_counter()
