@@ -28,6 +28,7 @@ _NAMES = {
     "ppl.compiler.estimators.strategies": ("Score", "Quadrature", "GumbelSoftmax", "Rebar", "Rejection"),
     "ppl.inference.vi.method": ("VI", "minimize"),
     "ppl.inference.vi.stopping": ("Convergence",),
+    "ppl.inference.vi.natural": ("NaturalGradient",),
     "ppl.inference.vi.gradients": ("value_and_grad", "estimate"),
     "ppl.results": ("Posterior", "load_posterior"),
     "ppl.language.gfi": ("simulate", "log_density", "score", "generate", "update", "regenerate", "project"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from ppl.errors import MethodError, closest
 from ppl.inference.options import is_real, is_whole, named_options, require
+from ppl.inference.vi.natural import NaturalGradient
 from ppl.inference.vi.stopping import Convergence
 from ppl.language.program import Bound, Program
 
@@ -29,7 +30,8 @@ class VI:
             params objectives of their own: "guide" and "model" are the params of these programs, any other name
             those that begin with it and a dot (a module's), `{"model": wake, "guide": sleep}`.
         arguments: further arguments of the objective by name, `{"K": 10}`.
-        optimizer: "adam", "adamw", "sgd", or a function of a list of tensors that returns a torch optimiser.
+        optimizer: "adam", "adamw", "sgd", `ppl.NaturalGradient(…)`, or a function of a list of tensors that returns
+            a torch optimiser.
         learning_rate: about how far a coordinate moves in a step of Adam.
         steps: of the optimiser; with `stop`, at most.
         particles: estimates averaged in each step.
@@ -55,7 +57,7 @@ class VI:
     guide: Bound | str = "mean_field"
     objective: Program | Mapping[str, Program] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    optimizer: str | Callable[[list[Any]], Any] = "adam"
+    optimizer: str | NaturalGradient | Callable[[list[Any]], Any] = "adam"
     learning_rate: float = 0.02
     steps: int = 10_000
     particles: int = 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -21,7 +22,8 @@ from ppl.inference.vi.checkpoint import Keeper, read
 from ppl.inference.vi.compiled import CompiledObjective
 from ppl.inference.vi.groups import Groups
 from ppl.inference.vi.method import VI
-from ppl.inference.vi.train import Fitted, train
+from ppl.inference.vi.natural import Natural, NaturalGradient, blocks_of
+from ppl.inference.vi.train import Fitted, optimizer_of, train
 from ppl.inference.vi.watch import Trend, Watch
 from ppl.language.agreement import auxiliary
 from ppl.language.compiled import Compiled
@@ -43,8 +45,9 @@ def run_vi(run: Run, method: VI) -> Posterior:
     started = perf_counter()
     _require_options(run)
     with working(f"recording and compiling {run.bound.name}", run.progress):
-        guide = _guide(run.bound, method.guide)
+        guide = _guide(run.bound, method)
         compiled = _compiled(run, method, guide)
+        method = _with_natural_gradients(method, guide, compiled)
         if not compiled.params and method.guide != "laplace":
             raise MethodError(
                 f"nothing to optimise: neither {guide.name} nor {run.bound.name} has params",
@@ -107,7 +110,8 @@ def _require_options(run: Run) -> None:
             )
 
 
-def _guide(model: Bound, given: Any) -> Bound | Law:
+def _guide(model: Bound, method: VI) -> Bound | Law:
+    given = method.guide
     if not isinstance(given, str):
         return given if isinstance(given, Law) else as_bound(given, "a guide with its arguments")
     if given not in AUTOMATIC:
@@ -119,8 +123,21 @@ def _guide(model: Bound, given: Any) -> Bound | Law:
             edit=f'guide="{near[0]}"',
         )
     if given == "full_rank":
-        return guides.full_rank(model, around=_laplace(model))
+        natural = isinstance(method.optimizer, NaturalGradient)  # which needs no coordinates that suit it
+        return guides.full_rank(model, around=None if natural else _laplace(model))
     return getattr(guides, given)(model)  # type: ignore[no-any-return]
+
+
+def _with_natural_gradients(method: VI, guide: Bound | Law, compiled: CompiledObjective | Groups) -> VI:
+    """The method with its optimiser told what the guide is made of."""
+    rule = method.optimizer
+    if not isinstance(rule, NaturalGradient):
+        return method
+    others = replace(method, optimizer=rule.others)
+    blocks = blocks_of(guide, compiled.dtype)
+    return replace(
+        method, optimizer=Natural(rule, blocks, compiled.coordinates, partial(optimizer_of, others))
+    )
 
 
 def _laplace(model: Bound) -> tuple[torch.Tensor, torch.Tensor] | None:

@@ -107,7 +107,7 @@ def _not_native(compiled: CompiledObjective | Groups, how: VI, engine: str) -> s
     if engine == "torch":
         return 'engine="torch" was asked for'
     if callable(how.optimizer):
-        return "the optimiser is a Python function"
+        return getattr(how.optimizer, "reason", "the optimiser is a Python function")
     if compiled.objective.states or compiled.device != "cpu" or compiled.dtype != torch.float64:
         return "states, other devices and float32 are torch's"
     if engine == "auto" and compiled.coordinates.dim > _LARGE:
@@ -218,11 +218,12 @@ def _options(how: VI, seed: int, plan: Plan, step: int) -> Any:
 # ---------------------------------------------------------------- with torch
 
 
-def _optimizer(how: VI, tensors: list[Any]) -> torch.optim.Optimizer:
+def optimizer_of(how: VI, tensors: list[Any]) -> Any:
+    """A torch optimiser, or one like it."""
     if callable(how.optimizer):
-        return how.optimizer(tensors)  # type: ignore[no-any-return]
+        return how.optimizer(tensors)
     known = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-    return known[how.optimizer](tensors, lr=how.learning_rate)
+    return known[str(how.optimizer)](tensors, lr=how.learning_rate)
 
 
 def _by_torch(
@@ -237,7 +238,7 @@ def _by_torch(
     places = compiled.coordinates
     u = {n: v.clone() for n, v in places.start(compiled.values()).items()}
     tensors = [torch.nn.Parameter(v) for v in u.values()]
-    rule = _optimizer(how, tensors)
+    rule = optimizer_of(how, tensors)
     rates = [group["lr"] for group in rule.param_groups]
     states: Tensors = {}
     begin, average, moments = 0, [torch.zeros_like(t) for t in tensors], Moments()
