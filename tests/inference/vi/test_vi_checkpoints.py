@@ -59,7 +59,7 @@ def test_a_killed_run_goes_on_to_the_same_params(kind, tmp_path):
     process = fork.Process(target=hang, args=(kind, path, there))
     process.start()
     try:
-        assert here.poll(60) and here.recv() == "written"
+        assert here.poll(120) and here.recv() == "written"
     finally:
         process.kill()
         process.join()
