@@ -61,6 +61,7 @@ class CompiledObjective:
         self.objective: Objective = record_objective(bound, dtype, number)
         self.wanted = list(self.params) if wanted is None else [n for n in self.params if n in wanted]
         self._programs: dict[int | None, _Program] = {}
+        self._samplers: dict[tuple[int, tuple[Node, ...]], tuple[Any, tuple[Node, ...]]] = {}
 
     @property
     def params(self) -> dict[str, Param]:
@@ -166,15 +167,20 @@ class CompiledObjective:
         """Independent draws of nodes of the objective's graph, of its value if none are given: each
         `[draws, *shape]`.
         """
-        graph = self.objective.recorded.graph
-        wanted = Graph(graph.inputs, tuple(roots or graph.outputs[:1]))
-        batch = Plate(-1, "estimate", draws)
-        with working_dtype(self.dtype):
-            drawn = simplify(sampler(wanted, batch))
-            program = TORCH.compile(vectorise(drawn, (batch,)), self.device)
-        inputs = [self._input(n, values, seed, None, {}, {}) for n in drawn.inputs]
+        wanted = tuple(roots or self.objective.recorded.graph.outputs[:1])
+        if (draws, wanted) not in self._samplers:
+            self._samplers[draws, wanted] = self._sampler(draws, wanted)
+        program, needed = self._samplers[draws, wanted]
+        inputs = [self._input(n, values, seed, None, {}, {}) for n in needed]
         with torch.no_grad():
             return list(program(*inputs, seed=seed))
+
+    def _sampler(self, draws: int, wanted: tuple[Node, ...]) -> tuple[Any, tuple[Node, ...]]:
+        """A program that draws nodes, and its inputs."""
+        batch = Plate(-1, "estimate", draws)
+        with working_dtype(self.dtype):
+            drawn = simplify(sampler(Graph(self.objective.recorded.graph.inputs, wanted), batch))
+            return TORCH.compile(vectorise(drawn, (batch,)), self.device), drawn.inputs
 
     def _input(
         self,
