@@ -263,14 +263,14 @@ class _Writer:
         match s:
             case tree.For():
                 head = f"for {s.index.id} in {expression_text(s.domain)}:"
-                self._line(head, s.span, s.domain.span.end_line)
+                self._line(head, s.span, _head_ends(s.domain, s.body))
                 self._block(s.body)
             case tree.If():
                 for word, branch in zip(["if"] + ["elif"] * len(s.branches), s.branches, strict=False):
                     if word == "elif":
                         self._comments_before(branch.test.span.line)
                     head = f"{word} {expression_text(branch.test)}:"
-                    self._line(head, branch.test.span, branch.test.span.end_line)
+                    self._line(head, branch.test.span, _head_ends(branch.test, branch.body))
                     self._block(branch.body)
                 if s.otherwise:
                     self._line("else:", s.otherwise[0].span, s.otherwise[0].span.line - 1)
@@ -280,6 +280,12 @@ class _Writer:
                 self._line(body, s.span)
             case _:
                 self._line(statement_text(s), s.span)
+
+
+def _head_ends(last: tree.Expression, body: Sequence[tree.Statement]) -> int:
+    """The last line whose comments belong to a head: none of a line that its body is on too."""
+    end = last.span.end_line
+    return end - 1 if body and body[0].span.line == end else end
 
 
 def parameter_text(p: tree.Parameter) -> str:
