@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ppl.errors import MethodError, closest
+from ppl.errors import MethodError, closest, user_mark
 from ppl.inference.options import is_real, is_whole, named_options, require
 from ppl.language.program import Bound, Program
 
@@ -99,6 +99,7 @@ def _unknown(option: str, given: Any, known: tuple[str, ...]) -> MethodError:
     near = closest(given, known) or [known[0]]
     return MethodError(
         f"VI: there is no {option} {given!r}",
+        where=user_mark(),
         expected=", ".join(f'"{k}"' for k in known),
         found=repr(given),
         edit=f'{option}="{near[0]}"',

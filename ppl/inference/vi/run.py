@@ -134,11 +134,13 @@ def _bound(objective: Any, method: VI, model: Bound, guide: Bound | Law) -> Boun
     if objective is None:
         return Program(elbo, "objective")(model, guide)
     if not isinstance(objective, Program) or objective.kind != "objective":
+        kind = f"a {objective.kind}" if isinstance(objective, Program) else f"a {type(objective).__name__}"
+        name = getattr(objective, "name", getattr(objective, "__name__", repr(objective)[:40]))
         raise MethodError(
-            "VI: the objective is not an objective",
+            f"VI: '{name}' is no objective",
             expected="a function decorated with @ppl.objective, of model and guide",
-            found=repr(objective)[:80],
-            edit="write @ppl.objective above def …(p, q)",
+            found=f"{name}, {kind}",
+            edit=f"write @ppl.objective above def {name}(p, q)",
         )
     known = objective.signature.parameters
     return objective(
@@ -153,7 +155,7 @@ def elbo(p: Any, q: Any) -> Any:
     that term the gradient has no variance where the guide is the posterior (Roeder, Wu & Duvenaud 2017).
     The estimate of a marginal's density has params of its own (its proposal's) and keeps its gradient.
     """
-    z = simulate(q)
+    z: Any = simulate(q)
     estimated = isinstance(q, Law) and q.by is not None
     return log_density(p, z) - log_density(q if estimated else q.stop_gradient(), z)
 
@@ -227,13 +229,13 @@ def _drawn(
     """Draws of the model's sites from the guide, and the log weights log p − log q; None without densities."""
 
     def weighted(p: Any, q: Any) -> Any:
-        z = simulate(q)
+        z: Any = simulate(q)
         if not _is_density(z, names):
             raise MethodError(f"the density of {guide.name}'s draws is not known: it has auxiliary variables")
         return [*(z[name] for name in names), log_density(p, z) - log_density(q, z)]
 
     def plain(p: Any, q: Any) -> Any:
-        z = simulate(q)
+        z: Any = simulate(q)
         return [z[name] for name in names]
 
     def recorded(function: Any) -> CompiledObjective:

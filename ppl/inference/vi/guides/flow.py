@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ppl.errors import MethodError, closest
+from ppl.errors import MethodError, closest, placed
 from ppl.inference.vi.guides import joint
 from ppl.inference.vi.guides.draft import Draft
 from ppl.inference.vi.guides.latents import latents
@@ -44,6 +44,7 @@ z = torch.cat([first, last]).flip(0)
 """One layer of each kind, as lines of the guide: from z to z, with `more` log-determinant."""
 
 
+@placed
 def flow(
     bound: Bound,
     kind: str = "affine",

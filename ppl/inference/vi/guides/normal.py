@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ppl.errors import MethodError
+from ppl.errors import MethodError, placed
 from ppl.inference.vi.guides import joint
 from ppl.inference.vi.guides.draft import Draft
 from ppl.inference.vi.guides.latents import latents
@@ -16,6 +16,7 @@ from ppl.inference.vi.guides.text import call
 from ppl.language.program import Bound, as_bound
 
 
+@placed
 def full_rank(
     bound: Bound,
     init: Mapping[str, Any] | None = None,
@@ -60,6 +61,7 @@ def full_rank(
     return draft.bound()
 
 
+@placed
 def low_rank(
     bound: Bound, rank: int | None = None, init: Mapping[str, Any] | None = None, scale: float = 0.1
 ) -> Bound:
