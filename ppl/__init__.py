@@ -23,6 +23,7 @@ _NAMES = {
     "ppl.language.explain": ("explain",),
     "ppl.language.draw": ("graph",),
     "ppl.inference.infer": ("infer",),
+    "ppl.inference.calibration": ("sbc", "vsbc"),
     "ppl.inference.mcmc": ("NUTS", "HMC"),
     "ppl.compiler.estimators.strategies": ("Score", "Quadrature", "GumbelSoftmax", "Rebar", "Rejection"),
     "ppl.inference.vi.method": ("VI", "minimize"),
