@@ -31,7 +31,7 @@ from ppl.language.record import record
 from ppl.results import Posterior
 from ppl.results.progress import ChainProgress, Progress, working
 
-AUTOMATIC = ("mean_field", "full_rank", "low_rank", "delta", "structured", "flow", "laplace")
+AUTOMATIC = ("mean_field", "full_rank", "low_rank", "delta", "structured", "flow", "mixture", "laplace")
 
 GOOD_KHAT = 0.7
 """Above it, importance weights have no variance to speak of (Yao et al. 2018; Vehtari et al. 2024)."""

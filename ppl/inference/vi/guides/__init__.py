@@ -5,6 +5,7 @@ from ppl.inference.vi.guides.delta import delta
 from ppl.inference.vi.guides.flow import flow
 from ppl.inference.vi.guides.laplace import laplace
 from ppl.inference.vi.guides.mean_field import mean_field
+from ppl.inference.vi.guides.mixture import mixture
 from ppl.inference.vi.guides.normal import full_rank, low_rank
 from ppl.inference.vi.guides.structured import mix, structured
 from ppl.inference.vi.guides.text import source
@@ -18,6 +19,7 @@ __all__ = [
     "low_rank",
     "mean_field",
     "mix",
+    "mixture",
     "source",
     "structured",
 ]
