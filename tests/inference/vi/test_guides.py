@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from inference.vi import zoo
+from inference.vi.test_amortised import amortised_nested
 from inference.vi.test_structured import MODELS as DEPENDENT
 from torch.distributions import LowRankMultivariateNormal, MultivariateNormal, Normal
 
@@ -239,6 +240,7 @@ def test_the_text_is_formatted_and_imports_what_it_uses(tmp_path: Path) -> None:
     guides |= {f"flow_{k}": ppl.guides.flow(zoo.mixed(), k) for k in ("planar", "autoregressive")}
     guides |= {f"structured_{k}": ppl.guides.structured(m) for k, (m, _) in DEPENDENT.items()}
     guides["mixture_full_rank"] = ppl.guides.mixture(zoo.mixed(), 3, base="full_rank")
+    guides["amortised"] = amortised_nested()
     guides["flow_spline"] = ppl.guides.flow(MODELS["supports"], "spline")
     for name, guide in guides.items():
         (tmp_path / f"{name}.py").write_text(ppl.guides.source(guide), "utf-8")

@@ -1,6 +1,7 @@
 """Automatic guides: for a bound model a guide program whose text can be read, saved and edited."""
 
 from ppl.inference.vi.guides import flows
+from ppl.inference.vi.guides.amortised import amortised
 from ppl.inference.vi.guides.delta import delta
 from ppl.inference.vi.guides.flow import flow
 from ppl.inference.vi.guides.laplace import laplace
@@ -11,6 +12,7 @@ from ppl.inference.vi.guides.structured import mix, structured
 from ppl.inference.vi.guides.text import source
 
 __all__ = [
+    "amortised",
     "delta",
     "flow",
     "flows",
