@@ -26,6 +26,7 @@ _NAMES = {
     "ppl.inference.calibration": ("sbc", "vsbc"),
     "ppl.inference.mcmc": ("NUTS", "HMC"),
     "ppl.compiler.estimators.strategies": ("Score", "Quadrature", "GumbelSoftmax", "Rebar", "Rejection"),
+    "ppl.inference.pathfinder": ("Pathfinder",),
     "ppl.inference.vi.method": ("VI", "minimize"),
     "ppl.inference.vi.gradients": ("value_and_grad", "estimate"),
     "ppl.results": ("Posterior", "load_posterior"),

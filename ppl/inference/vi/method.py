@@ -22,7 +22,9 @@ class VI:
 
     Args:
         guide: a bound guide, or the name of an automatic one ("mean_field", "full_rank", "low_rank", "delta",
-            "structured", "flow"), see `ppl.guides`.
+            "structured", "flow", "mixture", "laplace", "pathfinder"), see `ppl.guides`.
+        init: "pathfinder": a guide "full_rank" or "low_rank" starts at Pathfinder's normal (and "full_rank" not at a Laplace
+            approximation).
         objective: a program decorated with `@ppl.objective`, called with model and guide, then `arguments`. It is
             maximised; `ppl.minimize(objective)` turns it round. None: the ELBO. A dictionary gives groups of
             params objectives of their own: "guide" and "model" are the params of these programs, any other name
@@ -59,6 +61,7 @@ class VI:
     schedule: str = "cosine"
     average: float = 0.1
     clip: float | None = None
+    init: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:

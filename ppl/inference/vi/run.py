@@ -31,7 +31,17 @@ from ppl.language.record import record
 from ppl.results import Posterior
 from ppl.results.progress import ChainProgress, Progress, working
 
-AUTOMATIC = ("mean_field", "full_rank", "low_rank", "delta", "structured", "flow", "mixture", "laplace")
+AUTOMATIC = (
+    "mean_field",
+    "full_rank",
+    "low_rank",
+    "delta",
+    "structured",
+    "flow",
+    "mixture",
+    "laplace",
+    "pathfinder",
+)
 
 GOOD_KHAT = 0.7
 """Above it, importance weights have no variance to speak of (Yao et al. 2018; Vehtari et al. 2024)."""
@@ -42,9 +52,9 @@ def run_vi(run: Run, method: VI) -> Posterior:
     started = perf_counter()
     _require_options(run)
     with working(f"recording and compiling {run.bound.name}", run.progress):
-        guide = _guide(run.bound, method.guide)
+        guide = _guide(run.bound, method.guide, method.init)
         compiled = _compiled(run, method, guide)
-        if not compiled.params and method.guide != "laplace":
+        if not compiled.params and method.guide not in ("laplace", "pathfinder"):
             raise MethodError(
                 f"nothing to optimise: neither {guide.name} nor {run.bound.name} has params",
                 expected="ppl.param(…) in the guide",
@@ -96,7 +106,14 @@ def _require_options(run: Run) -> None:
             )
 
 
-def _guide(model: Bound, given: Any) -> Bound | Law:
+def _guide(model: Bound, given: Any, init: str | None) -> Bound | Law:
+    if init is not None and given not in ("full_rank", "low_rank"):
+        raise MethodError(
+            f"VI: init={init!r} has no meaning for this guide",
+            expected='guide="full_rank" or guide="low_rank"',
+            found=f"guide={given if isinstance(given, str) else given.name!r}",
+            edit='guide="full_rank", or the start in the guide itself: ppl.guides.mean_field(model, init={…})',
+        )
     if not isinstance(given, str):
         return given if isinstance(given, Law) else as_bound(given, "a guide with its arguments")
     if given not in AUTOMATIC:
@@ -107,6 +124,8 @@ def _guide(model: Bound, given: Any) -> Bound | Law:
             found=repr(given),
             edit=f'guide="{near[0]}"',
         )
+    if init is not None:
+        return getattr(guides, given)(model, init=init)  # type: ignore[no-any-return]
     if given == "full_rank":
         return guides.full_rank(model, around=_laplace(model))
     return getattr(guides, given)(model)  # type: ignore[no-any-return]

@@ -8,6 +8,7 @@ from ppl.inference.vi.guides.laplace import laplace
 from ppl.inference.vi.guides.mean_field import mean_field
 from ppl.inference.vi.guides.mixture import mixture
 from ppl.inference.vi.guides.normal import full_rank, low_rank
+from ppl.inference.vi.guides.pathfinder import pathfinder
 from ppl.inference.vi.guides.structured import mix, structured
 from ppl.inference.vi.guides.text import source
 
@@ -22,6 +23,7 @@ __all__ = [
     "mean_field",
     "mix",
     "mixture",
+    "pathfinder",
     "source",
     "structured",
 ]
