@@ -127,15 +127,13 @@ def _decided(e: Effect, facts: Facts) -> Decision:
     return _automatic(e, facts)
 
 
-_PREFERRED = ("reparam", "enum", "score")
-"""What "auto" tries, in this order; where the values are few, "enum" first."""
-
-
 def _automatic(e: Effect, facts: Facts) -> Decision:
     reasons: list[str] = []
     size = support_size(e)
-    few = size is not None and size <= ENUMERABLE
-    for name in sorted(_PREFERRED, key=lambda name: few and name != "enum"):
+    names = ["reparam", "enum", "score"]
+    if size is not None and size <= ENUMERABLE:
+        names = ["enum", "reparam", "score"]
+    for name in names:
         candidate = REGISTRY[name]()
         reason = candidate.unsound(facts)
         if reason is None:
@@ -180,7 +178,7 @@ def named(grad: object, e: Effect) -> Strategy:
 
 def _refused(e: Effect, facts: Facts, asked: Strategy, reason: str) -> MethodError:
     sound = [name for name, make in REGISTRY.items() if make().unsound(facts) is None and not make().biased]
-    best = next((name for name in _PREFERRED if name in sound), next(iter(sound), None))
+    sound.sort(key=lambda name: name != "reparam")  # the least noisy where it is sound
     place = next((j.node.mark for j in facts.jumps if asked.pathwise and j.node.mark is not None), None)
     return MethodError(
         f"grad=\"{asked.name}\" is not sound for '{e.name}': {reason}",
@@ -188,7 +186,7 @@ def _refused(e: Effect, facts: Facts, asked: Strategy, reason: str) -> MethodErr
         where=place or e.node.mark,
         expected="a strategy that is sound here: " + (", ".join(f'"{n}"' for n in sound) or "there is none"),
         found=f'grad="{asked.name}"',
-        edit=f'grad="{best}"' if best else _edit(facts),
+        edit=f'grad="{sound[0]}"' if sound else _edit(facts),
     )
 
 

@@ -77,15 +77,15 @@ def pathfinder(
         steps: the most it takes.
         elbo_draws: draws for the estimate of each ELBO.
 
-    >>> scale = np.array([1.0, 3.0])
+    >>> scale = np.array([3.0])
     >>> found = pathfinder(
     ...     lambda x: (-0.5 * ((x / scale) ** 2).sum(), -x / scale**2),
     ...     lambda x: -0.5 * ((x / scale) ** 2).sum(-1),
-    ...     np.array([2.0, -1.0]),
+    ...     np.array([2.0]),
     ...     np.random.default_rng(0),
     ... )
-    >>> np.allclose(found.mean, 0, atol=1e-4), np.allclose(found.covariance, np.diag(scale**2), rtol=1e-3)
-    (True, True)
+    >>> abs(round(float(found.mean[0]), 4)), round(float(found.covariance[0, 0]), 4)
+    (0.0, 9.0)
     """
     points, gradients = _path(value_and_grad, start, history, steps)
     alpha = np.ones(len(start))

@@ -31,7 +31,8 @@ class VI:
             those that begin with it and a dot (a module's), `{"model": wake, "guide": sleep}`.
         arguments: further arguments of the objective by name, `{"K": 10}`.
         optimizer: "adam", "adamw", "sgd", or a function of a list of tensors that returns a torch optimiser.
-        learning_rate: about how far a coordinate moves in a step of Adam.
+        learning_rate: about how far a coordinate moves in a step of Adam. None: 0.02, and 0.002 where the guide is a
+            flow, whose networks multiply what moves.
         steps: of the optimiser.
         particles: estimates averaged in each step.
         schedule: how the learning rate falls over the steps: "constant", "cosine" (to 0) or "exponential" (to
@@ -55,7 +56,7 @@ class VI:
     objective: Program | Mapping[str, Program] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     optimizer: str | Callable[[list[Any]], Any] = "adam"
-    learning_rate: float = 0.02
+    learning_rate: float | None = None
     steps: int = 10_000
     particles: int = 1
     schedule: str = "cosine"
@@ -68,7 +69,8 @@ class VI:
             raise _unknown("optimizer", self.optimizer, OPTIMIZERS)
         if self.schedule not in SCHEDULES:
             raise _unknown("schedule", self.schedule, SCHEDULES)
-        good = is_real(self.learning_rate) and self.learning_rate > 0
+        rate = self.learning_rate
+        good = rate is None or (is_real(rate) and rate > 0)
         require("VI", "learning_rate", self.learning_rate, good, "a positive number", "0.02")
         for name, value, edit in (("steps", self.steps, "10_000"), ("particles", self.particles, "1")):
             require("VI", name, value, is_whole(value) and value >= 1, "an int ≥ 1", edit)

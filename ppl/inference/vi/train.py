@@ -5,7 +5,7 @@ with torch otherwise.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,9 @@ from ppl.inference.vi.method import VI
 Tensors = dict[str, torch.Tensor]
 Show = Callable[[int, float, float], None]
 """Called now and then with the step, the objective's estimate there, and the signal-to-noise ratio."""
+
+RATE, FLOW_RATE = 0.02, 0.002
+"""Learning rates where none is given: of most guides, and of flows."""
 
 DECAY = 0.01
 """What an exponential schedule ends at."""
@@ -57,6 +60,13 @@ def factor(schedule: str, step: int, steps: int) -> float:
     if schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * done))
     return DECAY**done if schedule == "exponential" else 1.0
+
+
+def learning_rate(how: VI, params: Iterable[str]) -> float:
+    """The learning rate that was asked for, or that suits these params."""
+    if how.learning_rate is not None:
+        return how.learning_rate
+    return FLOW_RATE if any(name.startswith("flow.") for name in params) else RATE
 
 
 def train(
@@ -145,9 +155,10 @@ def _by_machine_code(
     schedule = (
         Schedule() if how.schedule == "constant" else Schedule(how.schedule, steps=how.steps, final=final)
     )
-    rule = SGD(how.learning_rate) if how.optimizer == "sgd" else Adam(how.learning_rate)
+    rate = learning_rate(how, compiled.params)
+    rule = SGD(rate) if how.optimizer == "sgd" else Adam(rate)
     if how.optimizer == "adamw":
-        rule = Adam(how.learning_rate, decay=0.01)
+        rule = Adam(rate, decay=0.01)
     options = Optimisation(
         rule,
         schedule,
@@ -183,11 +194,11 @@ def _by_machine_code(
 # ---------------------------------------------------------------- with torch
 
 
-def _optimizer(how: VI, tensors: list[Any]) -> torch.optim.Optimizer:
+def _optimizer(how: VI, tensors: list[Any], rate: float) -> torch.optim.Optimizer:
     if callable(how.optimizer):
         return how.optimizer(tensors)  # type: ignore[no-any-return]
     known = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-    return known[how.optimizer](tensors, lr=how.learning_rate)
+    return known[how.optimizer](tensors, lr=rate)
 
 
 def _by_torch(
@@ -201,7 +212,7 @@ def _by_torch(
     places = compiled.coordinates
     u = {n: v.clone() for n, v in places.start(compiled.values()).items()}
     tensors = [torch.nn.Parameter(v) for v in u.values()]
-    rule = _optimizer(how, tensors)
+    rule = _optimizer(how, tensors, learning_rate(how, compiled.params))
     rates = [group["lr"] for group in rule.param_groups]
     states: Tensors = {}
     begin, average = 0, [torch.zeros_like(t) for t in tensors]
