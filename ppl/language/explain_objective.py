@@ -6,8 +6,7 @@ import textwrap
 from dataclasses import dataclass
 
 from ppl.compiler import specs
-from ppl.compiler.estimators.gathers import flat_sums
-from ppl.compiler.estimators.plan import decide
+from ppl.compiler.estimators.plan import plan
 from ppl.compiler.graph import topological
 from ppl.compiler.tracer import working_dtype
 from ppl.language.objectives import record_objective
@@ -63,7 +62,7 @@ def explain_objective(bound: Bound) -> ObjectiveExplanation:
     objective = record_objective(bound)
     recorded = objective.recorded
     with working_dtype(recorded.dtype):
-        found = decide(flat_sums(recorded.graph), [p.node for p in recorded.params.values()])
+        _, found = plan(recorded.graph, [p.node for p in recorded.params.values()])
     choices = tuple(
         ChoiceInfo(
             d.name,

@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ppl.compiler.estimators.eliminate import expectation
-from ppl.compiler.estimators.gathers import flat_sums
-from ppl.compiler.estimators.plan import Decision, decide
-from ppl.compiler.estimators.regions import Rewritten, has_choices, names_in
+from ppl.compiler.estimators.eliminate import LIMIT, Combinations, expectation
+from ppl.compiler.estimators.plan import Decision, plan
+from ppl.compiler.estimators.regions import Rewritten
 from ppl.compiler.estimators.regions import rewritten as rewrite_region
+from ppl.compiler.estimators.steps import base_name, choices_in, has_choices, written_out
 from ppl.compiler.estimators.strategies.score import Score
 from ppl.compiler.estimators.strategy import Build, Kept
 from ppl.compiler.graph import Graph, Node, Plate, rebuild, substitute
@@ -28,6 +28,9 @@ from ppl.compiler.ops.barriers import strip
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.passes.differentiate import materialise, vjp
+
+AUTOMATIC = 2**12
+"""Up to so many combinations of values "auto" visits for one term."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,26 @@ def estimator(
     Raises:
         MethodError: a choice has no sound estimator.
     """
-    graph = flat_sums(graph)
-    decisions = decide(graph, wrt)
+    spared: frozenset[str] = frozenset()
+    while True:
+        planned, decisions = plan(graph, wrt, spared)
+        by_itself = {n for n, d in decisions.items() if d.by_itself}
+        try:
+            return _assembled(planned, decisions, wrt, particles, batch, AUTOMATIC if by_itself else LIMIT)
+        except Combinations as found:
+            if not by_itself & set(found.choices):
+                raise
+            spared |= {base_name(n) for n in by_itself & set(found.choices)}
+
+
+def _assembled(
+    graph: Graph,
+    decisions: dict[str, Decision],
+    wrt: Sequence[Node],
+    particles: frozenset[Plate],
+    batch: Plate | None,
+    limit: int,
+) -> Estimator:
     plain = strip(graph)
     build = Build(batch, particles)
     memo: dict[Node, Node] = {}
@@ -95,7 +116,7 @@ def estimator(
 
     root, *rest = substitute(plain.outputs, memo, visit)
     if build.weights:
-        root = expectation(root, build.weights)
+        root = expectation(root, build.weights, limit)
     outputs: list[Node] = [root]
     cotangents: list[Operand] = [1.0]
     for decision, e, value in rewritten:
@@ -132,12 +153,13 @@ def sampler(graph: Graph, batch: Plate) -> Graph:
 
     def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
         if has_choices(node):
-            found = rewrite_region(node, args, dict.fromkeys(names_in(node)), build)
+            names = [Effect.of(n).name for n in choices_in(node)]
+            found = rewrite_region(node, args, dict.fromkeys(names), build)
             regions[found.node] = found
             return found.node
         if node.op == "item" and args[0] in regions:
             return item(args[0], node.attr("index"))  # type: ignore[arg-type]
         return build.drawn(Effect.of(rebuild(node, args))) if node.op == "sample" else None
 
-    plain = strip(graph)
+    plain = strip(written_out(graph))
     return Graph(plain.inputs, tuple(substitute(plain.outputs, {}, visit)))

@@ -6,16 +6,45 @@ in, and one choice after another is summed out. Messages are shared between term
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 
 from ppl.compiler.graph import Node, Plate
 from ppl.compiler.ops import full, make, plate_sum
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.pointwise import mul, neg
+from ppl.errors import MethodError
+
+LIMIT = 2**20
+"""Up to so many combinations of values are visited for one term."""
 
 
-def expectation(root: Node, weights: Mapping[Plate, Node]) -> Node:
-    """E[root] over the enumerated choices, as a node without the plates of their values."""
+class Combinations(MethodError):
+    """A term depends on so many choices that their combinations are too many. `choices` are their names."""
+
+    def __init__(self, plates: Iterable[Plate], count: int) -> None:
+        self.choices = tuple(p.name.removeprefix(VALUES) for p in plates)
+        shown = [f"'{c}'" for c in self.choices[:6]]
+        super().__init__(
+            f"a term of the objective depends on {', '.join(shown)}{' and others' if len(self.choices) > 6 else ''}"
+            f" together, which have {count:.3g} combinations of values",
+            site=self.choices[0],
+            expected=f"at most {LIMIT:,} combinations in a term: choices that meet in sums, or a chain",
+            found=f"{len(self.choices)} enumerated choices in one term",
+            edit='grad="score"',
+        )
+
+
+VALUES = "values of "
+"""The name of a plate over a choice's values is this and the choice's name."""
+
+
+def expectation(root: Node, weights: Mapping[Plate, Node], limit: int = LIMIT) -> Node:
+    """E[root] over the enumerated choices, as a node without the plates of their values.
+
+    Raises:
+        Combinations: a term has more than `limit` combinations of values.
+    """
     memo: dict[Node, Operand] = {}
     waiting = [root]
     while waiting:
@@ -28,7 +57,7 @@ def expectation(root: Node, weights: Mapping[Plate, Node]) -> Node:
         if missing:
             waiting.extend(missing)
             continue
-        memo[node] = _combined(node, parts, memo, weights)
+        memo[node] = _combined(node, parts, memo, weights, limit)
         waiting.pop()
     result = memo[root]
     return result if isinstance(result, Node) else full(result, root.shape, root.dtype)
@@ -52,10 +81,10 @@ def _open(node: Node, weights: Mapping[Plate, Node]) -> bool:
 
 
 def _combined(
-    node: Node, parts: list[Node], memo: Mapping[Node, Operand], weights: Mapping[Plate, Node]
+    node: Node, parts: list[Node], memo: Mapping[Node, Operand], weights: Mapping[Plate, Node], limit: int
 ) -> Operand:
     if not parts:
-        return summed(node, weights)
+        return summed(node, weights, limit)
     new = [memo.get(a, a) if isinstance(a, Node) and a in parts else a for a in node.args]
     if node.op == "neg":
         return neg(new[0])
@@ -64,7 +93,7 @@ def _combined(
     return make(node.op, *new, **dict(node.attrs))
 
 
-def summed(term: Node, weights: Mapping[Plate, Node]) -> Operand:
+def summed(term: Node, weights: Mapping[Plate, Node], limit: int = LIMIT) -> Operand:
     """Σ over the enumerated values of (weights of the choices the term depends on) × term."""
     own = [p for p in weights if p in term.plates]
     needed: dict[Plate, None] = {}
@@ -73,22 +102,26 @@ def summed(term: Node, weights: Mapping[Plate, Node]) -> Operand:
         plate = waiting.pop()
         if plate not in needed:
             needed[plate] = None
-            waiting.extend(p for p in weights if p in weights[plate].plates)
+            waiting.extend(p for p in weights[plate].plates if p in weights)
     factors: list[Node] = [weights[p] for p in weights if p in needed]
     # Choices the term does not itself depend on go first, in program order: their messages serve other terms.
     for plate in [p for p in weights if p in needed and p not in own]:
-        factors = _eliminated(factors, plate)
+        factors = _eliminated(factors, plate, weights, limit)
     factors.append(term)
     for plate in reversed([p for p in weights if p in own]):
-        factors = _eliminated(factors, plate)
+        factors = _eliminated(factors, plate, weights, limit)
     result: Operand = 1.0
     for factor in factors:
         result = mul(factor, result)
     return result
 
 
-def _eliminated(factors: list[Node], plate: Plate) -> list[Node]:
+def _eliminated(factors: list[Node], plate: Plate, weights: Mapping[Plate, Node], limit: int) -> list[Node]:
     touched = [f for f in factors if plate in f.plates]
+    meeting = {p for f in touched for p in f.plates if p in weights}
+    count = math.prod(p.size for p in meeting)
+    if count > limit:
+        raise Combinations(sorted(meeting), count)
     product: Operand = 1.0
     for factor in touched:
         product = mul(factor, product)
