@@ -62,7 +62,7 @@ def explain_objective(bound: Bound) -> ObjectiveExplanation:
     objective = record_objective(bound)
     recorded = objective.recorded
     with working_dtype(recorded.dtype):
-        _, found = plan(recorded.graph, [p.node for p in recorded.params.values()])
+        _, found = plan(recorded.graph, [p.node for p in recorded.params.values()], known=objective.known)
     choices = tuple(
         ChoiceInfo(
             d.name,

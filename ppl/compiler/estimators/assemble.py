@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ppl.compiler.estimators.eliminate import LIMIT, Combinations, expectation
+from ppl.compiler.estimators.intervals import Known
 from ppl.compiler.estimators.plan import Decision, plan
 from ppl.compiler.estimators.regions import Rewritten
 from ppl.compiler.estimators.regions import rewritten as rewrite_region
@@ -50,6 +51,7 @@ def estimator(
     wrt: Sequence[Node],
     particles: frozenset[Plate] = frozenset(),
     batch: Plate | None = None,
+    known: Known | None = None,
 ) -> Estimator:
     """The estimator of the gradient of E[first output] with respect to the inputs `wrt`.
 
@@ -58,16 +60,18 @@ def estimator(
         wrt: inputs of the graph.
         particles: plates that the objective opens, whose elements are alike.
         batch: a plate each element of which makes an estimate of its own; the params then vary over it too.
+        known: between which numbers inputs lie, where that is known.
 
     Raises:
         MethodError: a choice has no sound estimator.
     """
     spared: frozenset[str] = frozenset()
     while True:
-        planned, decisions = plan(graph, wrt, spared)
+        planned, decisions = plan(graph, wrt, spared, known)
         by_itself = {n for n, d in decisions.items() if d.by_itself}
         try:
-            return _assembled(planned, decisions, wrt, particles, batch, AUTOMATIC if by_itself else LIMIT)
+            limit = AUTOMATIC if by_itself else LIMIT
+            return _assembled(planned, decisions, wrt, Build(batch, particles, known=known or {}), limit)
         except Combinations as found:
             if not by_itself & set(found.choices):
                 raise
@@ -78,12 +82,11 @@ def _assembled(
     graph: Graph,
     decisions: dict[str, Decision],
     wrt: Sequence[Node],
-    particles: frozenset[Plate],
-    batch: Plate | None,
+    build: Build,
     limit: int,
 ) -> Estimator:
+    batch = build.batch
     plain = strip(graph)
-    build = Build(batch, particles)
     memo: dict[Node, Node] = {}
     inputs = list(plain.inputs)
     targets = list(wrt)

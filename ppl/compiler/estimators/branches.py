@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from ppl.compiler import specs
 from ppl.compiler.graph import Graph, Node, Type, bodies, substitute, topological
 from ppl.compiler.ops import constant, full, item, make_input, switch
 from ppl.compiler.ops.effects import Effect, effect
+from ppl.distributions import family_of
 from ppl.errors import MethodError
 
 
@@ -122,7 +124,8 @@ def _candidates(t: Type) -> Iterator[torch.Tensor]:
         if len(t.shape) > 1 and t.shape[-2] == size:
             yield torch.eye(size, dtype=t.dtype).expand(t.shape).clone()
         if t.dtype.is_floating_point:
-            yield torch.full(t.shape, 1.0 / max(size, 1), dtype=t.dtype)
+            for value in (1.0 / max(size, 1), -math.log(max(size, 1))):  # probabilities, and their logarithms
+                yield torch.full(t.shape, value, dtype=t.dtype)
     for value in (1.0, 0.5, 0.0, 2.0, 3.0) if t.dtype.is_floating_point else (1, 0, 2, 3):
         yield torch.full(t.shape, value, dtype=t.dtype)
     if t.shape:
@@ -141,7 +144,9 @@ def _possible(spec: Any, tensors: Sequence[torch.Tensor]) -> bool:
 
 
 def _valid(d: Distribution) -> bool:
-    """Whether parameters satisfy what the family, and those it is made of, say of them."""
+    """Whether parameters satisfy what the family, and those it is made of, say of them, and a finite family's
+    probabilities add up to one (tensors inside may be normalised).
+    """
     try:
         stated: dict[str, Any] = d.arg_constraints
     except NotImplementedError:
@@ -149,5 +154,9 @@ def _valid(d: Distribution) -> bool:
     own = vars(d)
     for name, constraint in stated.items():
         if name in own and not bool(constraint.check(own[name]).all()):
+            return False
+    if family_of(d).finite:
+        mass = torch.exp(d.log_prob(d.enumerate_support())).sum(0)
+        if not torch.allclose(mass, torch.ones_like(mass)):
             return False
     return all(_valid(part) for part in own.values() if isinstance(part, Distribution))

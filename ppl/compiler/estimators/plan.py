@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from ppl.compiler.estimators import strategies  # noqa: F401 (fills the registry)
 from ppl.compiler.estimators.credit import elementwise, terms
-from ppl.compiler.estimators.flow import Passes, bodies_of, dependents, jumps, reached_inside
+from ppl.compiler.estimators.flow import Passes, bodies_of, dependents, inputs_of, jumps, reached_inside
 from ppl.compiler.estimators.gathers import flat_sums
+from ppl.compiler.estimators.intervals import Known, Ranges
 from ppl.compiler.estimators.steps import FEW, SMALL, base_name, choices_in, fits, has_choices, written_out
 from ppl.compiler.estimators.strategy import REGISTRY, Facts, Strategy, support_size
 from ppl.compiler.graph import Graph, Node, topological
@@ -51,7 +52,7 @@ class Decision:
 
 
 def plan(
-    graph: Graph, wrt: Sequence[Node], spared: frozenset[str] = frozenset()
+    graph: Graph, wrt: Sequence[Node], spared: frozenset[str] = frozenset(), known: Known | None = None
 ) -> tuple[Graph, dict[str, Decision]]:
     """The graph in the form that its strategies need, and a decision for every random choice, by name, in program
     order. A choice in a scan that is written out has one for each step: `x[0]`, `x[1]` and so on.
@@ -60,12 +61,13 @@ def plan(
         graph: a recorded objective.
         wrt: the inputs with respect to which gradients are taken.
         spared: choices that "auto" does not enumerate.
+        known: between which numbers inputs lie, where that is known.
 
     Raises:
         MethodError: what the user asked for is not sound, or nothing is.
     """
     graph = written_out(flat_sums(graph))
-    found = decide(graph, wrt, spared)
+    found = decide(graph, wrt, spared, known)
 
     def wanted(scan: Node) -> bool:
         made = [d for n in choices_in(scan) if (d := found[Effect.of(n).name]).strategy is not None]
@@ -76,17 +78,19 @@ def plan(
     if not any(n.op == "scan" and has_choices(n) and wanted(n) for n in graph.effects):
         return graph, found
     graph = flat_sums(written_out(graph, wanted))
-    return graph, decide(graph, wrt, spared)
+    return graph, decide(graph, wrt, spared, known)
 
 
-def decide(graph: Graph, wrt: Sequence[Node], spared: frozenset[str] = frozenset()) -> dict[str, Decision]:
+def decide(
+    graph: Graph, wrt: Sequence[Node], spared: frozenset[str] = frozenset(), known: Known | None = None
+) -> dict[str, Decision]:
     """A decision for every random choice of a graph, those in scans as if these were written out (where they are not
     too long).
 
     Raises:
         MethodError: what the user asked for is not sound, or nothing is.
     """
-    root = graph.outputs[0]
+    root, ranges = graph.outputs[0], Ranges(known)
     order = topological((root, *graph.effects))
     choices = [n for n in order if n.op == "sample" or has_choices(n)]
     # The last choices first: whether a path goes on behind one depends on its own strategy.
@@ -99,7 +103,7 @@ def decide(graph: Graph, wrt: Sequence[Node], spared: frozenset[str] = frozenset
 
     for node in reversed(choices):
         if node.op != "sample":
-            _decide_inside(node, active, order, root, passes, found, spared)
+            _decide_inside(node, active, order, root, passes, found, spared, ranges)
             continue
         e = Effect.of(node)
         if not any(p in active for p in e.params):
@@ -107,7 +111,7 @@ def decide(graph: Graph, wrt: Sequence[Node], spared: frozenset[str] = frozenset
             continue
         separate = not node.plates or _apart(root, node)
         moving = tuple(p in active for p in e.params)
-        facts = Facts(e, tuple(jumps([root], [node], passes)), separate, moving=moving)
+        facts = Facts(e, tuple(jumps([root], [node], passes, ranges)), separate, moving=moving)
         found[node] = _decided(e, facts, spared)
     # Forwards again: behind a choice that is not pathwise, nothing depends on the parameters through it.
     reached = dependents(order, wrt, passes)
@@ -138,10 +142,11 @@ def _decide_inside(
     passes: Passes,
     found: dict[Node, Decision],
     spared: frozenset[str],
+    ranges: Ranges,
 ) -> None:
     """Decisions for the choices in the body of a scan."""
     stays = not fits(region)
-    for body, inputs in bodies_of(region):
+    for (body, inputs), inner_ranges in zip(bodies_of(region), ranges.inside(region), strict=True):
         inner = choices_in(region)
         entered = [i for i, outer in inputs if outer in active]
         reached = reached_inside(region, body, entered, lambda n: n.op == "sample")
@@ -160,7 +165,10 @@ def _decide_inside(
                 and body.outputs[n.attr("index")] in after
             ]
             seeds = [i for i in body.inputs if i in after]
-            found_jumps = [*jumps(body.outputs, [node, *seeds], passes), *jumps([root], items, passes)]
+            found_jumps = [
+                *jumps(body.outputs, [node, *seeds], passes, inner_ranges, inputs_of(region, body)),
+                *jumps([root], items, passes, ranges),
+            ]
             moving = tuple(p in reached for p in e.params)
             facts = Facts(e, tuple(found_jumps), not stays, stays, moving=moving)
             long = None if fits(region, FEW, SMALL) else "its scan is long"

@@ -129,7 +129,7 @@ def rewritten(
 ) -> Rewritten:
     """The scan on these arguments, its choices taken over by their strategies."""
     region = rebuild(node, tuple(args))
-    inside = InRegion(build.batch, build.particles, {}, build.states, region, build)
+    inside = InRegion(build.batch, build.particles, {}, build.states, build.known, region, build)
     _run(region, strategies, inside)  # finds out what is supplied
     drawn: dict[str, Node] = {}
     if any(s.outside is None for s in inside.supplies.values()):

@@ -17,12 +17,13 @@ import torch
 from ppl.compiler import specs
 from ppl.compiler.estimators.eliminate import VALUES
 from ppl.compiler.estimators.flow import Jump
+from ppl.compiler.estimators.intervals import Known
 from ppl.compiler.estimators.noise import described
+from ppl.compiler.estimators.supports import family_with, stand_in
 from ppl.compiler.graph import Node, Plate, Type
 from ppl.compiler.ops import constant, full, make, plate_slice
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect, Site, effect
-from ppl.distributions import family_of
 from ppl.distributions.registry import Family
 
 Terms = list[tuple[Node, Operand]]
@@ -81,16 +82,7 @@ class Facts:
 
 def family_at(e: Effect) -> Family:
     """The facts about the family of a site's distribution."""
-    try:
-        return family_of(specs.put_together(e.site.spec, [stand_in(p) for p in e.params]))
-    except Exception:  # what an object says of itself may need parameters inside their domain
-        return family_of(e.site.spec.cls)
-
-
-def stand_in(node: Node, unknown: float = 1.0) -> torch.Tensor:
-    """A tensor of the node's type: its value where that is a constant, else `unknown` throughout."""
-    value = node.attr("value") if node.op == "full" else unknown
-    return torch.full(node.shape, value, dtype=node.dtype)
+    return family_with(e.site.spec, e.params)
 
 
 def support_size(e: Effect) -> int | None:
@@ -137,12 +129,14 @@ class Build:
         particles: plates that the objective itself opens.
         weights: plates over the values of a choice, over which the objective is summed with these weights.
         states: what strategies keep from step to step, by name.
+        known: between which numbers inputs lie, where that is known.
     """
 
     batch: Plate | None = None
     particles: frozenset[Plate] = frozenset()
     weights: dict[Plate, Node] = field(default_factory=dict)
     states: dict[str, Kept] = field(default_factory=dict)
+    known: Known = field(default_factory=dict)
 
     def context(self, e: Effect) -> tuple[Plate, ...]:
         own = set(e.node.plates) | ({self.batch} if self.batch is not None else set())
