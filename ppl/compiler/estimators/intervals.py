@@ -292,14 +292,25 @@ class Ranges:
         if op in RULES:
             if op == "mul" and node.args[0] is node.args[1]:
                 return _even(self.operand(node.args[0]), 2.0)
+            if op == "div" and self._is_share(node):
+                return UNIT
             return RULES[op](*map(self.operand, node.args))
         if op == "clamp":
             return self._clamped(node)
+        if op == "diagonal" and _is_factor(node.nodes[0]):
+            return POSITIVE
         if op in _SAME:
             return self[node.nodes[0]]
         if op == "cat":
             return hull(map(self.operand, node.args))
         return self._total(node)
+
+    def _is_share(self, node: Node) -> bool:
+        """Whether it is x / (x + y) of positive numbers."""
+        x, whole = node.args
+        if not (isinstance(whole, Node) and whole.op == "add" and x in whole.args):
+            return False
+        return all(self.operand(a).within(POSITIVE) for a in whole.args)
 
     def _clamped(self, node: Node) -> Interval:
         x, low, high = self[node.nodes[0]], node.attr("low"), node.attr("high")
@@ -339,6 +350,19 @@ class Ranges:
             return inner[body.inputs[index - len(body.outputs)]]
         found = inner[body.outputs[index]]
         return hull([found, self[region.nodes[index]]]) if index < k else found
+
+
+def _is_factor(node: Node) -> bool:
+    """Whether it is a Cholesky factor, whose diagonal is positive, if it is a number at all."""
+    while node.op in ("expand", "to", "detach", "where"):
+        args = node.args
+        if node.op == "where" and (isinstance(args[2], Node) or args[2] == args[2]):
+            return False
+        inner = args[1] if node.op == "where" else args[0]
+        if not isinstance(inner, Node):
+            return False
+        node = inner
+    return node.op == "cholesky"
 
 
 def _widened(old: Interval, new: Interval) -> Interval:
