@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ppl.compiler import specs
-from ppl.compiler.estimators.assemble import estimator
+from ppl.compiler.estimators.assemble import decided
+from ppl.compiler.estimators.composites import Curved, curved
+from ppl.compiler.estimators.gathers import flat_sums
 from ppl.compiler.estimators.plan import Decision
 from ppl.compiler.estimators.steps import base_name
 from ppl.compiler.graph import topological
@@ -33,7 +35,8 @@ class ChoiceInfo:
 @dataclass(frozen=True)
 class ObjectiveExplanation:
     """What `explain` found of an objective; printing it gives a report in plain text. `vouched` counts the values that
-    `ppl.assume_continuous` vouches for.
+    `ppl.assume_continuous` vouches for; `curved` says where it is a curved function of a mean over particles, whose
+    expectation is not the function of the expectation.
     """
 
     objective: str
@@ -41,11 +44,13 @@ class ObjectiveExplanation:
     params: tuple[tuple[str, tuple[int, ...], str], ...]
     particles: tuple[tuple[str, int], ...]
     vouched: int = 0
+    curved: tuple[Curved, ...] = ()
 
     def __str__(self) -> str:
         rows = [f"objective {self.objective}: {len(self.choices)} random choices, {len(self.params)} params"]
         if self.particles:
             rows.append("particles  " + ", ".join(f"{name} {size}" for name, size in self.particles))
+        rows += [textwrap.fill(f"bias  {c}", 110, subsequent_indent=" " * 6) for c in self.curved]
         width = max((len(c.name) for c in self.choices), default=0)
         for c in self.choices:
             biased = " (biased)" if c.biased else ""
@@ -88,7 +93,7 @@ def explain_objective(bound: Bound) -> ObjectiveExplanation:
     recorded = objective.recorded
     with working_dtype(recorded.dtype):
         wrt = [p.node for p in recorded.params.values()]
-        found = estimator(recorded.graph, wrt, objective.particles, known=objective.known).decisions
+        found = decided(recorded.graph, wrt, objective.particles, objective.known)
     choices = _together(found.values())
     owners = objective.owners
     params = tuple(
@@ -97,4 +102,5 @@ def explain_objective(bound: Bound) -> ObjectiveExplanation:
     )
     vouched = sum(n.op == "continuous" for n in topological(recorded.graph.outputs))
     plates = tuple(sorted((p.name, p.size) for p in objective.particles))
-    return ObjectiveExplanation(bound.name, choices, params, plates, vouched)
+    means = tuple(curved(flat_sums(recorded.graph).outputs[0], objective.particles))
+    return ObjectiveExplanation(bound.name, choices, params, plates, vouched, means)

@@ -65,6 +65,47 @@ def estimator(
     Raises:
         MethodError: a choice has no sound estimator.
     """
+    made = _prepared(graph, wrt, particles, batch, known)
+    grads = vjp(made.outputs, made.cotangents, made.targets)
+    full = [materialise(g, n) for g, n in zip(grads, made.targets, strict=True)]
+    kept = made.states.values()
+    inputs = (*made.inputs, *(k.now for k in kept))
+    whole = Graph(inputs, (made.outputs[0], *made.rest, *(k.then for k in kept), *full))
+    return Estimator(whole, tuple(wrt), made.decisions, made.states)
+
+
+def decided(
+    graph: Graph,
+    wrt: Sequence[Node],
+    particles: frozenset[Plate] = frozenset(),
+    known: Known | None = None,
+) -> dict[str, Decision]:
+    """The strategy of each random choice, as `estimator` takes them."""
+    return _prepared(graph, wrt, particles, None, known).decisions
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Nodes and the cotangents with which they are differentiated: the objective first, then the strategies' terms.
+    `rest` are the objective's further outputs, `targets` what `wrt` became.
+    """
+
+    inputs: tuple[Node, ...]
+    targets: list[Node]
+    outputs: list[Node]
+    cotangents: list[Operand]
+    rest: list[Node]
+    decisions: dict[str, Decision]
+    states: dict[str, Kept]
+
+
+def _prepared(
+    graph: Graph,
+    wrt: Sequence[Node],
+    particles: frozenset[Plate],
+    batch: Plate | None,
+    known: Known | None,
+) -> _Prepared:
     spared: frozenset[str] = frozenset()
     while True:
         planned, decisions = plan(graph, wrt, spared, known)
@@ -84,7 +125,7 @@ def _assembled(
     wrt: Sequence[Node],
     build: Build,
     limit: int,
-) -> Estimator:
+) -> _Prepared:
     batch = build.batch
     plain = strip(graph)
     memo: dict[Node, Node] = {}
@@ -119,7 +160,7 @@ def _assembled(
 
     root, *rest = substitute(plain.outputs, memo, visit)
     if build.weights:
-        root = expectation(root, build.weights, limit)
+        root, *rest = (expectation(n, build.weights, limit) for n in (root, *rest))
     outputs: list[Node] = [root]
     cotangents: list[Operand] = [1.0]
     for decision, e, value in rewritten:
@@ -134,11 +175,7 @@ def _assembled(
             for output, cotangent in s.strategy.weighted(s.name, s.log_density, s.value, seeds, root, build):
                 outputs.append(output)
                 cotangents.append(_summed(cotangent, output))
-    grads = vjp(outputs, cotangents, targets)
-    full = [materialise(g, n) for g, n in zip(grads, targets, strict=True)]
-    kept = build.states.values()
-    whole = Graph((*inputs, *(k.now for k in kept)), (root, *rest, *(k.then for k in kept), *full))
-    return Estimator(whole, tuple(wrt), decisions, build.states)
+    return _Prepared(tuple(inputs), targets, outputs, cotangents, rest, decisions, build.states)
 
 
 def _summed(cotangent: Operand, output: Node) -> Operand:

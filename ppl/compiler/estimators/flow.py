@@ -57,15 +57,15 @@ def jumps(
     ranges = Ranges() if ranges is None else ranges
     order = topological(roots)
     depends = dependents(order, seeds, passes)
-    visible = _visible(roots)
+    shown = visible(roots)
     found: list[Jump] = []
     for node in order:
-        if node in visible and node in depends and node not in set(seeds):
+        if node in shown and node in depends and node not in set(seeds):
             found.extend(_at(node, depends, passes, ranges, outside or {}))
     return found
 
 
-def _visible(roots: Sequence[Node]) -> set[Node]:
+def visible(roots: Sequence[Node]) -> set[Node]:
     """What is reached from the roots without looking behind a barrier."""
     seen: set[Node] = set()
     waiting = list(roots)
