@@ -380,7 +380,7 @@ def _of_sample(node: Node, ranges: Ranges) -> Interval:
     """The support of a choice; of one that is continuous without its ends, which have no probability."""
     e = Effect.of(node)
     kind = supports.kind(e.site.spec, e.params)
-    if kind == "Simplex":
+    if kind == "simplex":
         return UNIT
     found = None if kind is not None else supports.region(e.site.spec, e.params)
     if found is None:

@@ -13,7 +13,7 @@ from torch import sigmoid
 import ppl
 from ppl.compiler.estimators.intervals import NONNEGATIVE, POSITIVE, REAL, UNIT, Interval, Ranges
 from ppl.compiler.ops import make, make_input
-from ppl.distributions import Beta, Gamma, HalfNormal, Normal, Uniform, ZeroInflated
+from ppl.distributions import Beta, Dirichlet, Gamma, HalfNormal, Normal, Uniform, ZeroInflated
 from ppl.errors import PplError
 
 DATA = torch.tensor([0.5, 2.0])
@@ -80,6 +80,16 @@ def test_what_is_kept_away_from_poles_is_smooth(name):
 @pytest.mark.parametrize("name", ("1 / x", "reciprocal", "division", "log of |x|", "rsqrt of |x|", "lgamma"))
 def test_the_ends_of_a_support_are_no_poles(name):
     ppl.value_and_grad(objective(POLES[name]))(positive())
+
+
+def test_a_simplex_is_positive():
+    @ppl.guide
+    def q():
+        ppl.sample("x", Dirichlet(ppl.param("a", torch.ones(3))), grad="reparam")
+
+    ppl.value_and_grad(objective(lambda x: torch.log(x).sum() + 1 / (x[0] + x[1])))(q())
+    with pytest.raises(PplError, match="`log` of it"):
+        ppl.value_and_grad(objective(lambda x: torch.log(x[0] - x[1])))(q())
 
 
 def test_auto_finds_the_derivative_past_a_pole():
