@@ -93,14 +93,14 @@ class CompiledObjective:
             if self.free:
                 graph, inputs = self.coordinates.apart(graph)
             wrt = [n for name, n in zip(self.params, inputs, strict=True) if name in self.wanted]
-            return estimator(graph, wrt, self.objective.particles, batch)
+            return estimator(graph, wrt, self.objective.particles, batch, self.objective.known)
 
     @cached_property
     def flat(self) -> Estimator:
         """The estimator as a function of all params' unconstrained coordinates in one vector."""
         with working_dtype(self.dtype):
             graph, wrt = self.coordinates.together(self.objective.recorded.graph)
-            return estimator(graph, wrt, self.objective.particles)
+            return estimator(graph, wrt, self.objective.particles, known=self.objective.known)
 
     def _program(self, draws: int | None) -> _Program:
         if draws not in self._programs:
