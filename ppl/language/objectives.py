@@ -63,13 +63,16 @@ class Objective:
         return [n for n in self.recorded.graph.nodes() if n.op == "density"]
 
 
-def record_objective(bound: Bound, dtype: torch.dtype | None = None, number: bool = True) -> Objective:
+def record_objective(
+    bound: Bound, dtype: torch.dtype | None = None, number: bool = True, whole: bool = False
+) -> Objective:
     """Record an objective on its programs.
 
     Args:
         bound: the objective with its arguments, `iwelbo(model(x), guide(x), K=10)`.
         dtype: as for `record`.
         number: whether it must return one number.
+        whole: with all elements of the programs' subsampled plates.
 
     Raises:
         StructureError: guide and model disagree about sites, plates or supports.
@@ -78,11 +81,13 @@ def record_objective(bound: Bound, dtype: torch.dtype | None = None, number: boo
     states: dict[str, State] = {}
     plates: set[Plate] = set()
     declared: dict[str, Program | None] = {}
+    all_elements = whole  # `whole = whole` in a class body would look for it there
 
     class OfThis(ObjectiveRecorder):
         kept = states
         particles = plates
         owners = declared
+        whole = all_elements
 
     recorded = record_with(OfThis, bound, dtype)
     graph = recorded.graph
@@ -95,8 +100,8 @@ def record_objective(bound: Bound, dtype: torch.dtype | None = None, number: boo
             edit="return log_p.sum(), or particles.gather(log_w).mean()",
         )
     then = tuple(s.then for s in states.values())
-    whole = Graph((*graph.inputs, *(s.now for s in states.values())), (*graph.outputs, *then), graph.effects)
-    return Objective(replace(recorded, graph=whole), states, frozenset(plates), declared)
+    graph = Graph((*graph.inputs, *(s.now for s in states.values())), (*graph.outputs, *then), graph.effects)
+    return Objective(replace(recorded, graph=graph), states, frozenset(plates), declared)
 
 
 class _StateHandle:

@@ -58,8 +58,8 @@ class Missing:
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """A recorded program. `data` holds the tensors of the graph's data inputs; `returned` rebuilds the
-    return value.
+    """A recorded program. `data` holds the tensors of the graph's data inputs; `subsamples` how many elements a plate
+    is to draw, and of how many; `returned` rebuilds the return value.
     """
 
     bound: Bound
@@ -67,7 +67,7 @@ class Recorded:
     data: dict[Node, torch.Tensor]
     params: dict[str, Param] = field(default_factory=dict)
     missing: dict[str, Missing] = field(default_factory=dict)
-    subsamples: dict[str, tuple[Node, int]] = field(default_factory=dict)
+    subsamples: dict[str, tuple[int, int]] = field(default_factory=dict)
     observed: dict[str, torch.Tensor] = field(default_factory=dict)
     returned: Any = None
     dtype: torch.dtype = torch.float64
@@ -79,12 +79,13 @@ class _OtherDtype(Exception):
         self.dtype = dtype
 
 
-def record(bound: Bound, dtype: torch.dtype | None = None) -> Recorded:
+def record(bound: Bound, dtype: torch.dtype | None = None, whole: bool = False) -> Recorded:
     """Record a bound program.
 
     Args:
         bound: the program and its arguments.
         dtype: of all floating-point values; None: float64, or an nn.Module's own where one takes part.
+        whole: with all elements of subsampled plates.
 
     Raises:
         RecordingError: the function branches on, or reads out, a random value.
@@ -98,7 +99,7 @@ def record(bound: Bound, dtype: torch.dtype | None = None) -> Recorded:
             found="@ppl.model(dynamic=True)",
             edit="remove dynamic=True, or use a method that runs on the interpreter",
         )
-    return record_with(Recorder, bound, dtype)
+    return record_with(WholeRecorder if whole else Recorder, bound, dtype)
 
 
 def record_with(recorder: type[Recorder], bound: Bound, dtype: torch.dtype | None) -> Recorded:
@@ -110,6 +111,9 @@ def record_with(recorder: type[Recorder], bound: Bound, dtype: torch.dtype | Non
 
 
 class Recorder(Runtime):
+    whole = False
+    """Whether subsampled plates have all their elements."""
+
     def __init__(self, dtype: torch.dtype, flexible: bool) -> None:
         super().__init__()
         self.dtype = dtype
@@ -117,7 +121,8 @@ class Recorder(Runtime):
         self.tracer = ScopedTracer(dtype)
         self.params: dict[str, Param] = {}
         self.missing: dict[str, Missing] = {}
-        self.subsamples: dict[str, tuple[Node, int]] = {}
+        self.opened: dict[str, tuple[int, int]] = {}  # elements that a plate draws, and all of them
+        self.numbers: dict[str, Node] = {}
         self.observed: dict[str, torch.Tensor] = {}
         self.marks: dict[str, Mark | None] = {}
         self.plates: dict[str, tuple[int, Mark | None]] = {}
@@ -143,7 +148,7 @@ class Recorder(Runtime):
         inputs = (
             *self.tracer.inputs,
             *(p.node for p in self.params.values()),
-            *(n for n, _ in self.subsamples.values()),
+            *self.numbers.values(),
         )
         return Recorded(
             bound,
@@ -151,7 +156,7 @@ class Recorder(Runtime):
             dict(self.tracer.inputs),
             self.params,
             self.missing,
-            self.subsamples,
+            {name: counts for name, counts in self.opened.items() if counts[0] < counts[1]},
             self.observed,
             (leaves, spec, positions),
             self.dtype,
@@ -273,6 +278,8 @@ class Recorder(Runtime):
             self.tracer.declare(weight, f"{message.name} {role}")
             return self.tracer.lift(self.tracer.element(self.tracer.real(weight))) if weight.dim() else weight
         d = message.distribution
+        drawn = [loop.plate.size if loop.rescale != 1.0 and loop.plate else loop.size for loop in loops]
+        values.check_all_elements(value, message, [(*s, n) for s, n in zip(sizes, drawn, strict=True)])
         tensor = values.full_value(value, message, sizes, self.dtype)
         holes = values.holes(tensor, message)
         if holes is None:
@@ -285,6 +292,7 @@ class Recorder(Runtime):
         if not values.check_support(d, tensor, holes, message, self.tracer, traced):
             message.options["guarded"] = True
         if holes is not None:
+            values.require_all_elements(message, [loop.name for loop in loops if loop.rescale != 1.0])
             tensor = torch.where(torch.isnan(tensor), values.filler(d, self.tracer), tensor)
         self.tracer.declare(tensor, message.name)
         full = self.tracer.real(tensor)
@@ -306,7 +314,7 @@ class Recorder(Runtime):
         if traced:
             values.check_shape(value.shape, message, (), each)
             full = known(value, self.tracer)
-            if full is None or any(loop.rescale != 1.0 for loop in loops):
+            if full is None:
                 if values.guardable(message.distribution):
                     message.options["guarded"] = True
                 return value
@@ -403,6 +411,10 @@ class Recorder(Runtime):
             found="a body that ends the loop itself",
             edit="let the loop end; use .mask(…) to leave elements out",
         )
+
+
+class WholeRecorder(Recorder):
+    whole = True
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from ppl.compiler.passes.vectorise import vectorise
 from ppl.compiler.tracer import working_dtype
 from ppl.errors import DataError, closest
 from ppl.inference.vi.coordinates import Coordinates
+from ppl.inference.vi.minibatch import subsample
 from ppl.language.arrays import as_tensor
 from ppl.language.objectives import Objective, record_objective
 from ppl.language.program import Bound
@@ -41,6 +42,7 @@ class CompiledObjective:
         bound: the objective with its arguments.
         free: whether gradients are taken in the params' unconstrained coordinates, and not in their values.
         wanted: names of the params whose gradients are wanted; None: all.
+        whole: whether subsampled plates have all their elements.
 
     Attributes:
         objective: what was recorded.
@@ -56,9 +58,10 @@ class CompiledObjective:
         free: bool = False,
         wanted: Collection[str] | None = None,
         number: bool = True,
+        whole: bool = False,
     ) -> None:
         self.bound, self.device, self.free = bound, device, free
-        self.objective: Objective = record_objective(bound, dtype, number)
+        self.objective: Objective = record_objective(bound, dtype, number, whole)
         self.wanted = list(self.params) if wanted is None else [n for n in self.params if n in wanted]
         self._programs: dict[int | None, _Program] = {}
 
@@ -196,11 +199,5 @@ class CompiledObjective:
             if name in subsamples:
                 return subsamples[name].to(self.device)
             size = recorded.subsamples[name][1]
-            return subsample(size, node.shape[0], seed, name).to(self.device)
+            return subsample(size, node.shape, key(seed, "subsample", name)).to(self.device)
         return recorded.data[node].to(self.device)
-
-
-def subsample(size: int, count: int, seed: int, name: str) -> torch.Tensor:
-    """`count` different whole numbers below `size`, each equally likely."""
-    generator = torch.Generator().manual_seed(key(seed, "subsample", name))
-    return torch.randperm(size, generator=generator)[:count]

@@ -197,7 +197,7 @@ def _posterior(
     run: Run, guide: Bound | Law, compiled: CompiledObjective | Groups, fitted: Fitted, facts: dict[str, Any]
 ) -> Posterior:
     values = compiled.coordinates.values(fitted.u)
-    recorded = record(run.bound, compiled.dtype)
+    recorded = record(run.bound, compiled.dtype, whole=True)
     own = {n: replace(p, init=values.get(n, p.init)) for n, p in recorded.params.items()}
     model = Compiled(run.bound, "torch", device=run.device, recorded=replace(recorded, params=own))
     draws, log_w = _drawn(run, guide, compiled, values, [lay.name for lay in model.layouts])
@@ -206,7 +206,7 @@ def _posterior(
         "losses": -fitted.values,
         **_weights(log_w),
     }
-    if any(lay.discrete for lay in model.layouts) or recorded.subsamples:
+    if any(lay.discrete for lay in model.layouts):
         named = fixed_values(model, draws, run.seed)
         kept = {n: v for n, v in named.items() if run.keep is None or n in run.keep}
         posterior = Posterior(kept, dims_of(model), run.coords, attrs=facts, predictor=ModelPredictor(model))
@@ -238,7 +238,7 @@ def _drawn(
 
     def recorded(function: Any) -> CompiledObjective:
         bound = Program(function, "objective")(run.bound, guide)
-        return CompiledObjective(bound, compiled.dtype, run.device, number=False)
+        return CompiledObjective(bound, compiled.dtype, run.device, number=False, whole=True)
 
     try:
         found = recorded(weighted)

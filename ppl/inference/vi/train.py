@@ -109,7 +109,7 @@ def _native_objective(compiled: CompiledObjective) -> Any:
     from ppl.inference.vi.native import Objective
     from ppl.inference.vi.native.counted import counted
 
-    found = counted(compiled.flat)
+    found = counted(compiled.flat, compiled.objective.recorded.subsamples)
     if isinstance(found, str):
         return found
     graph, segments = found
