@@ -19,7 +19,7 @@ from ppl.compiler.passes.vectorise import vectorise
 from ppl.compiler.tracer import working_dtype
 from ppl.errors import DataError, closest
 from ppl.inference.vi.coordinates import Coordinates
-from ppl.inference.vi.minibatch import subsample
+from ppl.inference.vi.minibatch import parts_of, subsample
 from ppl.language.arrays import as_tensor
 from ppl.language.objectives import Objective, record_objective
 from ppl.language.program import Bound
@@ -60,7 +60,7 @@ class CompiledObjective:
         number: bool = True,
         whole: bool = False,
     ) -> None:
-        self.bound, self.device, self.free = bound, device, free
+        self.bound, self.device, self.free, self.whole = bound, device, free, whole
         self.objective: Objective = record_objective(bound, dtype, number, whole)
         self.wanted = list(self.params) if wanted is None else [n for n in self.params if n in wanted]
         self._programs: dict[int | None, _Program] = {}
@@ -167,17 +167,22 @@ class CompiledObjective:
         self, values: Mapping[str, torch.Tensor], seed: int, draws: int, roots: Sequence[Node] | None = None
     ) -> list[torch.Tensor]:
         """Independent draws of nodes of the objective's graph, of its value if none are given: each
-        `[draws, *shape]`.
+        `[draws, *shape]`. Where plates have all elements of large data, they are made in parts.
         """
-        graph = self.objective.recorded.graph
-        wanted = Graph(graph.inputs, tuple(roots or graph.outputs[:1]))
-        batch = Plate(-1, "estimate", draws)
+        recorded = self.objective.recorded
+        wanted = Graph(recorded.graph.inputs, tuple(roots or recorded.graph.outputs[:1]))
+        parts = parts_of(draws, recorded.subsamples) if self.whole else [draws]
+        batch = Plate(-1, "estimate", parts[0])
         with working_dtype(self.dtype):
             drawn = simplify(sampler(wanted, batch))
             program = TORCH.compile(vectorise(drawn, (batch,)), self.device)
-        inputs = [self._input(n, values, seed, None, {}, {}) for n in drawn.inputs]
-        with torch.no_grad():
-            return list(program(*inputs, seed=seed))
+        found = []
+        for number, count in enumerate(parts):
+            own = seed if number == 0 else key(seed, "part", number)
+            inputs = [self._input(n, values, own, None, {}, {}) for n in drawn.inputs]
+            with torch.no_grad():
+                found.append([v[:count] for v in program(*inputs, seed=own)])
+        return [torch.cat(columns) for columns in zip(*found, strict=True)]
 
     def _input(
         self,

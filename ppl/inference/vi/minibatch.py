@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+
+_ELEMENTS = 1 << 17
+"""Of a program with all elements of its subsampled plates, so many are in memory at once, all draws together."""
 
 
 def subsample(size: int, shape: Sequence[int], seed: int) -> torch.Tensor:
@@ -19,3 +23,14 @@ def subsample(size: int, shape: Sequence[int], seed: int) -> torch.Tensor:
     rng = np.random.Generator(np.random.Philox(key=seed % 2**64))
     drawn = [rng.choice(size, count, replace=False) for _ in range(rows[0] if rows else 1)]
     return torch.from_numpy(np.stack(drawn).reshape(tuple(shape)))
+
+
+def parts_of(draws: int, subsamples: Mapping[str, tuple[int, int]]) -> list[int]:
+    """How many draws are made at once of a program with all elements of its subsampled plates, part by part.
+
+    >>> parts_of(10, {"data": (64, 50_000)}), parts_of(10, {})
+    ([2, 2, 2, 2, 2], [10])
+    """
+    elements = math.prod(size for _, size in subsamples.values())
+    each = max(1, min(draws, _ELEMENTS // elements))
+    return [min(each, draws - start) for start in range(0, draws, each)]
