@@ -9,7 +9,7 @@ list, which `Lowering` then reads as a sampler or as a density.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -64,7 +64,11 @@ class Objective:
 
 
 def record_objective(
-    bound: Bound, dtype: torch.dtype | None = None, number: bool = True, whole: bool = False
+    bound: Bound,
+    dtype: torch.dtype | None = None,
+    number: bool = True,
+    whole: bool = False,
+    batch: Collection[str] = (),
 ) -> Objective:
     """Record an objective on its programs.
 
@@ -73,6 +77,7 @@ def record_objective(
         dtype: as for `record`.
         number: whether it must return one number.
         whole: with all elements of the programs' subsampled plates.
+        batch: names of the programs' arguments and observed sites that come with each minibatch.
 
     Raises:
         StructureError: guide and model disagree about sites, plates or supports.
@@ -88,6 +93,7 @@ def record_objective(
         particles = plates
         owners = declared
         whole = all_elements
+        fed = frozenset(batch)
 
     recorded = record_with(OfThis, bound, dtype)
     graph = recorded.graph

@@ -29,7 +29,7 @@ from ppl.distributions.constraints import constraint_from
 from ppl.errors import DataError, Location, Mark, RecordingError, StructureError, user_mark
 from ppl.language import checks, record_regions, values
 from ppl.language.handlers import Message
-from ppl.language.known import known
+from ppl.language.known import at_main, known
 from ppl.language.program import Bound
 from ppl.language.record_plates import PlateLoop
 from ppl.language.runtime import Runtime, activated
@@ -113,6 +113,8 @@ def record_with(recorder: type[Recorder], bound: Bound, dtype: torch.dtype | Non
 class Recorder(Runtime):
     whole = False
     """Whether subsampled plates have all their elements."""
+    fed: frozenset[str] = frozenset()
+    """Names of the arguments and observed sites that come with each minibatch: inputs, whose numbers change."""
 
     def __init__(self, dtype: torch.dtype, flexible: bool) -> None:
         super().__init__()
@@ -176,6 +178,8 @@ class Recorder(Runtime):
             except DataError as error:
                 error.headline = f"argument '{name}': {error.headline}"
                 raise
+            if name in self.fed:
+                return self.tracer.batch(tensor, name)
             return self.tracer.declare(tensor, name + pytree.keystr(path).replace("'", ""))
 
         return pytree.tree_map_with_path(convert, value)
@@ -282,6 +286,8 @@ class Recorder(Runtime):
         values.check_all_elements(value, message, [(*s, n) for s, n in zip(sizes, drawn, strict=True)])
         tensor = values.full_value(value, message, sizes, self.dtype)
         holes = values.holes(tensor, message)
+        if message.name in self.fed:
+            return self._of_batch(tensor, holes, message)
         if holes is None:
             self.tracer.declare(tensor, message.name)
         traced = (
@@ -304,6 +310,18 @@ class Recorder(Runtime):
         self.observed[message.name] = values.with_nan(tensor, holes)
         return self.tracer.lift(self.tracer.element(full))
 
+    def _of_batch(self, tensor: torch.Tensor, holes: Any, message: Message) -> torch.Tensor:
+        """An observed value that comes with each minibatch. The next one's is not looked at while recording, so the
+        density guards the support.
+        """
+        values.require_complete(message, holes)
+        full = self.tracer.batch(tensor, message.name)
+        value = self.tracer.lift(self.tracer.element(self.tracer.node(full)))
+        values.check_support(message.distribution, tensor, None, message, self.tracer, value)
+        if values.guardable(message.distribution):
+            message.options["guarded"] = True
+        return value
+
     def observed_value(self, value: Any, message: Message) -> Any:
         """A value given in the program belongs to one element. Where data alone decide it, it is
         checked and kept like data.
@@ -314,7 +332,7 @@ class Recorder(Runtime):
         if traced:
             values.check_shape(value.shape, message, (), each)
             full = known(value, self.tracer)
-            if full is None:
+            if full is None or self._changes(value):
                 if values.guardable(message.distribution):
                     message.options["guarded"] = True
                 return value
@@ -327,6 +345,11 @@ class Recorder(Runtime):
                 full = full.unsqueeze(axis)
         own = full.shape[len(loops) :]
         return self.element(full.expand((*(loop.size for loop in loops), *own)), message)
+
+    def _changes(self, value: torch.Tensor) -> bool:
+        """Whether the next minibatch brings another value."""
+        node = at_main(self.tracer.table[id(value)].node, self.tracer) if self.fed else None
+        return node is not None and any(n.attr("role", "") == "batch" for n in topological([node]))
 
     def deterministic_at(self, name: str, value: Any, dims: Sequence[str], mark: Mark | None) -> Any:
         node = self._node(value)

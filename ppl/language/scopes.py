@@ -117,6 +117,13 @@ class ScopedTracer(Tracer):
             entry = self.imported[id(tensor)] = Entry(tensor, self._input(tensor), tensor._version)
         return entry.node
 
+    def batch(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
+        """A tensor of a minibatch as an input: the program computes with it, and the next batch takes its place."""
+        tensor = tensor.detach().to(self.widen(tensor.dtype))
+        node = make_input(name, tensor.shape, tensor.dtype, (), "batch")
+        self.inputs[node] = tensor
+        return self.lift(node)
+
     # ------------------------------------------------------------ traced tensors
 
     def scope(self) -> Scope:

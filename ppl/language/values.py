@@ -213,6 +213,19 @@ def check_all_elements(value: Any, message: Message, loops: Sequence[tuple[str, 
             )
 
 
+def require_complete(message: Message, holes: torch.Tensor | None) -> None:
+    """Refuse missing elements in a minibatch."""
+    if holes is not None:
+        raise DataError(
+            f"a batch has missing elements of '{message.name}'",
+            site=message.name,
+            where=message.mark,
+            expected="complete data in every batch",
+            found=f"{len(holes)} nan",
+            edit="leave the incomplete elements out of the data set",
+        )
+
+
 def require_all_elements(message: Message, subsampled: Sequence[str]) -> None:
     """Refuse missing elements in subsampled plates: they would be latent in some steps only."""
     if subsampled:

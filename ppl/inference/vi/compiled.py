@@ -43,6 +43,7 @@ class CompiledObjective:
         free: whether gradients are taken in the params' unconstrained coordinates, and not in their values.
         wanted: names of the params whose gradients are wanted; None: all.
         whole: whether subsampled plates have all their elements.
+        batch: names of the programs' arguments and observed sites that come with each minibatch (`feed`).
 
     Attributes:
         objective: what was recorded.
@@ -59,9 +60,11 @@ class CompiledObjective:
         wanted: Collection[str] | None = None,
         number: bool = True,
         whole: bool = False,
+        batch: Collection[str] = (),
     ) -> None:
         self.bound, self.device, self.free, self.whole = bound, device, free, whole
-        self.objective: Objective = record_objective(bound, dtype, number, whole)
+        self.objective: Objective = record_objective(bound, dtype, number, whole, batch)
+        self._batch: Mapping[str, torch.Tensor] = {}
         self.wanted = list(self.params) if wanted is None else [n for n in self.params if n in wanted]
         self._programs: dict[int | None, _Program] = {}
 
@@ -104,12 +107,17 @@ class CompiledObjective:
             graph, wrt = self.coordinates.together(self.objective.recorded.graph)
             return estimator(graph, wrt, self.objective.particles)
 
+    def feed(self, batch: Mapping[str, torch.Tensor]) -> None:
+        """The minibatch that estimates are made of from now on."""
+        self._batch = batch
+
     def _program(self, draws: int | None) -> _Program:
         if draws not in self._programs:
             batch = None if draws is None else Plate(-1, "estimate", draws)
             found = self.estimator if batch is None else self._estimator(batch)
             with working_dtype(self.dtype):
-                graph, data = fold(simplify(found.graph), self.objective.recorded.data)
+                known = {n: t for n, t in self.objective.recorded.data.items() if n.attr("role") != "batch"}
+                graph, data = fold(simplify(found.graph), known)
                 plates = None if batch is None else (batch,)
                 physical = vectorise(Graph(graph.inputs, graph.outputs), plates)
             held = {n: t.to(self.device) for n, t in data.items()}
@@ -205,4 +213,6 @@ class CompiledObjective:
                 return subsamples[name].to(self.device)
             size = recorded.subsamples[name][1]
             return subsample(size, node.shape, key(seed, "subsample", name)).to(self.device)
+        if role == "batch" and name in self._batch:
+            return self._batch[name].to(self.device, node.dtype)
         return recorded.data[node].to(self.device)
