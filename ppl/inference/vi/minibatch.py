@@ -11,6 +11,9 @@ import torch
 _ELEMENTS = 1 << 17
 """Of a program with all elements of its subsampled plates, so many are in memory at once, all draws together."""
 
+_AFFORDABLE = 1 << 28
+"""Log weights are computed where they take so many log densities of single elements at most."""
+
 
 def subsample(size: int, shape: Sequence[int], seed: int) -> torch.Tensor:
     """Rows of different whole numbers below `size`, every subset equally likely; one row for shape [B], K
@@ -34,3 +37,8 @@ def parts_of(draws: int, subsamples: Mapping[str, tuple[int, int]]) -> list[int]
     elements = math.prod(size for _, size in subsamples.values())
     each = max(1, min(draws, _ELEMENTS // elements))
     return [min(each, draws - start) for start in range(0, draws, each)]
+
+
+def affordable(draws: int, elements: int) -> bool:
+    """Whether so many draws are weighed with so many elements each."""
+    return draws * elements <= _AFFORDABLE

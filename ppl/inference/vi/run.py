@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -21,6 +22,9 @@ from ppl.inference.vi import guides
 from ppl.inference.vi.compiled import CompiledObjective
 from ppl.inference.vi.groups import Groups
 from ppl.inference.vi.method import VI
+from ppl.inference.vi.minibatch import affordable
+from ppl.inference.vi.streamed import Stream, Streamed
+from ppl.inference.vi.streamed_posterior import posterior_of
 from ppl.inference.vi.train import Fitted, train
 from ppl.language.agreement import auxiliary
 from ppl.language.compiled import Compiled
@@ -42,8 +46,7 @@ def run_vi(run: Run, method: VI) -> Posterior:
     started = perf_counter()
     _require_options(run)
     with working(f"recording and compiling {run.bound.name}", run.progress):
-        guide = _guide(run.bound, method.guide)
-        compiled = _compiled(run, method, guide)
+        guide, compiled = _prepared(run, method) if run.stream is None else _streamed(run, method)
         if not compiled.params and method.guide != "laplace":
             raise MethodError(
                 f"nothing to optimise: neither {guide.name} nor {run.bound.name} has params",
@@ -96,6 +99,27 @@ def _require_options(run: Run) -> None:
             )
 
 
+def _prepared(run: Run, method: VI) -> tuple[Bound | Law, CompiledObjective | Groups]:
+    guide = _guide(run.bound, method.guide)
+    return guide, _compiled(run, method, guide)
+
+
+def _streamed(run: Run, method: VI) -> tuple[Bound | Law, CompiledObjective | Groups]:
+    """The guide of the first batch, and the objective of all of them."""
+    stream: Stream = run.stream
+    if run.save_to is not None or run.resume is not None:
+        stream.batches.require_resumable()
+    stream.require_guide()
+    model, guide = stream.programs(stream.batches.first)
+    first = _guide(model, method.guide) if guide is None else guide
+
+    def make(batch: dict[str, torch.Tensor]) -> CompiledObjective | Groups:
+        model, guide = stream.programs(batch)
+        return _compiled(replace(run, bound=model), method, guide or first, list(batch))
+
+    return first, Streamed(stream.batches, make, method.particles)
+
+
 def _guide(model: Bound, given: Any) -> Bound | Law:
     if not isinstance(given, str):
         return given if isinstance(given, Law) else as_bound(given, "a guide with its arguments")
@@ -121,13 +145,15 @@ def _laplace(model: Bound) -> tuple[torch.Tensor, torch.Tensor] | None:
     return found["loc"], found["scale_tril"]
 
 
-def _compiled(run: Run, method: VI, guide: Bound | Law) -> CompiledObjective | Groups:
+def _compiled(
+    run: Run, method: VI, guide: Bound | Law, batch: Collection[str] = ()
+) -> CompiledObjective | Groups:
     if not isinstance(method.objective, Mapping):
         objective = _bound(method.objective, method, run.bound, guide)
-        return CompiledObjective(objective, run.dtype, run.device, free=True)
+        return CompiledObjective(objective, run.dtype, run.device, free=True, batch=batch)
     objectives = {name: _bound(o, method, run.bound, guide) for name, o in method.objective.items()}
     programs = {"model": run.bound.program, "guide": guide.program}
-    return Groups(objectives, programs, run.dtype, run.device)
+    return Groups(objectives, programs, run.dtype, run.device, batch)
 
 
 def _bound(objective: Any, method: VI, model: Bound, guide: Bound | Law) -> Bound:
@@ -200,13 +226,21 @@ def _posterior(
     recorded = record(run.bound, compiled.dtype, whole=True)
     own = {n: replace(p, init=values.get(n, p.init)) for n, p in recorded.params.items()}
     model = Compiled(run.bound, "torch", device=run.device, recorded=replace(recorded, params=own))
-    draws, log_w = _drawn(run, guide, compiled, values, [lay.name for lay in model.layouts])
+    posterior = None
+    if run.stream is not None:
+        assert isinstance(guide, Bound)
+        facts["epochs"] = run.stream.batches.epochs
+        posterior, log_w = posterior_of(run, run.stream, guide, model, values, facts)
+    else:
+        draws, log_w = _drawn(run, guide, compiled, values, [lay.name for lay in model.layouts])
     extra = {
         "params": {n: v.detach().numpy() for n, v in values.items()},
         "losses": -fitted.values,
         **_weights(log_w),
     }
-    if any(lay.discrete for lay in model.layouts):
+    if posterior is not None:
+        pass
+    elif any(lay.discrete for lay in model.layouts):
         named = fixed_values(model, draws, run.seed)
         kept = {n: v for n, v in named.items() if run.keep is None or n in run.keep}
         posterior = Posterior(kept, dims_of(model), run.coords, attrs=facts, predictor=ModelPredictor(model))
@@ -240,8 +274,9 @@ def _drawn(
         bound = Program(function, "objective")(run.bound, guide)
         return CompiledObjective(bound, compiled.dtype, run.device, number=False, whole=True)
 
+    elements = math.prod(size for _, size in compiled.objective.recorded.subsamples.values())
     try:
-        found = recorded(weighted)
+        found = recorded(weighted if affordable(run.draws, elements) else plain)
     except PplError:  # a guide that can be drawn from and has no density
         found = recorded(plain)
     given = found.values({n: v for n, v in values.items() if n in found.params})

@@ -23,6 +23,7 @@ from ppl.errors import MethodError
 from ppl.inference.vi.compiled import CompiledObjective
 from ppl.inference.vi.groups import Groups
 from ppl.inference.vi.method import VI
+from ppl.inference.vi.streamed import Streamed
 
 Tensors = dict[str, torch.Tensor]
 Show = Callable[[int, float, float], None]
@@ -94,6 +95,8 @@ _LARGE = 20_000
 def _not_native(compiled: CompiledObjective | Groups, how: VI, engine: str) -> str | None:
     if engine == "torch":
         return 'engine="torch" was asked for'
+    if isinstance(compiled, Streamed):
+        return "the batches come from a loader"
     if callable(how.optimizer):
         return "the optimiser is a Python function"
     if compiled.objective.states or compiled.device != "cpu" or compiled.dtype != torch.float64:
