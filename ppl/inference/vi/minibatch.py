@@ -39,6 +39,11 @@ def parts_of(draws: int, subsamples: Mapping[str, tuple[int, int]]) -> list[int]
     return [min(each, draws - start) for start in range(0, draws, each)]
 
 
-def affordable(draws: int, elements: int) -> bool:
-    """Whether so many draws are weighed with so many elements each."""
-    return draws * elements <= _AFFORDABLE
+def left_out(draws: int, elements: int) -> str | None:
+    """Why so many draws are not weighed with so many elements, if they are not."""
+    if draws * elements <= _AFFORDABLE:
+        return None
+    return (
+        f"left out, and k-hat with them: {draws} draws of {elements} elements take {draws * elements} log densities; "
+        f"draws={max(1, _AFFORDABLE // elements)} would do"
+    )

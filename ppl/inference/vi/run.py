@@ -22,7 +22,7 @@ from ppl.inference.vi import guides
 from ppl.inference.vi.compiled import CompiledObjective
 from ppl.inference.vi.groups import Groups
 from ppl.inference.vi.method import VI
-from ppl.inference.vi.minibatch import affordable
+from ppl.inference.vi.minibatch import left_out
 from ppl.inference.vi.streamed import Stream, Streamed
 from ppl.inference.vi.streamed_posterior import posterior_of
 from ppl.inference.vi.train import Fitted, train
@@ -232,7 +232,7 @@ def _posterior(
         facts["epochs"] = run.stream.batches.epochs
         posterior, log_w = posterior_of(run, run.stream, guide, model, values, facts)
     else:
-        draws, log_w = _drawn(run, guide, compiled, values, [lay.name for lay in model.layouts])
+        draws, log_w = _drawn(run, guide, compiled, values, [lay.name for lay in model.layouts], facts)
     extra = {
         "params": {n: v.detach().numpy() for n, v in values.items()},
         "losses": -fitted.values,
@@ -257,6 +257,7 @@ def _drawn(
     compiled: CompiledObjective | Groups,
     values: dict[str, torch.Tensor],
     names: list[str],
+    facts: dict[str, Any],
 ) -> tuple[dict[str, torch.Tensor], np.ndarray | None]:
     """Draws of the model's sites from the guide, and the log weights log p − log q; None without densities."""
 
@@ -275,8 +276,11 @@ def _drawn(
         return CompiledObjective(bound, compiled.dtype, run.device, number=False, whole=True)
 
     elements = math.prod(size for _, size in compiled.objective.recorded.subsamples.values())
+    why = left_out(run.draws, elements) if compiled.objective.recorded.subsamples else None
+    if why is not None:
+        facts["weights"] = why
     try:
-        found = recorded(weighted if affordable(run.draws, elements) else plain)
+        found = recorded(weighted if why is None else plain)
     except PplError:  # a guide that can be drawn from and has no density
         found = recorded(plain)
     given = found.values({n: v for n, v in values.items() if n in found.params})

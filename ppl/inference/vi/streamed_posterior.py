@@ -13,7 +13,7 @@ from ppl.inference.posterior import ModelPredictor, dims_of, fixed_values
 from ppl.inference.run import Run
 from ppl.inference.vi.compiled import CompiledObjective
 from ppl.inference.vi.loader import Tensors
-from ppl.inference.vi.minibatch import affordable
+from ppl.inference.vi.minibatch import left_out
 from ppl.inference.vi.streamed import Stream, bind, weighed
 from ppl.language.compiled import Compiled
 from ppl.language.gfi import log_density, simulate
@@ -72,8 +72,8 @@ def posterior_of(
         named = {name: value.cpu().numpy()[None] for name, value in draws.items()}
     kept = {n: v for n, v in named.items() if run.keep is None or n in run.keep}
     dims = {n: d for n, d in dims_of(model).items() if n in kept}
-    posterior = Posterior(kept, dims, run.coords, attrs=facts, predictor=BatchPredictor(model))
-    return posterior, _log_weights(run, stream, guide, names, values) if names else None
+    weights = _log_weights(run, stream, guide, names, values, facts) if names else None
+    return Posterior(kept, dims, run.coords, attrs=facts, predictor=BatchPredictor(model)), weights
 
 
 def _sampled(objective: CompiledObjective, values: Tensors, run: Run) -> list[torch.Tensor]:
@@ -83,12 +83,14 @@ def _sampled(objective: CompiledObjective, values: Tensors, run: Run) -> list[to
 
 
 def _log_weights(
-    run: Run, stream: Stream, guide: Bound, names: list[str], values: Tensors
+    run: Run, stream: Stream, guide: Bound, names: list[str], values: Tensors, facts: dict[str, Any]
 ) -> np.ndarray | None:
     """log p − log q, the likelihood added up batch by batch."""
     amortised = any(name in guide.arguments for name in stream.batches.first)
     total = stream.total(stream.plate)
-    if stream.local or amortised or not affordable(run.draws, total):
+    if (why := left_out(run.draws, total)) is not None:
+        facts["weights"] = why
+    if stream.local or amortised or why is not None:
         return None
 
     def terms(p: Any, prior: Any, q: Any) -> Any:
