@@ -199,7 +199,7 @@ class ModelPredictor:
         recorded = (
             self.compiled.recorded
             if bound is None
-            else record(as_bound(bound), self.compiled.recorded.dtype, whole=True)
+            else record(as_bound(bound), self.compiled.recorded.dtype, fewer=True)
         )
         names = set(recorded.observed) | {lay.name for lay in layouts(recorded.graph, ("observe",))}
         fixed = [
@@ -230,7 +230,7 @@ class ModelPredictor:
         recorded = (
             self.compiled.recorded
             if bound is None
-            else record(as_bound(bound), self.compiled.recorded.dtype, whole=True)
+            else record(as_bound(bound), self.compiled.recorded.dtype, fewer=True)
         )
         out = Sampler(recorded, self.compiled.batch_engine, self.compiled.device)(seed, draws)
         return {k: v.cpu().numpy()[None] for k, v in out.items()}

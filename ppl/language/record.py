@@ -79,13 +79,16 @@ class _OtherDtype(Exception):
         self.dtype = dtype
 
 
-def record(bound: Bound, dtype: torch.dtype | None = None, whole: bool = False) -> Recorded:
+def record(
+    bound: Bound, dtype: torch.dtype | None = None, whole: bool = False, fewer: bool = False
+) -> Recorded:
     """Record a bound program.
 
     Args:
         bound: the program and its arguments.
         dtype: of all floating-point values; None: float64, or an nn.Module's own where one takes part.
         whole: with all elements of subsampled plates.
+        fewer: likewise, and there may be fewer of them than a plate draws.
 
     Raises:
         RecordingError: the function branches on, or reads out, a random value.
@@ -99,7 +102,7 @@ def record(bound: Bound, dtype: torch.dtype | None = None, whole: bool = False) 
             found="@ppl.model(dynamic=True)",
             edit="remove dynamic=True, or use a method that runs on the interpreter",
         )
-    return record_with(WholeRecorder if whole else Recorder, bound, dtype)
+    return record_with(_Fewer if fewer else _Whole if whole else Recorder, bound, dtype)
 
 
 def record_with(recorder: type[Recorder], bound: Bound, dtype: torch.dtype | None) -> Recorded:
@@ -113,6 +116,8 @@ def record_with(recorder: type[Recorder], bound: Bound, dtype: torch.dtype | Non
 class Recorder(Runtime):
     whole = False
     """Whether subsampled plates have all their elements."""
+    fewer = False
+    """Whether these may be fewer than a plate draws."""
     fed: frozenset[str] = frozenset()
     """Names of the arguments and observed sites that come with each minibatch: inputs, whose numbers change."""
 
@@ -315,6 +320,7 @@ class Recorder(Runtime):
         density guards the support.
         """
         values.require_complete(message, holes)
+        self.observed[message.name] = tensor
         full = self.tracer.batch(tensor, message.name)
         value = self.tracer.lift(self.tracer.element(self.tracer.node(full)))
         values.check_support(message.distribution, tensor, None, message, self.tracer, value)
@@ -436,8 +442,12 @@ class Recorder(Runtime):
         )
 
 
-class WholeRecorder(Recorder):
+class _Whole(Recorder):
     whole = True
+
+
+class _Fewer(_Whole):
+    fewer = True
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ class PlateLoop:
     ) -> None:
         self.recorder, self.name, self.size, self.mark = recorder, name, size, mark
         asked = size if subsample is None else subsample
-        asked = min(asked, size) if recorder.whole else checks.subsample_size(name, size, subsample, mark)
+        asked = min(asked, size) if recorder.fewer else checks.subsample_size(name, size, subsample, mark)
         self.drawn = size if recorder.whole else asked
         known = recorder.plates.setdefault(name, (size, mark))
         if known[0] != size:

@@ -83,6 +83,11 @@ class Batches:
             yield batch
 
     @property
+    def place(self) -> str:
+        """Which batch was taken last, in words."""
+        return f"batch {max(0, self.position - 1)} of epoch {self.epoch}"
+
+    @property
     def epochs(self) -> float:
         """How many epochs were taken, the last one in part where its length is known."""
         length = len(self.loader) if isinstance(self.loader, Sized) else None

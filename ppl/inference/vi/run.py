@@ -310,6 +310,8 @@ def _weights(log_w: np.ndarray | None) -> dict[str, Any]:
 
 
 def _say(run: Run, posterior: Posterior) -> None:
+    if run.progress and "weights" in posterior.attrs:
+        print(f"notice: log weights are {posterior.attrs['weights']}", file=sys.stderr)
     if run.progress and posterior.khat is not None and posterior.khat > GOOD_KHAT:
         print(
             f"notice: k-hat is {posterior.khat:.2f} (above {GOOD_KHAT}): the guide misses a part of the posterior. "

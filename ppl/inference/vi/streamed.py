@@ -181,7 +181,7 @@ class Streamed(Groups):
         if form not in self._made:
             self._made[form] = self.make(batch)
         found = self._made[form]
-        _check_whole(found, batch)
+        _check_values(found, batch, self.batches.place)
         found.feed(batch)
         return found
 
@@ -205,7 +205,7 @@ class Streamed(Groups):
             value, grads, then = self.current.run(values, seed, states=own)
         except IndexError as error:
             raise DataError(
-                f"batch {self.batches.position - 1} of epoch {self.batches.epoch} has an index out of range",
+                f"{self.batches.place} has an index out of range",
                 expected="indices below the size of what they index",
                 found=str(error)[:80],
                 edit="correct the data set",
@@ -216,19 +216,27 @@ class Streamed(Groups):
         return self.current.sampled(values, seed, draws, roots)
 
 
-def _check_whole(compiled: CompiledObjective | Groups, batch: Tensors) -> None:
-    """Refuse fractions where a site takes whole numbers."""
-    for node in compiled.objective.recorded.data:
-        if node.attr("role") != "batch":
+def _check_values(compiled: CompiledObjective | Groups, batch: Tensors, where: str) -> None:
+    """Refuse fractions where a site takes whole numbers, and missing elements of observed sites."""
+    recorded = compiled.objective.recorded
+    for node in recorded.data:
+        name = node.attr("name")
+        if node.attr("role") != "batch" or not batch[name].is_floating_point():
             continue
-        value = batch[node.attr("name")]
-        if value.is_floating_point() and not node.is_float and bool((value != value.round()).any()):
-            raise DataError(
-                f"'{node.attr('name')}' in a batch must be whole numbers",
-                expected="integers, as its distribution draws them",
-                found=f"{float(value[value != value.round()][0]):g}",
-                edit="correct the data set, or a continuous family",
-            )
+        value = batch[name]
+        if name in recorded.observed and bool(torch.isnan(value).any()):
+            wrong, expected = "has missing elements", "complete data in every batch"
+        elif not node.is_float and bool((value != value.round()).any()):
+            wrong, expected = "must be whole numbers", "integers, as its distribution draws them"
+        else:
+            continue
+        raise DataError(
+            f"'{name}' in {where} {wrong}",
+            site=name,
+            expected=expected,
+            found="nan" if "missing" in wrong else f"{float(value[value != value.round()][0]):g}",
+            edit="leave these elements out of the data set, or correct them",
+        )
 
 
 __all__ = ["Stream", "Streamed", "bind", "weighed"]
