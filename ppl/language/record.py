@@ -27,11 +27,12 @@ from ppl.compiler.tracer import GuardMode
 from ppl.distributions import family_of
 from ppl.distributions.constraints import constraint_from
 from ppl.errors import DataError, Location, Mark, RecordingError, StructureError, user_mark
-from ppl.language import checks, record_regions, values
+from ppl.language import checks, record_regions, record_values, values
 from ppl.language.handlers import Message
-from ppl.language.known import at_main, known
+from ppl.language.known import known
 from ppl.language.program import Bound
 from ppl.language.record_plates import PlateLoop
+from ppl.language.record_values import Missing
 from ppl.language.runtime import Runtime, activated
 from ppl.language.scopes import Loop, ScopedTracer
 
@@ -43,17 +44,6 @@ class Param:
     init: torch.Tensor
     constraint: Any
     node: Node
-
-
-@dataclass(frozen=True)
-class Missing:
-    """Observed data with holes: the data (holes filled with a value of the support) and the flat places
-    of the holes.
-    """
-
-    data: Node
-    places: Node
-    count: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,84 +268,10 @@ class Recorder(Runtime):
         return effect("sample", site, params, Type(shape, dtype), self.context, mask, scale, message.mark)
 
     def element(self, value: Any, message: Message, role: str = "value") -> Any:
-        if self.tracer.is_traced(value):
-            return value
-        loops = self.tracer.loops
-        sizes = [(loop.name, loop.size) for loop in loops]
-        if role in ("mask", "scale"):
-            weight = values.weights(value, role, message, sizes, self.dtype)
-            self.tracer.declare(weight, f"{message.name} {role}")
-            return self.tracer.lift(self.tracer.element(self.tracer.real(weight))) if weight.dim() else weight
-        d = message.distribution
-        drawn = [loop.plate.size if loop.rescale != 1.0 and loop.plate else loop.size for loop in loops]
-        values.check_all_elements(value, message, [(*s, n) for s, n in zip(sizes, drawn, strict=True)])
-        tensor = values.full_value(value, message, sizes, self.dtype)
-        holes = values.holes(tensor, message)
-        if message.name in self.fed:
-            return self._of_batch(tensor, holes, message)
-        if holes is None:
-            self.tracer.declare(tensor, message.name)
-        traced = (
-            self.tracer.lift(self.tracer.element(self.tracer.real(tensor)))
-            if loops and holes is None
-            else None
-        )
-        if not values.check_support(d, tensor, holes, message, self.tracer, traced):
-            message.options["guarded"] = True
-        if holes is not None:
-            values.require_all_elements(message, [loop.name for loop in loops if loop.rescale != 1.0])
-            tensor = torch.where(torch.isnan(tensor), values.filler(d, self.tracer), tensor)
-        self.tracer.declare(tensor, message.name)
-        full = self.tracer.real(tensor)
-        if holes is not None:
-            self.missing[message.name] = Missing(
-                full, self.tracer.real(self.tracer.declare(holes, f"{message.name} holes")), len(holes)
-            )
-            message.options["missing"] = len(holes)
-        self.observed[message.name] = values.with_nan(tensor, holes)
-        return self.tracer.lift(self.tracer.element(full))
-
-    def _of_batch(self, tensor: torch.Tensor, holes: Any, message: Message) -> torch.Tensor:
-        """An observed value that comes with each minibatch. The next one's is not looked at while recording, so the
-        density guards the support.
-        """
-        values.require_complete(message, holes)
-        self.observed[message.name] = tensor
-        full = self.tracer.batch(tensor, message.name)
-        value = self.tracer.lift(self.tracer.element(self.tracer.node(full)))
-        values.check_support(message.distribution, tensor, None, message, self.tracer, value)
-        if values.guardable(message.distribution):
-            message.options["guarded"] = True
-        return value
+        return record_values.element(self, value, message, role)
 
     def observed_value(self, value: Any, message: Message) -> Any:
-        """A value given in the program belongs to one element. Where data alone decide it, it is
-        checked and kept like data.
-        """
-        loops = self.tracer.loops
-        each = ", the shape of one element" if loops else ""
-        traced = isinstance(value, torch.Tensor) and self.tracer.is_traced(value)
-        if traced:
-            values.check_shape(value.shape, message, (), each)
-            full = known(value, self.tracer)
-            if full is None or self._changes(value):
-                if values.guardable(message.distribution):
-                    message.options["guarded"] = True
-                return value
-            varying = [loop for loop in loops if loop.name in self.tracer.varies(value)]
-        else:
-            full, varying = values.as_values(value, message, self.dtype), []
-            values.check_shape(full.shape, message, (), each)
-        for axis, loop in enumerate(loops):
-            if loop not in varying:
-                full = full.unsqueeze(axis)
-        own = full.shape[len(loops) :]
-        return self.element(full.expand((*(loop.size for loop in loops), *own)), message)
-
-    def _changes(self, value: torch.Tensor) -> bool:
-        """Whether the next minibatch brings another value."""
-        node = at_main(self.tracer.table[id(value)].node, self.tracer) if self.fed else None
-        return node is not None and any(n.attr("role", "") == "batch" for n in topological([node]))
+        return record_values.observed_value(self, value, message)
 
     def deterministic_at(self, name: str, value: Any, dims: Sequence[str], mark: Mark | None) -> Any:
         node = self._node(value)
