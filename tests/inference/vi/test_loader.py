@@ -142,7 +142,7 @@ def test_values_observed_in_the_program_follow_the_batch() -> None:
     def inside(x, y):
         b = ppl.sample("b", Normal(0.0, 1.0))
         for i in ppl.plate("i", x.shape[0]):
-            ppl.observe("y", Normal(b * x[i], 1.0), y[i])
+            ppl.observe("out", Normal(b * x[i], 1.0), y[i])
 
     one, other = fit(batches(5, 5), steps=9, draws=5), fit(batches(5, 5), inside, steps=9, draws=5)
     np.testing.assert_allclose(one.losses, other.losses, rtol=1e-10)
