@@ -144,6 +144,14 @@ class Expressions:
         ends = [self.of(x) if x is not None else None for x in (e.start, e.stop)]
         return ast.Slice(*ends)
 
+    def _position(self, e: tree.Expression) -> ast.expr:
+        """An index. What a computed one is (a count that torch holds as a float), is settled when it runs."""
+        loops = {loop.statement.index.id for loop in self.open}
+        plain = isinstance(e, tree.Number | tree.Slice | tree.String) or (
+            isinstance(e, tree.Name) and e.id in loops
+        )
+        return self.of(e) if plain else call("__position", self.of(e))
+
     def _index(self, e: tree.Index) -> ast.expr:
         value, indices = e.value, list(e.indices)
         base: ast.expr | None = None
@@ -162,5 +170,5 @@ class Expressions:
         base = base if base is not None else self.of(value)
         if not indices:
             return base
-        parts = [self.of(x) for x in indices]
+        parts = [self._position(x) for x in indices]
         return ast.Subscript(base, parts[0] if len(parts) == 1 else ast.Tuple(parts, ast.Load()), ast.Load())

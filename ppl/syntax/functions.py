@@ -297,6 +297,7 @@ FUNCTIONS: dict[str, Signature] = {
     "where": Signature("test, a, b", 3, 3, _choice),
     "stop_gradient": Signature("x", 1, 1, lambda a: a[0]), "assume_continuous": Signature("x", 1, 1, lambda a: a[0]),
     "simulate": _known("trace"), "log_density": _known("real"), "score": _known("any"),
+    "log_prob": Signature("distribution, x", 2, 2, lambda a: Value("real", shape=None)),
     "marginal": _known("distribution"), "normalize": _known("distribution"), "importance": _known("any"),
     "condition": Signature("program, name=value", 1, 1, lambda a: a[0], ("*",)),
 }  # fmt: skip

@@ -144,6 +144,7 @@ FUNCTIONS: dict[str, Any] = {
     "simulate": ppl.simulate,
     "log_density": ppl.log_density,
     "score": ppl.score,
+    "log_prob": lambda d, x: d.log_prob(as_tensor(x)),
     "marginal": ppl.marginal,
     "normalize": ppl.normalize,
     "importance": ppl.importance,

@@ -11,6 +11,8 @@ from torch import Tensor
 
 import ppl
 from ppl.distributions import Restricted
+from ppl.distributions.bounds import of_support
+from ppl.distributions.constraints import constraint_from, name_of
 
 STRUCTURED = ("simplex", "ordered", "positive_ordered", "unit_vector", "sum_to_zero")
 SQUARE = {"corr_cholesky": "corr_cholesky", "cholesky": "lower_cholesky", "cov": "cov", "corr": "corr_matrix"}
@@ -54,13 +56,23 @@ def typed(d: Any, kind: Type) -> Any:
     lacking = len(kind.sizes) - len(d.batch_shape) - len(d.event_shape)
     if lacking > 0 or tuple(d.batch_shape) != kind.sizes[: len(kind.sizes) - len(d.event_shape)]:
         d = d.expand(kind.sizes[: len(kind.sizes) - len(d.event_shape)])
-    return d if kind.constraint is None else Restricted(d, kind.constraint)
+    return d if kind.constraint is None or _already(d, kind) else Restricted(d, kind.constraint)
 
 
-def as_type(name: str, value: Any, kind: Type) -> Any:
-    """A computed value as a type says it is: spread over the shape. The checker has compared the rest."""
-    value = as_tensor(value)
-    return value.expand(kind.sizes) if tuple(value.shape) != kind.sizes else value
+def _already(d: Any, kind: Type) -> bool:
+    """Whether the distribution's own support says what the type does."""
+    support = d.support
+    if kind.name in STRUCTURED or kind.name in SQUARE:
+        return name_of(support) == name_of(constraint_from(kind.constraint))
+    low, high = of_support(support)
+    wanted = of_support(constraint_from(kind.constraint))
+    return _inside(low, wanted[0], 1) and _inside(high, wanted[1], -1)
+
+
+def _inside(here: Any, wanted: Any, side: int) -> bool:
+    """Whether an end of a support is known to be inside of the end that is wanted (None: there is none)."""
+    known = isinstance(here, int | float) and isinstance(wanted, int | float)
+    return wanted is None or (known and side * (here - wanted) >= 0)
 
 
 def param(name: str, init: Any, kind: Type | None) -> Any:
@@ -119,6 +131,11 @@ def array(elements: Sequence[Any]) -> Tensor:
     if any(p.is_floating_point() for p in parts):
         parts = [p if p.is_floating_point() else p.to(torch.float64) for p in parts]
     return torch.stack(parts) if parts else torch.zeros(0, dtype=torch.float64)
+
+
+def position(index: Any) -> Any:
+    """An index: whole numbers that torch holds as floats (draws of Bernoulli or Poisson) as integers."""
+    return index.long() if isinstance(index, Tensor) and index.is_floating_point() else index
 
 
 def decided(test: Any) -> bool | None:
@@ -195,6 +212,7 @@ STATEMENTS: dict[str, Any] = {
     "__as_type": as_type,
     "__Type": Type,
     "__array": array,
+    "__position": position,
     "__if": choose,
     "__where": where,
     "__and": both,

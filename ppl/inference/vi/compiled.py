@@ -67,6 +67,7 @@ class CompiledObjective:
         self._batch: Mapping[str, torch.Tensor] = {}
         self.wanted = list(self.params) if wanted is None else [n for n in self.params if n in wanted]
         self._programs: dict[int | None, _Program] = {}
+        self._samplers: dict[tuple[int, tuple[Node, ...]], tuple[Any, tuple[Node, ...]]] = {}
 
     @property
     def params(self) -> dict[str, Param]:
@@ -178,19 +179,26 @@ class CompiledObjective:
         `[draws, *shape]`. Where plates have all elements of large data, they are made in parts.
         """
         recorded = self.objective.recorded
-        wanted = Graph(recorded.graph.inputs, tuple(roots or recorded.graph.outputs[:1]))
+        wanted = tuple(roots or recorded.graph.outputs[:1])
         parts = parts_of(draws, recorded.subsamples) if self.whole else [draws]
-        batch = Plate(-1, "estimate", parts[0])
-        with working_dtype(self.dtype):
-            drawn = simplify(sampler(wanted, batch))
-            program = TORCH.compile(vectorise(drawn, (batch,)), self.device)
+        form = parts[0], wanted
+        if form not in self._samplers:
+            self._samplers[form] = self._sampler(*form)
+        program, needed = self._samplers[form]
         found = []
         for number, count in enumerate(parts):
             own = seed if number == 0 else key(seed, "part", number)
-            inputs = [self._input(n, values, own, None, {}, {}) for n in drawn.inputs]
+            inputs = [self._input(n, values, own, None, {}, {}) for n in needed]
             with torch.no_grad():
                 found.append([v[:count] for v in program(*inputs, seed=own)])
         return [torch.cat(columns) for columns in zip(*found, strict=True)]
+
+    def _sampler(self, draws: int, wanted: tuple[Node, ...]) -> tuple[Any, tuple[Node, ...]]:
+        """A program that draws nodes, and its inputs."""
+        batch = Plate(-1, "estimate", draws)
+        with working_dtype(self.dtype):
+            drawn = simplify(sampler(Graph(self.objective.recorded.graph.inputs, wanted), batch))
+            return TORCH.compile(vectorise(drawn, (batch,)), self.device), drawn.inputs
 
     def _input(
         self,

@@ -9,6 +9,8 @@ from typing import Any
 
 from ppl.errors import MethodError, closest
 from ppl.inference.options import is_real, is_whole, named_options, require
+from ppl.inference.vi.natural import NaturalGradient
+from ppl.inference.vi.stopping import Convergence
 from ppl.language.program import Bound, Program
 
 SCHEDULES = ("constant", "cosine", "exponential")
@@ -28,15 +30,18 @@ class VI:
             params objectives of their own: "guide" and "model" are the params of these programs, any other name
             those that begin with it and a dot (a module's), `{"model": wake, "guide": sleep}`.
         arguments: further arguments of the objective by name, `{"K": 10}`.
-        optimizer: "adam", "adamw", "sgd", or a function of a list of tensors that returns a torch optimiser.
+        optimizer: "adam", "adamw", "sgd", `ppl.NaturalGradient(…)`, or a function of a list of tensors that returns
+            a torch optimiser.
         learning_rate: about how far a coordinate moves in a step of Adam.
-        steps: of the optimiser.
+        steps: of the optimiser; with `stop`, at most.
         particles: estimates averaged in each step.
         schedule: how the learning rate falls over the steps: "constant", "cosine" (to 0) or "exponential" (to
             a hundredth).
         average: the share of the last steps whose iterates are averaged (Polyak & Juditsky 1992); 0: the last
             iterate is taken.
         clip: the largest norm of a gradient; None: not clipped.
+        stop: `ppl.Convergence()` ends the run where it has converged. The learning rate and the averaging are then
+            the rule's, in place of `schedule` and `average`.
         total_size: for batches of a loader, `ppl.infer(model, loader, ppl.VI(total_size=N))`: the number of elements
             of all the data; `{"plate": N}` where several plates have the batch's size. A step takes a batch, a
             dictionary {argument or observed site: tensor}; model and guide take those of its tensors that are
@@ -58,13 +63,14 @@ class VI:
     guide: Bound | Program | str = "mean_field"
     objective: Program | Mapping[str, Program] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    optimizer: str | Callable[[list[Any]], Any] = "adam"
+    optimizer: str | NaturalGradient | Callable[[list[Any]], Any] = "adam"
     learning_rate: float = 0.02
     steps: int = 10_000
     particles: int = 1
     schedule: str = "cosine"
     average: float = 0.1
     clip: float | None = None
+    stop: Convergence | None = None
     total_size: int | Mapping[str, int] | None = None
     batch_names: Sequence[str] | None = None
 
@@ -77,6 +83,8 @@ class VI:
         require("VI", "learning_rate", self.learning_rate, good, "a positive number", "0.02")
         for name, value, edit in (("steps", self.steps, "10_000"), ("particles", self.particles, "1")):
             require("VI", name, value, is_whole(value) and value >= 1, "an int ≥ 1", edit)
+        good = self.stop is None or isinstance(self.stop, Convergence)
+        require("VI", "stop", self.stop, good, "ppl.Convergence(…), or None", "ppl.Convergence()")
         good = is_real(self.average) and 0 <= self.average < 1
         require("VI", "average", self.average, good, "0 <= average < 1", "0.1")
         if self.clip is not None:

@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -19,13 +19,16 @@ from ppl.errors import MethodError, PplError, closest
 from ppl.inference.posterior import ModelPredictor, assemble, check_report, dims_of, fixed_values
 from ppl.inference.run import Run
 from ppl.inference.vi import guides
+from ppl.inference.vi.checkpoint import Keeper, read
 from ppl.inference.vi.compiled import CompiledObjective
 from ppl.inference.vi.groups import Groups
 from ppl.inference.vi.method import VI
 from ppl.inference.vi.minibatch import left_out
+from ppl.inference.vi.natural import Natural, NaturalGradient, blocks_of
 from ppl.inference.vi.streamed import Stream, Streamed
 from ppl.inference.vi.streamed_posterior import posterior_of
-from ppl.inference.vi.train import Fitted, train
+from ppl.inference.vi.train import Fitted, optimizer_of, train
+from ppl.inference.vi.watch import Trend, Watch
 from ppl.language.agreement import auxiliary
 from ppl.language.compiled import Compiled
 from ppl.language.gfi import log_density, simulate
@@ -33,7 +36,7 @@ from ppl.language.marginals import Law
 from ppl.language.program import Bound, Program, as_bound
 from ppl.language.record import record
 from ppl.results import Posterior
-from ppl.results.progress import ChainProgress, Progress, working
+from ppl.results.progress import Progress, working
 
 AUTOMATIC = ("mean_field", "full_rank", "low_rank", "delta", "structured", "flow", "laplace")
 
@@ -47,6 +50,7 @@ def run_vi(run: Run, method: VI) -> Posterior:
     _require_options(run)
     with working(f"recording and compiling {run.bound.name}", run.progress):
         guide, compiled = _prepared(run, method) if run.stream is None else _streamed(run, method)
+        method = _with_natural_gradients(method, guide, compiled)
         if not compiled.params and method.guide != "laplace":
             raise MethodError(
                 f"nothing to optimise: neither {guide.name} nor {run.bound.name} has params",
@@ -55,21 +59,21 @@ def run_vi(run: Run, method: VI) -> Posterior:
                 edit='guide="mean_field", or ppl.param("loc", 0.0) in place of a number',
             )
     compile_seconds = perf_counter() - started
-    resume = None if run.resume is None else _load(run.resume, compiled)
+    resume = None if run.resume is None else read(run.resume, compiled)
     began = perf_counter()
+    keeper = Keeper(run.save_to, compiled)
     with Progress(enabled=run.progress) as show:
-
-        def progress(step: int, value: float, _: float) -> None:
-            note = f"{compiled.bound.name} {value:.4g}"
-            show([ChainProgress(0, step, method.steps, "optimise", note=note)])
-
+        watch = Watch(lambda trend: show([trend.line(compiled.bound.name, method.steps)]), keeper)
         fitted = (
-            train(compiled, method, run.seed, run.engine, resume, progress)
+            train(compiled, method, run.seed, run.engine, resume, watch)
             if compiled.params
-            else Fitted({}, np.zeros(0), "none", "the guide has no params")
+            else Fitted({}, np.zeros(0), np.zeros(0), "none", "the guide has no params")
         )
-    if run.save_to is not None:
-        _save(run.save_to, compiled, fitted)
+        if len(fitted.values):
+            step = int(fitted.state["step"])
+            last = Trend.of(step, fitted.values, fitted.norms, fitted.signal_to_noise)
+            show([last.line(compiled.bound.name, step if fitted.ended else method.steps)])
+    keeper.keep(fitted.engine, fitted.state)
     facts = {
         "method": "vi",
         "model": run.bound.name,
@@ -79,13 +83,23 @@ def run_vi(run: Run, method: VI) -> Posterior:
         "engine": fitted.engine,
         "engine_reason": fitted.why,
         "steps": len(fitted.values),
+        "signal_to_noise": fitted.signal_to_noise,
         "interrupted": fitted.interrupted,
+        **_ending(method, fitted),
         "compile_seconds": compile_seconds,
         "run_seconds": perf_counter() - began,
     }
     posterior = _posterior(run, guide, compiled, fitted, facts)
     _say(run, posterior)
     return posterior
+
+
+def _ending(method: VI, fitted: Fitted) -> dict[str, Any]:
+    """Why a run with a rule for stopping is over."""
+    if method.stop is None:
+        return {}
+    cause = "it was interrupted" if fitted.interrupted else f"all of its {method.steps} steps were made"
+    return {"converged": fitted.ended is not None, "stopped_because": fitted.ended or cause}
 
 
 def _require_options(run: Run) -> None:
@@ -100,7 +114,7 @@ def _require_options(run: Run) -> None:
 
 
 def _prepared(run: Run, method: VI) -> tuple[Bound | Law, CompiledObjective | Groups]:
-    guide = _guide(run.bound, method.guide)
+    guide = _guide(run.bound, method)
     return guide, _compiled(run, method, guide)
 
 
@@ -110,8 +124,9 @@ def _streamed(run: Run, method: VI) -> tuple[Bound | Law, CompiledObjective | Gr
     if run.save_to is not None or run.resume is not None:
         stream.batches.require_resumable()
     stream.require_guide()
+    _require_no_rule(method)
     model, guide = stream.programs(stream.batches.first)
-    first = _guide(model, method.guide) if guide is None else guide
+    first = _guide(model, method) if guide is None else guide
 
     def make(batch: dict[str, torch.Tensor]) -> CompiledObjective | Groups:
         model, guide = stream.programs(batch)
@@ -120,7 +135,18 @@ def _streamed(run: Run, method: VI) -> tuple[Bound | Law, CompiledObjective | Gr
     return first, Streamed(stream.batches, make, method.particles)
 
 
-def _guide(model: Bound, given: Any) -> Bound | Law:
+def _require_no_rule(method: VI) -> None:
+    if method.stop is not None:
+        raise MethodError(
+            "stop= compares params by the same batches, and a loader gives each once",
+            expected="steps= alone, with batches of a loader",
+            found=f"stop={method.stop!r}"[:80],
+            edit="remove stop=, or give all data, with ppl.plate(…, subsample=)",
+        )
+
+
+def _guide(model: Bound, method: VI) -> Bound | Law:
+    given = method.guide
     if not isinstance(given, str):
         return given if isinstance(given, Law) else as_bound(given, "a guide with its arguments")
     if given not in AUTOMATIC:
@@ -132,8 +158,21 @@ def _guide(model: Bound, given: Any) -> Bound | Law:
             edit=f'guide="{near[0]}"',
         )
     if given == "full_rank":
-        return guides.full_rank(model, around=_laplace(model))
+        natural = isinstance(method.optimizer, NaturalGradient)  # which needs no coordinates that suit it
+        return guides.full_rank(model, around=None if natural else _laplace(model))
     return getattr(guides, given)(model)  # type: ignore[no-any-return]
+
+
+def _with_natural_gradients(method: VI, guide: Bound | Law, compiled: CompiledObjective | Groups) -> VI:
+    """The method with its optimiser told what the guide is made of."""
+    rule = method.optimizer
+    if not isinstance(rule, NaturalGradient):
+        return method
+    others = replace(method, optimizer=rule.others)
+    blocks = blocks_of(guide, compiled.dtype)
+    return replace(
+        method, optimizer=Natural(rule, blocks, compiled.coordinates, partial(optimizer_of, others))
+    )
 
 
 def _laplace(model: Bound) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -184,38 +223,6 @@ def elbo(p: Any, q: Any) -> Any:
     return log_density(p, z) - log_density(q if estimated else q.stop_gradient(), z)
 
 
-# ---------------------------------------------------------------- checkpoints
-
-
-def _save(path: Any, compiled: CompiledObjective | Groups, fitted: Fitted) -> None:
-    names = np.array(list(compiled.params))
-    arrays = {f"at.{k}": v for k, v in fitted.state.items()}
-    temporary = Path(path).with_suffix(".part.npz")
-    facts: dict[str, Any] = {"engine": np.array(fitted.engine), "params": names, "values": fitted.values}
-    np.savez(temporary, **(facts | arrays))
-    temporary.replace(path)
-
-
-def _load(path: Any, compiled: CompiledObjective | Groups) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {k: stored[k] for k in stored.files}
-        known = arrays["params"].tolist()
-    except (OSError, ValueError, KeyError) as error:
-        raise PplError(
-            f"'{path}' is no checkpoint of variational inference",
-            expected="a file that save_to= wrote",
-            found=str(error)[:80],
-        ) from None
-    if known != list(compiled.params):
-        raise PplError(
-            f"the checkpoint '{path}' belongs to other programs",
-            expected=f"params {', '.join(compiled.params)}",
-            found=f"params {', '.join(known)}",
-        )
-    return {k[3:]: v for k, v in arrays.items() if k.startswith("at.")}
-
-
 # ---------------------------------------------------------------- the posterior
 
 
@@ -236,6 +243,7 @@ def _posterior(
     extra = {
         "params": {n: v.detach().numpy() for n, v in values.items()},
         "losses": -fitted.values,
+        "gradient_norms": fitted.norms,
         **_weights(log_w),
     }
     if posterior is not None:
@@ -312,6 +320,12 @@ def _weights(log_w: np.ndarray | None) -> dict[str, Any]:
 def _say(run: Run, posterior: Posterior) -> None:
     if run.progress and "weights" in posterior.attrs:
         print(f"notice: log weights are {posterior.attrs['weights']}", file=sys.stderr)
+    if run.progress and posterior.attrs.get("converged") is False:
+        print(
+            f"notice: the optimisation has not converged: {posterior.attrs['stopped_because']}. "
+            "More steps=, or a smaller learning_rate= where losses jump.",
+            file=sys.stderr,
+        )
     if run.progress and posterior.khat is not None and posterior.khat > GOOD_KHAT:
         print(
             f"notice: k-hat is {posterior.khat:.2f} (above {GOOD_KHAT}): the guide misses a part of the posterior. "

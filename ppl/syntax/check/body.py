@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ppl.syntax import tree
-from ppl.syntax.check.expressions import Expressions, least
+from ppl.syntax.check.control import Control
+from ppl.syntax.check.expressions import Expressions
 from ppl.syntax.check.laws import Callee, Calls
 from ppl.syntax.check.scope import Binding, Scope
 from ppl.syntax.check.types import value_of
 from ppl.syntax.families import families
 from ppl.syntax.format import expression_text, target_text
 from ppl.syntax.functions import ALIASES, CONSTANTS, FUNCTIONS, OBJECTIVE_ONLY
-from ppl.syntax.loops import Loop, Structure, statements, targets
+from ppl.syntax.loops import Structure, statements, targets
 from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 from ppl.syntax.values import ANY, Interval, Mismatch, Size, Value, broadcast, same, shape_text, size_of
@@ -33,7 +34,7 @@ class Site:
 
 
 @dataclass
-class Body:
+class Body(Control):
     """Checks one `def` or program. `kind` is "function", "model", "guide" or "objective"."""
 
     kind: str
@@ -196,7 +197,11 @@ class Body:
             if isinstance(joined, Mismatch) or len(drawn.shape) > len(kind.shape):
                 self._problem("shape", s.type.span, "the type and the distribution don't have one shape",
                               shape_text(drawn.shape), shape_text(kind.shape))  # fmt: skip
-        return kind if kind.kind != "real" or drawn.kind != "int" else replace(drawn, shape=kind.shape)
+        if not drawn.is_number:
+            return kind
+        if not kind.structure and kind.kind == "real" and kind.interval == Interval():
+            return replace(drawn, shape=kind.shape)  # the type says the shape alone
+        return kind if drawn.kind != "int" else replace(drawn, shape=kind.shape)
 
     def _options(self, s: tree.Sample) -> None:
         for option in s.options:
@@ -338,155 +343,6 @@ class Body:
         edit = f"x ~ {text}" if text.partition("(")[0] in families() else f"x = {text}"
         self._problem("structure", s.span, "this value is not used: the line has no effect", edit=edit)
 
-    # loops and branches
-
-    def _for(self, s: tree.For) -> None:
-        loop = self.structure.of(s)
-        self._domain(loop)
-        index = s.index
-        if any(o.statement.index.id == index.id for o in self.scope.open):
-            self._problem(
-                "name",
-                index.span,
-                f"`{index.id}` is the index of a loop around this one",
-                edit=f"{index.id}2",
-            )
-        elif index.id in self.scope.names:
-            self._problem("name", index.span, f"`{index.id}` has a value above, and is an index from here on",
-                          edit="another name for the index", severity="warning")  # fmt: skip
-        before = dict(self.scope.names)
-        guards = dict(self.scope.guards)
-        start = (
-            loop.start.value
-            if isinstance(loop.start, tree.Number) and isinstance(loop.start.value, int)
-            else 0
-        )
-        self.scope.guards[index.id] = 0
-        if start:
-            self._from(loop, start)
-        for name in loop.elements:
-            self.scope.names.pop(name, None)
-        self.scope.names[index.id] = Binding("index", Value("int", Interval(0.0)), index.span, used=True)
-        self.scope.open.append(loop)
-        self.block(s.body)
-        self.scope.open.pop()
-        self.scope.guards = guards
-        inside = self.scope.names
-        self.scope.names = before
-        for name, binding in inside.items():
-            if name in loop.elements or name in before:
-                if name != index.id:
-                    self.scope.names[name] = binding
-            else:
-                self.scope.left[name] = index.id
-        if loop.is_scan:
-            self._carried(loop)
-
-    def _domain(self, loop: Loop) -> None:
-        domain = loop.statement.domain
-        if (
-            isinstance(domain, tree.Call)
-            and isinstance(domain.function, tree.Name)
-            and domain.function.id == "range"
-        ):
-            parts = domain.arguments
-            if not 1 <= len(parts) <= 2 or domain.keywords:
-                self._problem(
-                    "type",
-                    domain.span,
-                    "range takes one or two whole numbers",
-                    "range(n) or range(start, stop)",
-                )
-            for part in parts:
-                self._whole(part)
-            return
-        value = self.expressions.of(domain)
-        if not value.is_number or not value.shape:
-            self._must_be_whole(domain, value)
-        else:
-            sizes = value.shape[0]
-            size = str(sizes) if isinstance(sizes, str) else f"size({expression_text(domain)})"
-            self._problem("type", domain.span, f"a loop runs over a size, and this is {value}", "a dim, or a whole number",
-                          str(value), f"for {loop.statement.index.id} in {size}:")  # fmt: skip
-
-    def _whole(self, e: tree.Expression) -> None:
-        self._must_be_whole(e, self.expressions.of(e))
-
-    def _must_be_whole(self, e: tree.Expression, value: Value) -> None:
-        if value.is_number and value.kind != "int":
-            self._problem(
-                "type", e.span, f"a loop runs over a whole number, and this is {value}", "int", str(value)
-            )
-        elif not value.is_number and value.kind != "any":
-            self._problem(
-                "type", e.span, f"a loop runs over a size, and this is {value}", "a dim, or a whole number"
-            )
-
-    def _from(self, loop: Loop, start: int) -> None:
-        for name in loop.elements:
-            if name in self.parameters or any(n == name for n in loop.lags):
-                index = loop.statement.index.id
-                self._problem("structure", loop.statement.index.span, f"the loop begins at {start}, and `{name}[0]` has no value",
-                              f"a statement for {name}[0] above the loop", edit=f"{name}[0] ~ … above `for {index} in …`")  # fmt: skip
-
-    def _carried(self, loop: Loop) -> None:
-        for name in loop.lags:
-            binding = self.scope.names.get(name)
-            if binding is not None and binding.value.shape is None:
-                continue
-
-    def _if(self, s: tree.If) -> None:
-        outcomes: list[dict[str, Binding]] = []
-        before = dict(self.scope.names)
-        negated: dict[str, int] = {}
-        self.in_branch += 1
-        guards = dict(self.scope.guards)
-        for branch in s.branches:
-            self.expressions.truth(branch.test)
-            self.scope.names = dict(before)
-            self.scope.guards = {**guards, **_larger(negated, least(branch.test, True))}
-            negated = _larger(negated, least(branch.test, False))
-            self.block(branch.body)
-            outcomes.append(self.scope.names)
-        self.scope.names = dict(before)
-        self.scope.guards = {**guards, **negated}
-        self.block(s.otherwise)
-        outcomes.append(self.scope.names)
-        self.scope.guards = guards
-        self.in_branch -= 1
-        self.scope.names = self._together(before, outcomes)
-
-    def _together(
-        self, before: dict[str, Binding], outcomes: Sequence[dict[str, Binding]]
-    ) -> dict[str, Binding]:
-        """The names that all branches give, with a value that covers each."""
-        result = {}
-        for name in outcomes[0]:
-            found = [o[name] for o in outcomes if name in o]
-            if len(found) < len(outcomes):
-                continue
-            first = found[0]
-            for other in found[1:]:
-                a, b = first.value, other.value
-                if a.is_number and b.is_number:
-                    shape = broadcast([a.shape, b.shape])
-                    wide = None if isinstance(shape, Mismatch) else shape
-                    kind = a.kind if a.kind == b.kind else "real"
-                    first = replace(
-                        first,
-                        value=Value(
-                            kind,
-                            a.interval.hull(b.interval),
-                            wide,
-                            a.structure if a.structure == b.structure else "",
-                        ),
-                    )
-                elif a != b:
-                    first = replace(first, value=ANY)
-            first.used = any(b.used for b in found)
-            result[name] = first
-        return result
-
     def _unused(self) -> None:
         for name, binding in self.scope.names.items():
             if binding.used or name.startswith("_"):
@@ -500,10 +356,6 @@ class Body:
             if binding.kind in words and not (binding.kind == "parameter" and self.kind == "guide"):
                 self._problem("name", binding.span, f"`{name}` is not used", edit=f"leave it out, or call it _{name}",
                               severity="warning")  # fmt: skip
-
-
-def _larger(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
-    return {n: max(a.get(n, 0), b.get(n, 0)) for n in {**a, **b}}
 
 
 def _returns(s: tree.Statement) -> bool:

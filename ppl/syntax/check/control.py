@@ -1,0 +1,178 @@
+"""Loops and branches: what they run over, which names leave them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ppl.syntax import tree
+from ppl.syntax.check.expressions import Expressions
+from ppl.syntax.check.intervals import least
+from ppl.syntax.check.scope import Binding, Scope
+from ppl.syntax.format import expression_text
+from ppl.syntax.loops import Loop, Structure
+from ppl.syntax.tree import Span
+from ppl.syntax.values import ANY, Interval, Mismatch, Value, broadcast
+
+
+class Control:
+    """The part of `Body` that is about statements with statements inside."""
+
+    structure: Structure
+    scope: Scope
+    expressions: Expressions
+    parameters: frozenset[str]
+    in_branch: int
+
+    @abstractmethod
+    def block(self, body: Sequence[tree.Statement]) -> None: ...
+
+    @abstractmethod
+    def _problem(
+        self, kind: str, span: Span, headline: str, expected: str | None = None, found: str | None = None,
+        edit: str | None = None, severity: str = "error",
+    ) -> None: ...  # fmt: skip
+
+    def _for(self, s: tree.For) -> None:
+        loop = self.structure.of(s)
+        self._domain(loop)
+        index = s.index
+        if any(o.statement.index.id == index.id for o in self.scope.open):
+            self._problem(
+                "name",
+                index.span,
+                f"`{index.id}` is the index of a loop around this one",
+                edit=f"{index.id}2",
+            )
+        elif index.id in self.scope.names:
+            self._problem("name", index.span, f"`{index.id}` has a value above, and is an index from here on",
+                          edit="another name for the index", severity="warning")  # fmt: skip
+        before = dict(self.scope.names)
+        guards = dict(self.scope.guards)
+        start = (
+            loop.start.value
+            if isinstance(loop.start, tree.Number) and isinstance(loop.start.value, int)
+            else 0
+        )
+        self.scope.guards[index.id] = 0
+        if start:
+            self._from(loop, start)
+        for name in loop.elements:
+            self.scope.names.pop(name, None)
+        self.scope.names[index.id] = Binding("index", Value("int", Interval(0.0)), index.span, used=True)
+        self.scope.open.append(loop)
+        self.block(s.body)
+        self.scope.open.pop()
+        self.scope.guards = guards
+        inside = self.scope.names
+        self.scope.names = before
+        for name, binding in inside.items():
+            if name in loop.elements or name in before:
+                if name != index.id:
+                    self.scope.names[name] = binding
+            else:
+                self.scope.left[name] = index.id
+
+    def _domain(self, loop: Loop) -> None:
+        domain = loop.statement.domain
+        if (
+            isinstance(domain, tree.Call)
+            and isinstance(domain.function, tree.Name)
+            and domain.function.id == "range"
+        ):
+            parts = domain.arguments
+            if not 1 <= len(parts) <= 2 or domain.keywords:
+                self._problem(
+                    "type",
+                    domain.span,
+                    "range takes one or two whole numbers",
+                    "range(n) or range(start, stop)",
+                )
+            for part in parts:
+                self._whole(part)
+            return
+        value = self.expressions.of(domain)
+        if not value.is_number or not value.shape:
+            self._must_be_whole(domain, value)
+        else:
+            sizes = value.shape[0]
+            size = str(sizes) if isinstance(sizes, str) else f"size({expression_text(domain)})"
+            self._problem("type", domain.span, f"a loop runs over a size, and this is {value}", "a dim, or a whole number",
+                          str(value), f"for {loop.statement.index.id} in {size}:")  # fmt: skip
+
+    def _whole(self, e: tree.Expression) -> None:
+        self._must_be_whole(e, self.expressions.of(e))
+
+    def _must_be_whole(self, e: tree.Expression, value: Value) -> None:
+        if value.is_number and value.kind != "int":
+            self._problem(
+                "type", e.span, f"a loop runs over a whole number, and this is {value}", "int", str(value)
+            )
+        elif not value.is_number and value.kind != "any":
+            self._problem(
+                "type", e.span, f"a loop runs over a size, and this is {value}", "a dim, or a whole number"
+            )
+
+    def _from(self, loop: Loop, start: int) -> None:
+        for name in loop.elements:
+            if name in self.parameters or any(n == name for n in loop.lags):
+                index = loop.statement.index.id
+                self._problem("structure", loop.statement.index.span, f"the loop begins at {start}, and `{name}[0]` has no value",
+                              f"a statement for {name}[0] above the loop", edit=f"{name}[0] ~ … above `for {index} in …`")  # fmt: skip
+
+    def _if(self, s: tree.If) -> None:
+        outcomes: list[dict[str, Binding]] = []
+        before = dict(self.scope.names)
+        negated: dict[str, int] = {}
+        self.in_branch += 1
+        guards = dict(self.scope.guards)
+        for branch in s.branches:
+            self.expressions.truth(branch.test)
+            self.scope.names = dict(before)
+            self.scope.guards = {**guards, **_larger(negated, least(branch.test, True))}
+            negated = _larger(negated, least(branch.test, False))
+            self.block(branch.body)
+            outcomes.append(self.scope.names)
+        self.scope.names = dict(before)
+        self.scope.guards = {**guards, **negated}
+        self.block(s.otherwise)
+        outcomes.append(self.scope.names)
+        self.scope.guards = guards
+        self.in_branch -= 1
+        self.scope.names = self._together(before, outcomes)
+
+    def _together(
+        self, before: dict[str, Binding], outcomes: Sequence[dict[str, Binding]]
+    ) -> dict[str, Binding]:
+        """The names that all branches give, with a value that covers each."""
+        result = {}
+        for name in outcomes[0]:
+            found = [o[name] for o in outcomes if name in o]
+            if len(found) < len(outcomes):
+                continue
+            first = found[0]
+            for other in found[1:]:
+                a, b = first.value, other.value
+                if a.is_number and b.is_number:
+                    shape = broadcast([a.shape, b.shape])
+                    wide = None if isinstance(shape, Mismatch) else shape
+                    kind = a.kind if a.kind == b.kind else "real"
+                    first = replace(
+                        first,
+                        value=Value(
+                            kind,
+                            a.interval.hull(b.interval),
+                            wide,
+                            a.structure if a.structure == b.structure else "",
+                        ),
+                    )
+                elif a != b:
+                    first = replace(first, value=ANY)
+            first.used = any(b.used for b in found)
+            result[name] = first
+        return result
+
+
+def _larger(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
+    return {n: max(a.get(n, 0), b.get(n, 0)) for n in {**a, **b}}

@@ -1,0 +1,76 @@
+"""What operators do to intervals, and what tests say of indices."""
+
+from __future__ import annotations
+
+import math
+
+from ppl.syntax import tree
+from ppl.syntax.values import NONNEGATIVE, REAL, Interval
+
+
+def least(test: tree.Expression, holds: bool) -> dict[str, int]:
+    """The least values that a test (or its failing) leaves to names: {"t": 1} of `t > 0`."""
+    if isinstance(test, tree.Parenthesised):
+        return least(test.inner, holds)
+    if isinstance(test, tree.Unary) and test.operator == "not":
+        return least(test.operand, not holds)
+    if isinstance(test, tree.Binary) and test.operator == ("and" if holds else "or"):
+        return {**least(test.left, holds), **least(test.right, holds)}
+    if isinstance(test, tree.Compare) and len(test.operators) == 1:
+        left, operator, right = test.first, test.operators[0], test.operands[0]
+        if isinstance(left, tree.Number):
+            turned = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+            left, operator, right = right, turned.get(operator, operator), left
+        if isinstance(left, tree.Name) and isinstance(right, tree.Number) and isinstance(right.value, int):
+            value = right.value
+            table = {
+                (">", True): value + 1, (">=", True): value, ("==", True): value, ("!=", False): value,
+                ("<", False): value, ("<=", False): value + 1,
+            }  # fmt: skip
+            if (operator, holds) in table:
+                return {left.id: table[operator, holds]}
+            if (operator, holds) in (("==", False), ("!=", True)) and value >= 0:
+                return {left.id: value + 1}
+    return {}
+
+
+def arithmetic(operator: str, a: Interval, b: Interval, same_operand: bool) -> Interval:
+    """The interval of a result."""
+    if operator == "+":
+        return Interval(
+            _add(a.low, b.low), _add(a.high, b.high), a.open_low or b.open_low, a.open_high or b.open_high
+        )
+    if operator == "-":
+        return Interval(_add(a.low, -b.high), _add(a.high, -b.low), a.open_low or b.open_high)
+    if operator in ("*", "/", "//"):
+        if operator == "*" and same_operand:
+            return NONNEGATIVE
+        if operator != "*":
+            if b.low < 0 or (b.low == 0 and b.high == 0):
+                return REAL
+            b = Interval(
+                0.0 if b.high == math.inf else 1 / b.high,
+                math.inf if b.low == 0 else 1 / b.low,
+                b.high == math.inf,
+            )
+        ends = [_times(x, y) for x in (a.low, a.high) for y in (b.low, b.high)]
+        low = min(ends)
+        opened = low == 0 and (a.open_low or a.low > 0) and (b.open_low or b.low > 0)
+        return REAL if operator == "//" and low < 0 else Interval(low, max(ends), opened)
+    if operator == "**":
+        if a.low >= 0:
+            return Interval(0.0, math.inf, a.open_low or a.low > 0)
+        even = b.low == b.high and b.low % 2 == 0
+        return NONNEGATIVE if even else REAL
+    if operator == "%":
+        return Interval(0.0, b.high, False, True) if b.low >= 0 else REAL
+    return REAL
+
+
+def _add(x: float, y: float) -> float:
+    total = x + y
+    return total if not math.isnan(total) else -math.inf
+
+
+def _times(x: float, y: float) -> float:
+    return 0.0 if x == 0 or y == 0 else x * y
