@@ -13,15 +13,16 @@ import click
 @click.option("--model", help="Which model, if the file has several.")
 def explain(file: Path, data_files: tuple[Path, ...], model: str | None) -> int:
     """Sites, supports, loops (and why each is a plate or a scan), cost and engine of the model in FILE."""
-    import ppl
     from ppl.cli.files import read_data
+    from ppl.language.explain import explain as explained
     from ppl.syntax.explain import loops_explained
     from ppl.syntax.job import job
+    from ppl.syntax.load import load
 
-    module = ppl.load(file)
+    module = load(file)
     data = {n: v for path in data_files for n, v in read_data(path).items()}
     ready = job(module, data, model=model)
-    click.echo(str(ppl.explain(ready.model.condition(ready.data) if ready.data else ready.model)))
+    click.echo(str(explained(ready.model.condition(ready.data) if ready.data else ready.model)))
     if rows := loops_explained(file.read_text(encoding="utf-8"), ready.model.name):
         click.echo("\nloops in the source")
         for row in rows:

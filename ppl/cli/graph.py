@@ -14,14 +14,15 @@ import click
 @click.option("--model", help="Which model, if the file has several.")
 def graph(file: Path, out: Path | None, data_files: tuple[Path, ...], model: str | None) -> int:
     """Draw the model in FILE as a plate diagram."""
-    import ppl
     from ppl.cli.files import read_data
+    from ppl.language.draw import graph as drawn
     from ppl.syntax.job import job
+    from ppl.syntax.load import load
 
-    module = ppl.load(file)
+    module = load(file)
     data = {n: v for path in data_files for n, v in read_data(path).items()}
     ready = job(module, data, model=model)
     place = out if out is not None else file.with_suffix(".svg")
-    ppl.graph(ready.model.condition(ready.data) if ready.data else ready.model, place)
+    drawn(ready.model.condition(ready.data) if ready.data else ready.model, place)
     click.echo(f"saved {place}")
     return 0

@@ -46,11 +46,12 @@ def run(
     """Infer the posterior of the model in FILE and print its summary."""
     if resume and out is None:
         raise click.UsageError("--resume needs the --out of the run to go on with")
-    import ppl
     from ppl.cli.files import read_data
+    from ppl.inference.infer import infer
     from ppl.syntax.job import job
+    from ppl.syntax.load import load
 
-    module = ppl.load(file)
+    module = load(file)
     data: dict[str, Any] = {}
     for path in data_files:
         data.update(read_data(path))
@@ -65,7 +66,7 @@ def run(
     ready = job(module, data, **options, **dict(map(_setting, settings)))
     checkpoint = out.with_name(out.name + ".checkpoint") if out is not None else None
     going_on = checkpoint if resume and checkpoint is not None and checkpoint.exists() else None
-    posterior = ppl.infer(
+    posterior = infer(
         ready.model, ready.data, coords=ready.coords, progress=not (quiet or as_json), save_to=checkpoint,
         resume=going_on, **ready.options,
     )  # fmt: skip

@@ -340,7 +340,7 @@ class ObjectiveRecorder(Recorder):
                 f"param '{full_name}' is declared by two programs",
                 where=user_mark(3),
                 expected="one program for each param; they would share its value",
-                found=f"{first.name if first else 'the objective'} and {owner.name if owner else 'the objective'}",
+                found=" and ".join(f"{p.kind} {p.name}" if p else "the objective" for p in (first, owner)),
                 edit=f'another name here, for instance "{owner.name if owner else "objective"}_{name}"',
             )
         return super().param(name, init, constraint)

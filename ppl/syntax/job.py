@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import ppl
 from ppl.errors import DataError, MethodError, closest, listed
 from ppl.language.program import Bound
+from ppl.language.reparam import NonCentered
 from ppl.syntax.load import SourceModule, SourceProgram
 
 _PROGRAMS = ("guide", "objective")
@@ -61,7 +61,7 @@ def job(module: SourceModule, data: Mapping[str, Any] | None = None, **options: 
     reparam = settings.pop("reparam", None) or []
     names = [reparam] if isinstance(reparam, str) else reparam
     if names:
-        bound = bound.reparam({name: ppl.NonCentered() for name in names})
+        bound = bound.reparam({name: NonCentered() for name in names})
     rest = {n: _number(v) for n, v in values.items() if n not in parameters}
     hidden = tuple(f"{name}_base" for name in names)
     return Job(bound, rest, labels, _method(module, settings, arguments), hidden)
@@ -93,7 +93,7 @@ def _method(module: SourceModule, settings: dict[str, Any], arguments: dict[str,
         name = settings.get(kind)
         if not isinstance(name, str):
             continue
-        program = module.programs.get(name)
+        program = module.visible.get(name)
         if program is not None and program.kind != kind:
             raise MethodError(f"{name} is a {program.kind}, not a {kind}", edit=f"{kind} = …")
         if program is not None and kind == "guide":
@@ -101,6 +101,4 @@ def _method(module: SourceModule, settings: dict[str, Any], arguments: dict[str,
             settings[kind] = program(**own)
         elif program is not None:
             settings[kind] = program
-        elif kind == "objective":
-            settings[kind] = getattr(ppl.std.objectives, name)  # type: ignore[attr-defined]
     return settings

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import ppl
+from ppl.distributions import families
 from ppl.errors import closest
 from ppl.language.program import Bound
 from ppl.language.program import Program as PythonProgram
@@ -34,6 +34,8 @@ class SourceModule(ModuleType):
     infer: dict[str, Any]
     programs: dict[str, PythonProgram]
     exports: dict[str, Any]
+    visible: dict[str, PythonProgram]
+    """Its own programs and those it imports by name."""
 
 
 class SourceProgram(PythonProgram):
@@ -100,6 +102,7 @@ def _loaded(text: str, path: str, folder: Path | None, importing: tuple[Path, ..
     module.exports = {
         i.name.id: names[i.name.id] for i in file.items if isinstance(i, tree.Function | tree.Program)
     }
+    module.visible = {n: v for n, v in names.items() if isinstance(v, PythonProgram)}
     for kind in ("data", "infer"):
         setattr(module, kind, _settings(file, kind))
     return module
@@ -117,9 +120,9 @@ def _binders(file: tree.File, info: Info, path: str) -> Iterator[tuple[str, Any]
 def _globals(file: tree.File, path: str, folder: Path | None, importing: tuple[Path, ...]) -> dict[str, Any]:
     """All that the generated code can reach: nothing of Python's own."""
     names: dict[str, Any] = {"__builtins__": {}}
-    families = {f.name: f.cls for f in ppl.distributions.families()}
+    known = {f.name: f.cls for f in families()}
     used = {n.id for n in tree.walk(file) if isinstance(n, tree.Name)}
-    names.update({n: families[n] for n in used & set(families)})
+    names.update({n: known[n] for n in used & set(known)})
     names.update(CONSTANTS)
     names.update(FUNCTIONS)
     names.update({alias: FUNCTIONS[name] for alias, name in ALIASES.items()})

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import ppl
+from ppl.language.gfi import log_density, score, simulate
+from ppl.language.marginals import importance, marginal, normalize
+from ppl.language.primitives import assume_continuous
 from ppl.syntax.runtime import as_tensor
 
 
@@ -140,14 +142,14 @@ FUNCTIONS: dict[str, Any] = {
     "clip": lambda x, lower, upper: torch.clamp(as_tensor(x), lower, upper),
     "where": lambda test, a, b: torch.where(test, as_tensor(a), as_tensor(b)),
     "stop_gradient": lambda x: as_tensor(x).detach(),
-    "assume_continuous": ppl.assume_continuous,
-    "simulate": ppl.simulate,
-    "log_density": ppl.log_density,
-    "score": ppl.score,
+    "assume_continuous": assume_continuous,
+    "simulate": simulate,
+    "log_density": log_density,
+    "score": score,
     "log_prob": lambda d, x: d.log_prob(as_tensor(x)),
-    "marginal": ppl.marginal,
-    "normalize": ppl.normalize,
-    "importance": ppl.importance,
+    "marginal": marginal,
+    "normalize": normalize,
+    "importance": importance,
     "condition": lambda b, **values: b.condition(values),
 }  # fmt: skip
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import ppl
 from ppl.distributions import Restricted
 from ppl.distributions.bounds import of_support
 from ppl.distributions.constraints import constraint_from, name_of
+from ppl.language import primitives
 
 STRUCTURED = ("simplex", "ordered", "positive_ordered", "unit_vector", "sum_to_zero")
 SQUARE = {"corr_cholesky": "corr_cholesky", "cholesky": "lower_cholesky", "cov": "cov", "corr": "corr_matrix"}
@@ -75,32 +75,38 @@ def _inside(here: Any, wanted: Any, side: int) -> bool:
     return wanted is None or (known and side * (here - wanted) >= 0)
 
 
+def as_type(name: str, value: Any, kind: Type) -> Any:
+    """A computed value as a type says it is: spread over the shape. The checker has compared the rest."""
+    value = as_tensor(value)
+    return value.expand(kind.sizes) if tuple(value.shape) != kind.sizes else value
+
+
 def param(name: str, init: Any, kind: Type | None) -> Any:
     """`param name: type = init`; one number fills an array."""
     start = as_tensor(init).to(torch.get_default_dtype() if not isinstance(init, Tensor) else init.dtype)
     if kind is not None and tuple(start.shape) != kind.sizes:
         start = start.expand(kind.sizes).clone()
-    return ppl.param(name, start, constraint=kind.constraint if kind is not None else None)
+    return primitives.param(name, start, constraint=kind.constraint if kind is not None else None)
 
 
 def state(name: str, init: Any, kind: Type | None) -> Any:
     start = as_tensor(init)
     if kind is not None and tuple(start.shape) != kind.sizes:
         start = start.expand(kind.sizes).clone()
-    return ppl.state(name, start)
+    return primitives.state(name, start)
 
 
 def observe(name: str, d: Any, value: Any) -> Any:
-    ppl.observe(name, d, value)
+    primitives.observe(name, d, value)
     return value
 
 
 def factor(name: str, weight: Any) -> None:
-    ppl.factor(name, weight)
+    primitives.factor(name, weight)
 
 
 def scan(name: str, length: Any, step: Callable[..., Any], init: tuple[Any, ...]) -> Any:
-    return ppl.scan(name, step, tuple(as_tensor(i) for i in init), length=int(length))
+    return primitives.scan(name, step, tuple(as_tensor(i) for i in init), length=int(length))
 
 
 def unused(whole: bool, sizes: tuple[Any, ...]) -> Tensor:
@@ -153,7 +159,7 @@ def choose(test: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> 
     """`if` as a statement: the branch that is known to be taken, else both under a `cond`."""
     known = decided(test)
     if known is None:
-        return ppl.cond(test, lambda: _tensors(then()), lambda: _tensors(otherwise()))
+        return primitives.cond(test, lambda: _tensors(then()), lambda: _tensors(otherwise()))
     return then() if known else otherwise()
 
 
@@ -198,13 +204,13 @@ def strategy(name: str, *arguments: Any, **options: Any) -> Any:
 
 
 STATEMENTS: dict[str, Any] = {
-    "__sample": ppl.sample,
+    "__sample": primitives.sample,
     "__observe": observe,
     "__factor": factor,
-    "__deterministic": ppl.deterministic,
+    "__deterministic": primitives.deterministic,
     "__param": param,
     "__state": state,
-    "__plate": ppl.plate,
+    "__plate": primitives.plate,
     "__scan": scan,
     "__unused": unused,
     "__first": first,

@@ -178,6 +178,7 @@ def named(grad: object, e: Effect) -> Strategy:
 
 def _refused(e: Effect, facts: Facts, asked: Strategy, reason: str) -> MethodError:
     sound = [name for name, make in REGISTRY.items() if make().unsound(facts) is None and not make().biased]
+    sound.sort(key=lambda name: name != "reparam")  # the least noisy where it is sound
     place = next((j.node.mark for j in facts.jumps if asked.pathwise and j.node.mark is not None), None)
     return MethodError(
         f"grad=\"{asked.name}\" is not sound for '{e.name}': {reason}",

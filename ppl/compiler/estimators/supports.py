@@ -11,6 +11,7 @@ from torch.distributions import constraints as c
 
 from ppl.compiler import specs
 from ppl.compiler.graph import Node
+from ppl.distributions.constraints import name_of
 
 _INFINITY = float("inf")
 
@@ -64,9 +65,11 @@ def region(spec: Any, params: Iterable[Node]) -> Region | None:
 
 
 def kind(spec: Any, params: Iterable[Node]) -> str | None:
-    """What values look like that are not numbers between bounds: "Simplex", "CorrCholesky"; None for numbers."""
+    """What values look like that are not numbers between bounds: "simplex", "corr_cholesky"; None for numbers."""
     support = _support(spec, params)
-    return None if support is None or _of(support) is not None else type(support).__name__.strip("_")
+    if support is None or _of(support) is not None:
+        return None
+    return name_of(support) or type(support).__name__.strip("_")
 
 
 def _support(spec: Any, params: Iterable[Node]) -> Any:

@@ -9,7 +9,7 @@ import torch
 
 from ppl.compiler.graph import Node
 from ppl.compiler.ops import plate_stack
-from ppl.errors import MethodError
+from ppl.errors import MethodError, listed
 from ppl.inference.vi.compiled import CompiledObjective
 from ppl.inference.vi.groups import Groups
 
@@ -28,7 +28,7 @@ def not_finite(
     """The error for an estimate that is not finite: it names the first site whose density is not."""
     site, mark = _first_bad(compiled, good, seed)
     what = f"the objective is {value}" if not math.isfinite(value) else "the objective is finite"
-    where = f"; the gradient of {', '.join(params)} is not finite" if params else ""
+    where = f"; the gradient of {listed(params)} is not finite" if params else ""
     error = Diverged(
         f"step {step} of the optimisation gave no number: {what}{where}",
         site=site,
@@ -36,8 +36,10 @@ def not_finite(
         expected="finite estimates at every step",
         found=f"the log density of '{site}' is not finite there"
         if site
-        else "no density that is not finite: the gradient overflowed",
-        edit="a smaller learning_rate=, clip=10.0, or a start nearer to the posterior (the guide's init=)",
+        else "every site's log density is finite there: the gradient overflowed",
+        edit="a smaller learning_rate=, clip=10.0, or a start nearer to the posterior (the guide's init=)"
+        if step
+        else "start where the density is finite: guide=ppl.guides.mean_field(model, init={…}, scale=0.01)",
     )
     error.params = good
     return error

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ppl.errors import MethodError, closest
+from ppl.errors import MethodError, closest, user_mark
 from ppl.inference.options import is_real, is_whole, named_options, require
 from ppl.inference.vi.natural import NaturalGradient
 from ppl.inference.vi.stopping import Convergence
@@ -24,7 +24,9 @@ class VI:
 
     Args:
         guide: a bound guide, or the name of an automatic one ("mean_field", "full_rank", "low_rank", "delta",
-            "structured", "flow"), see `ppl.guides`.
+            "structured", "flow", "mixture", "laplace", "pathfinder"), see `ppl.guides`.
+        init: "pathfinder": a guide "full_rank" or "low_rank" starts at Pathfinder's normal (and "full_rank" not at a Laplace
+            approximation).
         objective: a program decorated with `@ppl.objective`, called with model and guide, then `arguments`. It is
             maximised; `ppl.minimize(objective)` turns it round. None: the ELBO. A dictionary gives groups of
             params objectives of their own: "guide" and "model" are the params of these programs, any other name
@@ -32,7 +34,8 @@ class VI:
         arguments: further arguments of the objective by name, `{"K": 10}`.
         optimizer: "adam", "adamw", "sgd", `ppl.NaturalGradient(…)`, or a function of a list of tensors that returns
             a torch optimiser.
-        learning_rate: about how far a coordinate moves in a step of Adam.
+        learning_rate: about how far a coordinate moves in a step of Adam. None: 0.02, and 0.002 where the guide is a
+            flow, whose networks multiply what moves.
         steps: of the optimiser; with `stop`, at most.
         particles: estimates averaged in each step.
         schedule: how the learning rate falls over the steps: "constant", "cosine" (to 0) or "exponential" (to
@@ -64,13 +67,14 @@ class VI:
     objective: Program | Mapping[str, Program] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     optimizer: str | NaturalGradient | Callable[[list[Any]], Any] = "adam"
-    learning_rate: float = 0.02
+    learning_rate: float | None = None
     steps: int = 10_000
     particles: int = 1
     schedule: str = "cosine"
     average: float = 0.1
     clip: float | None = None
     stop: Convergence | None = None
+    init: str | None = None
     total_size: int | Mapping[str, int] | None = None
     batch_names: Sequence[str] | None = None
 
@@ -79,7 +83,8 @@ class VI:
             raise _unknown("optimizer", self.optimizer, OPTIMIZERS)
         if self.schedule not in SCHEDULES:
             raise _unknown("schedule", self.schedule, SCHEDULES)
-        good = is_real(self.learning_rate) and self.learning_rate > 0
+        rate = self.learning_rate
+        good = rate is None or (is_real(rate) and rate > 0)
         require("VI", "learning_rate", self.learning_rate, good, "a positive number", "0.02")
         for name, value, edit in (("steps", self.steps, "10_000"), ("particles", self.particles, "1")):
             require("VI", name, value, is_whole(value) and value >= 1, "an int ≥ 1", edit)
@@ -115,6 +120,7 @@ def _unknown(option: str, given: Any, known: tuple[str, ...]) -> MethodError:
     near = closest(given, known) or [known[0]]
     return MethodError(
         f"VI: there is no {option} {given!r}",
+        where=user_mark(),
         expected=", ".join(f'"{k}"' for k in known),
         found=repr(given),
         edit=f'{option}="{near[0]}"',

@@ -38,7 +38,17 @@ from ppl.language.record import record
 from ppl.results import Posterior
 from ppl.results.progress import Progress, working
 
-AUTOMATIC = ("mean_field", "full_rank", "low_rank", "delta", "structured", "flow", "laplace")
+AUTOMATIC = (
+    "mean_field",
+    "full_rank",
+    "low_rank",
+    "delta",
+    "structured",
+    "flow",
+    "mixture",
+    "laplace",
+    "pathfinder",
+)
 
 GOOD_KHAT = 0.7
 """Above it, importance weights have no variance to speak of (Yao et al. 2018; Vehtari et al. 2024)."""
@@ -51,7 +61,7 @@ def run_vi(run: Run, method: VI) -> Posterior:
     with working(f"recording and compiling {run.bound.name}", run.progress):
         guide, compiled = _prepared(run, method) if run.stream is None else _streamed(run, method)
         method = _with_natural_gradients(method, guide, compiled)
-        if not compiled.params and method.guide != "laplace":
+        if not compiled.params and method.guide not in ("laplace", "pathfinder"):
             raise MethodError(
                 f"nothing to optimise: neither {guide.name} nor {run.bound.name} has params",
                 expected="ppl.param(…) in the guide",
@@ -146,7 +156,14 @@ def _require_no_rule(method: VI) -> None:
 
 
 def _guide(model: Bound, method: VI) -> Bound | Law:
-    given = method.guide
+    given, init = method.guide, method.init
+    if init is not None and given not in ("full_rank", "low_rank"):
+        raise MethodError(
+            f"VI: init={init!r} has no meaning for this guide",
+            expected='guide="full_rank" or guide="low_rank"',
+            found=f"guide={given if isinstance(given, str) else given.name!r}",
+            edit='guide="full_rank", or the start in the guide itself: ppl.guides.mean_field(model, init={…})',
+        )
     if not isinstance(given, str):
         return given if isinstance(given, Law) else as_bound(given, "a guide with its arguments")
     if given not in AUTOMATIC:
@@ -157,6 +174,8 @@ def _guide(model: Bound, method: VI) -> Bound | Law:
             found=repr(given),
             edit=f'guide="{near[0]}"',
         )
+    if init is not None:
+        return getattr(guides, given)(model, init=init)  # type: ignore[no-any-return]
     if given == "full_rank":
         natural = isinstance(method.optimizer, NaturalGradient)  # which needs no coordinates that suit it
         return guides.full_rank(model, around=None if natural else _laplace(model))
@@ -199,11 +218,13 @@ def _bound(objective: Any, method: VI, model: Bound, guide: Bound | Law) -> Boun
     if objective is None:
         return Program(elbo, "objective")(model, guide)
     if not isinstance(objective, Program) or objective.kind != "objective":
+        kind = f"a {objective.kind}" if isinstance(objective, Program) else f"a {type(objective).__name__}"
+        name = getattr(objective, "name", getattr(objective, "__name__", repr(objective)[:40]))
         raise MethodError(
-            "VI: the objective is not an objective",
+            f"VI: '{name}' is no objective",
             expected="a function decorated with @ppl.objective, of model and guide",
-            found=repr(objective)[:80],
-            edit="write @ppl.objective above def …(p, q)",
+            found=f"{name}, {kind}",
+            edit=f"write @ppl.objective above def {name}(p, q)",
         )
     known = objective.signature.parameters
     return objective(
@@ -218,7 +239,7 @@ def elbo(p: Any, q: Any) -> Any:
     that term the gradient has no variance where the guide is the posterior (Roeder, Wu & Duvenaud 2017).
     The estimate of a marginal's density has params of its own (its proposal's) and keeps its gradient.
     """
-    z = simulate(q)
+    z: Any = simulate(q)
     estimated = isinstance(q, Law) and q.by is not None
     return log_density(p, z) - log_density(q if estimated else q.stop_gradient(), z)
 
@@ -270,13 +291,13 @@ def _drawn(
     """Draws of the model's sites from the guide, and the log weights log p − log q; None without densities."""
 
     def weighted(p: Any, q: Any) -> Any:
-        z = simulate(q)
+        z: Any = simulate(q)
         if not _is_density(z, names):
             raise MethodError(f"the density of {guide.name}'s draws is not known: it has auxiliary variables")
         return [*(z[name] for name in names), log_density(p, z) - log_density(q, z)]
 
     def plain(p: Any, q: Any) -> Any:
-        z = simulate(q)
+        z: Any = simulate(q)
         return [z[name] for name in names]
 
     def recorded(function: Any) -> CompiledObjective:

@@ -64,9 +64,9 @@ class Stream:
         """Refuse automatic guides that need all the data."""
         if not isinstance(self.guide, str):
             return
-        if self.guide == "laplace":
+        if self.guide in ("laplace", "pathfinder"):
             raise MethodError(
-                'guide="laplace" needs all the data at once',
+                f'guide="{self.guide}" needs all the data at once',
                 expected="a guide that is fitted by minibatches",
                 found="batches of a loader",
                 edit='guide="full_rank"',

@@ -56,7 +56,7 @@ def posterior_of(
     names = [lay.name for lay in model.layouts if lay.name not in stream.local]
 
     def plain(q: Any) -> Any:
-        z = simulate(q)
+        z: Any = simulate(q)
         return [z[name] for name in names]
 
     draws: dict[str, torch.Tensor] = {}
@@ -94,7 +94,7 @@ def _log_weights(
         return None
 
     def terms(p: Any, prior: Any, q: Any) -> Any:
-        z = simulate(q)
+        z: Any = simulate(q)
         shared = log_density(prior, z)
         return [log_density(p, z) - shared, shared - log_density(q, z)]
 

@@ -5,8 +5,8 @@ with torch otherwise.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,9 @@ from ppl.inference.vi.streamed import Streamed
 from ppl.inference.vi.watch import WINDOW, Watch
 
 Tensors = dict[str, torch.Tensor]
+
+RATE, FLOW_RATE = 0.02, 0.002
+"""Learning rates where none is given: of most guides, and of flows."""
 
 
 @dataclass
@@ -59,6 +62,13 @@ class Fitted:
     state: Flat = field(default_factory=dict)
 
 
+def learning_rate(how: VI, params: Iterable[str]) -> float:
+    """The learning rate that was asked for, or that suits these params."""
+    if how.learning_rate is not None:
+        return how.learning_rate
+    return FLOW_RATE if any(name.startswith("flow.") for name in params) else RATE
+
+
 def train(
     compiled: CompiledObjective | Groups,
     how: VI,
@@ -68,6 +78,7 @@ def train(
     watch: Watch,
 ) -> Fitted:
     """Move the params from their start, or from where a checkpoint left them."""
+    how = replace(how, learning_rate=learning_rate(how, compiled.params))
     plan: Plan = Planned(how)
     if how.stop is not None:
         plan = Stages(how.stop, compiled.coordinates.dim, contrasts(compiled, seed))
@@ -206,9 +217,9 @@ def _options(how: VI, seed: int, plan: Plan, step: int) -> Any:
     else:
         schedule = Schedule(how.schedule, how.steps, DECAY if how.schedule == "exponential" else 0.0)
     decay = 0.01 if how.optimizer == "adamw" else 0.0
-    sgd = how.optimizer == "sgd"
+    rate = learning_rate(how, ())
     return Optimisation(
-        SGD(how.learning_rate) if sgd else Adam(how.learning_rate, decay=decay),
+        SGD(rate) if how.optimizer == "sgd" else Adam(rate, decay=decay),
         schedule,
         seed,
         maximise=True,
@@ -226,7 +237,7 @@ def optimizer_of(how: VI, tensors: list[Any]) -> Any:
     if callable(how.optimizer):
         return how.optimizer(tensors)
     known = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-    return known[str(how.optimizer)](tensors, lr=how.learning_rate)
+    return known[str(how.optimizer)](tensors, lr=learning_rate(how, ()))
 
 
 def _by_torch(

@@ -21,12 +21,20 @@ def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str])
             if name not in model.sites and not name.startswith("_"):
                 near = closest(name, latent) or sorted(latent)
                 yield Problem(
-                    "guide", site.span, f"the model has no site `{name}`", ", ".join(near[:6]) or None, f"`{name}`",
+                    "guide",
+                    site.span,
+                    f"the model has no site `{name}`",
+                    ", ".join(near[:6]) or None,
+                    f"`{name}`",
                     near[0] if near else f"_{name}",
-                )  # fmt: skip
+                )
             elif name in given or (name in model.sites and model.sites[name].observed):
-                yield Problem("guide", site.span, f"`{name}` is observed in the model: a guide leaves it out",
-                              edit="leave the line out")  # fmt: skip
+                yield Problem(
+                    "guide",
+                    site.span,
+                    f"`{name}` is observed in the model: a guide leaves it out",
+                    edit="leave the line out",
+                )
     for name, site in body.sites.items():
         other = model.sites.get(name)
         if other is None:
@@ -38,12 +46,21 @@ def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str])
             len(ours) != len(theirs) or not all(equal(a, b) for a, b in zip(ours, theirs, strict=True))
         ):
             yield Problem(
-                "guide", site.span, f"`{name}` has another shape than in the model", shape_text(theirs) or "a number",
-                shape_text(ours) or "a number", f"the loops of line {other.span.line}",
-            )  # fmt: skip
+                "guide",
+                site.span,
+                f"`{name}` has another shape than in the model",
+                shape_text(theirs) or "a number",
+                shape_text(ours) or "a number",
+                f"the loops of line {other.span.line}",
+            )
         elif len(site.sizes) != len(other.sizes) and known:
-            yield Problem("guide", site.span, f"`{name}` is not in the loops it is in in the model",
-                          shape_text(other.sizes) or "no loop", shape_text(site.sizes) or "no loop")  # fmt: skip
+            yield Problem(
+                "guide",
+                site.span,
+                f"`{name}` is not in the loops it is in in the model",
+                shape_text(other.sizes) or "no loop",
+                shape_text(site.sizes) or "no loop",
+            )
         a, b = site.value, other.value
         if (
             a.is_number
@@ -57,8 +74,14 @@ def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str])
                 if b.interval.high == 1
                 else None
             )
-            yield Problem("guide", site.span, f"`{name}` is {b.interval} in the model, and the guide draws {a.interval}",
-                          str(b.interval), str(a.interval), fix)  # fmt: skip
+            yield Problem(
+                "guide",
+                site.span,
+                f"`{name}` is {b.interval} in the model, and the guide draws {a.interval}",
+                str(b.interval),
+                str(a.interval),
+                fix,
+            )
         elif a.is_number and b.is_number and (a.kind == "int") != (b.kind == "int"):
             yield Problem(
                 "guide", site.span, f"`{name}` is {b} in the model, and the guide draws {a}", str(b), str(a)
@@ -66,5 +89,10 @@ def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str])
     missing = sorted(latent - set(body.sites))
     if missing and not model.nested and not body.nested and given:
         names = ", ".join(f"`{n}`" for n in missing[:6])
-        yield Problem("guide", guide.name.span, f"the guide says nothing of {names}", "every site of the model without data",
-                      edit=f"{missing[0]} ~ … in the guide")  # fmt: skip
+        yield Problem(
+            "guide",
+            guide.name.span,
+            f"the guide says nothing of {names}",
+            "every site of the model without data",
+            edit=f"{missing[0]} ~ … in the guide",
+        )

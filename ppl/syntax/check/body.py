@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ppl.syntax import tree
+from ppl.syntax.check.callees import Callee
 from ppl.syntax.check.control import Control
+from ppl.syntax.check.declarations import Declarations
 from ppl.syntax.check.expressions import Expressions
-from ppl.syntax.check.laws import Callee, Calls
+from ppl.syntax.check.laws import Calls
 from ppl.syntax.check.scope import Binding, Scope
 from ppl.syntax.check.types import value_of
 from ppl.syntax.families import families
@@ -34,7 +36,7 @@ class Site:
 
 
 @dataclass
-class Body(Control):
+class Body(Control, Declarations):
     """Checks one `def` or program. `kind` is "function", "model", "guide" or "objective"."""
 
     kind: str
@@ -52,7 +54,7 @@ class Body(Control):
 
     def __post_init__(self) -> None:
         self.expressions = Expressions(self.scope, self.report, self._call)
-        self.calls = Calls(self.callees, self.report, self.expressions)
+        self.calls = Calls(self.report, self.expressions, self.callees)
 
     def _call(self, e: tree.Call, function: Value) -> Value:
         return self.calls(e, function)
@@ -78,13 +80,23 @@ class Body(Control):
                 ended = statement
             elif _returns(statement) and (at + 1 < len(body) or not _always_returns(statement)):
                 place = next(s for s in statements([statement]) if isinstance(s, tree.Return))
-                self._problem("structure", place.span, "a `return` ends a body, or every branch of an `if` that ends it",
-                              edit="give the result a name in the branches, and return it at the end")  # fmt: skip
+                self._problem(
+                    "structure",
+                    place.span,
+                    "a `return` ends a body, or every branch of an `if` that ends it",
+                    edit="give the result a name in the branches, and return it at the end",
+                )
 
     def _problem(
-        self, kind: str, span: Span, headline: str, expected: str | None = None, found: str | None = None,
-        edit: str | None = None, severity: str = "error",
-    ) -> None:  # fmt: skip
+        self,
+        kind: str,
+        span: Span,
+        headline: str,
+        expected: str | None = None,
+        found: str | None = None,
+        edit: str | None = None,
+        severity: str = "error",
+    ) -> None:
         self.report(Problem(kind, span, headline, expected, found, edit, severity))
 
     # giving names
@@ -93,8 +105,12 @@ class Body(Control):
         """Bind a target. In loops its indices are those of all the loops, or none."""
         name = target.name.id
         if name.startswith("__"):
-            self._problem("name", target.name.span, "names that begin with two underscores are the language's own",
-                          edit=name.lstrip("_") or "x")  # fmt: skip
+            self._problem(
+                "name",
+                target.name.span,
+                "names that begin with two underscores are the language's own",
+                edit=name.lstrip("_") or "x",
+            )
         if not target.indices:
             previous = self.scope.names.get(name)
             if previous is not None and previous.kind in ("index", "dim"):
@@ -140,12 +156,23 @@ class Body(Control):
         around = [loop.statement.index.id for loop in self.scope.open]
         if not target.indices and around:
             good = f"{name}[{', '.join(around)}]"
-            self._problem("structure", target.span, f"{what} in a loop has the loop's index: there is one for every {around[-1]}",
-                          good, name, good)  # fmt: skip
+            self._problem(
+                "structure",
+                target.span,
+                f"{what} in a loop has the loop's index: there is one for every {around[-1]}",
+                good,
+                name,
+                good,
+            )
         previous = self.sites.get(name)
         if previous is not None and not self.in_branch:
-            self._problem("name", target.span, f"`{name}` is sampled twice; the first is on line {previous.span.line}",
-                          "one statement for a name", edit=f"{name}_2 ~ …")  # fmt: skip
+            self._problem(
+                "name",
+                target.span,
+                f"`{name}` is sampled twice; the first is on line {previous.span.line}",
+                "one statement for a name",
+                edit=f"{name}_2 ~ …",
+            )
 
     # statements
 
@@ -153,9 +180,13 @@ class Body(Control):
         name = s.target.name.id
         if self.kind in ("function", "objective"):
             word = "a function" if self.kind == "function" else "an objective"
-            self._problem("structure", s.span, f"{word} makes no random choices",
-                          "a model or guide" if self.kind == "function" else "simulate(q), which draws from a program",
-                          edit=f"model {name}_model(…): …" if self.kind == "function" else f"{name} = simulate(q)")  # fmt: skip
+            self._problem(
+                "structure",
+                s.span,
+                f"{word} makes no random choices",
+                "a model or guide" if self.kind == "function" else "simulate(q), which draws from a program",
+                edit=f"model {name}_model(…): …" if self.kind == "function" else f"{name} = simulate(q)",
+            )
         self._sited(s.target, "a random choice")
         drawn = self.calls.law(s.distribution)
         if isinstance(s.distribution, tree.Call):
@@ -188,15 +219,25 @@ class Body(Control):
                 )
             return drawn
         if drawn.is_number and drawn.interval.misses(kind.interval):
-            self._problem("support", s.type.span, f"{target_text(s.target)} would be {kind.interval}, but its distribution gives {drawn.interval}",
-                          str(drawn.interval), str(kind.interval))  # fmt: skip
+            self._problem(
+                "support",
+                s.type.span,
+                f"{target_text(s.target)} would be {kind.interval}, but its distribution gives {drawn.interval}",
+                str(drawn.interval),
+                str(kind.interval),
+            )
         if drawn.kind == "int" and kind.kind == "real" and kind.interval != Interval():
             self._problem("type", s.type.span, "a whole number has no such type", "int", str(kind), "int")
         if drawn.shape and kind.shape is not None:
             joined = broadcast([drawn.shape, kind.shape])
             if isinstance(joined, Mismatch) or len(drawn.shape) > len(kind.shape):
-                self._problem("shape", s.type.span, "the type and the distribution don't have one shape",
-                              shape_text(drawn.shape), shape_text(kind.shape))  # fmt: skip
+                self._problem(
+                    "shape",
+                    s.type.span,
+                    "the type and the distribution don't have one shape",
+                    shape_text(drawn.shape),
+                    shape_text(kind.shape),
+                )
         if not drawn.is_number:
             return kind
         if not kind.structure and kind.kind == "real" and kind.interval == Interval():
@@ -206,8 +247,14 @@ class Body(Control):
     def _options(self, s: tree.Sample) -> None:
         for option in s.options:
             if option.name.id not in OPTIONS:
-                self._problem("name", option.name.span, f"a site has no option `{option.name.id}`", "grad = …, dims = [ … ]",
-                              f"`{option.name.id}`", f"grad = {expression_text(option.value)}")  # fmt: skip
+                self._problem(
+                    "name",
+                    option.name.span,
+                    f"a site has no option `{option.name.id}`",
+                    "grad = …, dims = [ … ]",
+                    f"`{option.name.id}`",
+                    f"grad = {expression_text(option.value)}",
+                )
             elif option.name.id == "dims" and not isinstance(option.value, tree.List):
                 self._problem("type", option.span, "dims is a list of names", "dims = [feature]")
 
@@ -217,7 +264,8 @@ class Body(Control):
         self.calls.law(s.distribution)
         self.sites.setdefault(s.target.name.id, Site(s.target.name.id, value, (), s.span, True))
         self._give(s.target, value, "site")
-        self.scope.names[s.target.name.id].used = True
+        if s.target.name.id in self.scope.names:
+            self.scope.names[s.target.name.id].used = True
 
     def _assign(self, s: tree.Assign) -> None:
         value = self.expressions.of(s.value)
@@ -246,8 +294,13 @@ class Body(Control):
         if s.type is not None:
             value = self._typed(s, value)
         if target.name.id in self.parameters and not target.indices and self.kind != "function":
-            self._problem("name", target.span, f"`{target.name.id}` is an argument, and is given another value here",
-                          edit=f"{target.name.id}_2 = …", severity="warning")  # fmt: skip
+            self._problem(
+                "name",
+                target.span,
+                f"`{target.name.id}` is an argument, and is given another value here",
+                edit=f"{target.name.id}_2 = …",
+                severity="warning",
+            )
         self._give(target, value, "element" if target.indices else "local")
 
     def _typed(self, s: tree.Assign, value: Value) -> Value:
@@ -256,69 +309,23 @@ class Body(Control):
         kind = value_of(s.type, self.report)
         if kind.is_number and value.is_number:
             if value.interval.misses(kind.interval):
-                self._problem("support", s.value.span, f"this is {value.interval}, and its type says {kind.interval}",
-                              str(kind.interval), str(value.interval))  # fmt: skip
+                self._problem(
+                    "support",
+                    s.value.span,
+                    f"this is {value.interval}, and its type says {kind.interval}",
+                    str(kind.interval),
+                    str(value.interval),
+                )
             joined = broadcast([value.shape, kind.shape])
             if isinstance(joined, Mismatch):
-                self._problem("shape", s.value.span, "this doesn't have the shape of its type", shape_text(kind.shape),
-                              shape_text(value.shape))  # fmt: skip
-        return kind
-
-    def _keep(self, s: tree.Keep) -> None:
-        what = "a deterministic quantity" if s.keyword == "deterministic" else "a factor"
-        if self.kind == "function":
-            self._problem("structure", s.span, f"a function has no {what[2:]}s", "a model", edit="x = …")
-        self._sited(s.target, what)
-        value = self.expressions.numbers(s.value, f"{what}")
-        if s.keyword == "factor" and value.shape:
-            self._problem("shape", s.value.span, f"a factor is one number, and this is {value}", "a number",
-                          str(value), f"sum({expression_text(s.value)})")  # fmt: skip
-        self._give(s.target, value, s.keyword)
-        if s.target.name.id in self.scope.names:
-            self.scope.names[s.target.name.id].used = True
-
-    def _declare(self, s: tree.Declare) -> None:
-        name = s.target.name.id
-        if self.scope.open or s.target.indices:
-            self._problem("structure", s.span, f"a {s.keyword} is declared once, above the loops",
-                          edit=f"{s.keyword} {name}: real[N] = 0 above the loop, and {name}[i] in it")  # fmt: skip
-        if s.keyword == "state" and self.kind != "objective":
-            self._problem("structure", s.span, f"only an objective keeps a state; this is a {self.kind}", "an objective",
-                          edit=f"param {name}: … = …")  # fmt: skip
-        if self.kind == "function":
-            self._problem(
-                "structure", s.span, f"a function has no {s.keyword}s", "a model, guide or objective"
-            )
-        value = ANY
-        if s.type is not None:
-            self._sizes_known(s.type)
-            value = value_of(s.type, self.report)
-        if s.value is None:
-            self._problem("syntax", s.span, f"a {s.keyword} needs a value to begin with", f"{s.keyword} {name}: real = 0",
-                          edit=f"{name} = 0")  # fmt: skip
-        else:
-            start = self.expressions.numbers(s.value, "what it begins with")
-            if value.is_number and start.is_number and start.interval.misses(value.interval):
-                self._problem("support", s.value.span, f"`{name}` is {value.interval}, and begins at {start.interval}",
-                              str(value.interval), str(start.interval))  # fmt: skip
-            value = value if s.type is not None else start
-        self._give(replace(s.target, indices=()), value, s.keyword)
-
-    def _setstate(self, s: tree.SetState) -> None:
-        found = self.scope.find(s.target.name.id)
-        if found is None or found.kind != "state":
-            states = [n for n, b in self.scope.names.items() if b.kind == "state"]
-            self._problem("name", s.target.span, f"`{s.target.name.id}` is no state", ", ".join(states) or "a state of this objective",
-                          edit=f"state {s.target.name.id}: real = 0 above")  # fmt: skip
-        self.expressions.numbers(s.value, "a state")
-
-    def _sizes_known(self, kind: tree.Type) -> None:
-        for size in kind.shape:
-            value = self.expressions.of(size)
-            if value.kind not in ("int", "any"):
                 self._problem(
-                    "type", size.span, f"a size is a whole number, and this is {value}", "int", str(value)
+                    "shape",
+                    s.value.span,
+                    "this doesn't have the shape of its type",
+                    shape_text(kind.shape),
+                    shape_text(value.shape),
                 )
+        return kind
 
     def _return(self, s: tree.Return) -> None:
         if self.scope.open:
@@ -327,8 +334,14 @@ class Body(Control):
             )
         value = self.expressions.of(s.value) if s.value is not None else ANY
         if self.kind == "objective" and value.is_number and value.shape:
-            self._problem("shape", s.span, f"an objective is one number, and this is {value}", "a number", str(value),
-                          "sum(…) or mean(…)")  # fmt: skip
+            self._problem(
+                "shape",
+                s.span,
+                f"an objective is one number, and this is {value}",
+                "a number",
+                str(value),
+                "sum(…) or mean(…)",
+            )
         self.returns = value
 
     def _pass(self, s: tree.Pass) -> None:
@@ -354,8 +367,13 @@ class Body(Control):
                 "param": "a param",
             }
             if binding.kind in words and not (binding.kind == "parameter" and self.kind == "guide"):
-                self._problem("name", binding.span, f"`{name}` is not used", edit=f"leave it out, or call it _{name}",
-                              severity="warning")  # fmt: skip
+                self._problem(
+                    "name",
+                    binding.span,
+                    f"`{name}` is not used",
+                    edit=f"leave it out, or call it _{name}",
+                    severity="warning",
+                )
 
 
 def _returns(s: tree.Statement) -> bool:

@@ -119,7 +119,8 @@ class Control:
             if name in self.parameters or any(n == name for n in loop.lags):
                 index = loop.statement.index.id
                 self._problem("structure", loop.statement.index.span, f"the loop begins at {start}, and `{name}[0]` has no value",
-                              f"a statement for {name}[0] above the loop", edit=f"{name}[0] ~ … above `for {index} in …`")  # fmt: skip
+                              f"a statement for {name}[0] above the loop",
+                              edit=f"{name}[0] ~ … above `for {index} in …`")  # fmt: skip
 
     def _if(self, s: tree.If) -> None:
         outcomes: list[dict[str, Binding]] = []

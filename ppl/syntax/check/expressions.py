@@ -61,9 +61,15 @@ class Expressions(Elements):
             )
 
     def _problem(
-        self, kind: str, span: Span, headline: str, expected: str | None = None, found: str | None = None,
-        edit: str | None = None, severity: str = "error",
-    ) -> None:  # fmt: skip
+        self,
+        kind: str,
+        span: Span,
+        headline: str,
+        expected: str | None = None,
+        found: str | None = None,
+        edit: str | None = None,
+        severity: str = "error",
+    ) -> None:
         self.report(Problem(kind, span, headline, expected, found, edit, severity))
 
     # leaves
@@ -103,9 +109,12 @@ class Expressions(Elements):
 
     def _unfinished(self, e: tree.Name, index: str) -> None:
         self._problem(
-            "structure", e.span, f"`{e.id}` is being built by the loop over {index}: it is not whole here",
-            f"`{e.id}[{index}]`, its element, or `{e.id}[{index}-1]`, the one before", edit=f"{e.id}[{index}]",
-        )  # fmt: skip
+            "structure",
+            e.span,
+            f"`{e.id}` is being built by the loop over {index}: it is not whole here",
+            f"`{e.id}[{index}]`, its element, or `{e.id}[{index}-1]`, the one before",
+            edit=f"{e.id}[{index}]",
+        )
 
     def _list(self, e: tree.List) -> Value:
         values = [self.numbers(x, "an element of a list") for x in e.elements]
@@ -114,8 +123,13 @@ class Expressions(Elements):
         shape = values[0].shape
         for value, x in zip(values[1:], e.elements[1:], strict=True):
             if shape is not None and value.shape is not None and len(shape) != len(value.shape):
-                self._problem("shape", x.span, "the elements of a list have one shape",
-                              shape_text(shape) or "a number", shape_text(value.shape) or "a number")  # fmt: skip
+                self._problem(
+                    "shape",
+                    x.span,
+                    "the elements of a list have one shape",
+                    shape_text(shape) or "a number",
+                    shape_text(value.shape) or "a number",
+                )
                 return ANY
         interval = values[0].interval
         for value in values[1:]:
@@ -222,9 +236,12 @@ class Expressions(Elements):
             self._problem("name", e.name.span, f"{prefix[:-1]} has no `{e.name.id}`", listed, edit=edit)
         elif value.kind != "any":
             self._problem(
-                "type", e.span, f"{value} has no parts with names", "a function of it",
+                "type",
+                e.span,
+                f"{value} has no parts with names",
+                "a function of it",
                 edit=f"{e.name.id}({expression_text(e.value)})",
-            )  # fmt: skip
+            )
         return ANY
 
     # calls
@@ -278,8 +295,13 @@ class Expressions(Elements):
                 )
                 return ANY
         if arguments and arguments[0].is_number and arguments[0].interval.misses(signature.needs):
-            self._problem("support", e.arguments[0].span, f"{name} of {arguments[0].interval} is not a number",
-                          str(signature.needs), str(arguments[0].interval))  # fmt: skip
+            self._problem(
+                "support",
+                e.arguments[0].span,
+                f"{name} of {arguments[0].interval} is not a number",
+                str(signature.needs),
+                str(arguments[0].interval),
+            )
         if any(a.kind == "any" for a in arguments):
             try:
                 return replace(signature.result(arguments), shape=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from ppl.errors import closest
 from ppl.syntax import tree
 from ppl.syntax.check.agreement import disagreements
 from ppl.syntax.check.body import Body, Site, reserved
+from ppl.syntax.check.callees import Callee
 from ppl.syntax.check.imported import Exports, exports
-from ppl.syntax.check.laws import Callee
-from ppl.syntax.check.scope import Binding, Scope
+from ppl.syntax.check.parameters import Parameters
+from ppl.syntax.check.scope import Scope
 from ppl.syntax.check.settings import data_problems, infer_problems
 from ppl.syntax.check.types import value_of
 from ppl.syntax.imports import found
@@ -20,7 +21,7 @@ from ppl.syntax.info import Info, Names, dims
 from ppl.syntax.loops import Structure, structure
 from ppl.syntax.parse import Parsed, parse
 from ppl.syntax.problems import Problem, Rejected
-from ppl.syntax.values import ANY, Interval, Value
+from ppl.syntax.values import ANY, Value
 
 Definition = tree.Function | tree.Program
 _MOST = 100
@@ -44,9 +45,13 @@ class Checked:
 
 
 def check(
-    text: str, path: str = "<text>", *, folder: Path | None = None, pedantic: bool = False,
+    text: str,
+    path: str = "<text>",
+    *,
+    folder: Path | None = None,
+    pedantic: bool = False,
     importing: tuple[Path, ...] = (),
-) -> Checked:  # fmt: skip
+) -> Checked:
     """All the problems of a file: errors, warnings, and with `pedantic` advice on the model.
 
     >>> [p.headline for p in check("model m():\\n    x ~ Normal(0, -1)\\n").problems]
@@ -66,7 +71,7 @@ def check(
     return Checked(parsed.file, tuple(ordered[:_MOST]), checking.info(), checking.bodies, public)
 
 
-class _File:
+class _File(Parameters):
     def __init__(self, parsed: Parsed, folder: Path | None, importing: tuple[Path, ...]) -> None:
         self.parsed, self.file = parsed, parsed.file
         self.folder, self.importing = folder, importing
@@ -121,8 +126,16 @@ class _File:
                 continue
             path = ".".join(p.id for p in item.path)
             near = closest(name, public) or sorted(public)
-            self.problems.append(Problem("name", wanted.name.span, f"{path} has no `{name}`", ", ".join(near[:8]) or None,
-                                         f"`{name}`", near[0] if near else None))  # fmt: skip
+            self.problems.append(
+                Problem(
+                    "name",
+                    wanted.name.span,
+                    f"{path} has no `{name}`",
+                    ", ".join(near[:8]) or None,
+                    f"`{name}`",
+                    near[0] if near else None,
+                )
+            )
             self.outside[called] = ANY
 
     def _callee(self, path: str, callee: Callee) -> None:
@@ -136,12 +149,24 @@ class _File:
             name = item.name.id
             if name in self.definitions:
                 line = self.definitions[name].span.line
-                self.report(Problem("name", item.name.span, f"`{name}` is defined twice; the first is on line {line}",
-                                    edit=f"another name: {name}_2"))  # fmt: skip
+                self.report(
+                    Problem(
+                        "name",
+                        item.name.span,
+                        f"`{name}` is defined twice; the first is on line {line}",
+                        edit=f"another name: {name}_2",
+                    )
+                )
                 continue
             if what := reserved(name):
-                self.report(Problem("name", item.name.span, f"`{name}` is the name of {what} of the language",
-                                    edit=f"another name: my_{name}"))  # fmt: skip
+                self.report(
+                    Problem(
+                        "name",
+                        item.name.span,
+                        f"`{name}` is the name of {what} of the language",
+                        edit=f"another name: my_{name}",
+                    )
+                )
             self.definitions[name] = item
             kind = "function" if isinstance(item, tree.Function) else item.kind
             self._callee(name, Callee(kind, name, None))
@@ -159,8 +184,14 @@ class _File:
                 circle = " → ".join([*chain[chain.index(name) :], name])
                 words = "calls itself" if circle.count("→") == 1 else f"call each other in a circle: {circle}"
                 headline = f"`{name}` {words}" if "itself" in words else f"functions {words}"
-                self.report(Problem("structure", item.name.span, headline + ": how often, nobody can know before it runs",
-                                    edit="a loop: for i in n: …"))  # fmt: skip
+                self.report(
+                    Problem(
+                        "structure",
+                        item.name.span,
+                        headline + ": how often, nobody can know before it runs",
+                        edit="a loop: for i in n: …",
+                    )
+                )
                 return
             if len(chain) > 60:
                 self.report(
@@ -207,17 +238,27 @@ class _File:
         if isinstance(item, tree.Function):
             returns = self._returned(item, body)
         shown = tuple(
-            (p.name.id, value_of(p.type, silent.append) if p.type is not None else ANY,
-             p.default is not None or p.name.id in body.sites)
+            (
+                p.name.id,
+                value_of(p.type, silent.append) if p.type is not None else ANY,
+                p.default is not None or p.name.id in body.sites,
+            )
             for p in parameters
-        )  # fmt: skip
+        )
         free = returns if not returns.shape else replace(returns, shape=(None,) * len(returns.shape))
         self._callee(item.name.id, Callee(kind, item.name.id, shown, free))
 
     def _returned(self, item: tree.Function, body: Body) -> Value:
         if not any(isinstance(n, tree.Return) for s in item.body for n in tree.walk(s)):
-            self.report(Problem("structure", item.name.span, f"`{item.name.id}` returns nothing", "return … at its end",
-                                edit="return …"))  # fmt: skip
+            self.report(
+                Problem(
+                    "structure",
+                    item.name.span,
+                    f"`{item.name.id}` returns nothing",
+                    "return … at its end",
+                    edit="return …",
+                )
+            )
         if item.returns is None:
             return body.returns
         declared = value_of(item.returns, self.report)
@@ -228,87 +269,26 @@ class _File:
                 and declared.shape is not None
                 and len(found_.shape) != len(declared.shape)
             ):
-                self.report(Problem("shape", item.returns.span, f"`{item.name.id}` says it returns {declared}, and returns {found_}",
-                                    str(declared), str(found_)))  # fmt: skip
+                self.report(
+                    Problem(
+                        "shape",
+                        item.returns.span,
+                        f"`{item.name.id}` says it returns {declared}, and returns {found_}",
+                        str(declared),
+                        str(found_),
+                    )
+                )
             elif found_.interval.misses(declared.interval):
-                self.report(Problem("support", item.returns.span, f"`{item.name.id}` says it returns {declared}, and returns {found_}",
-                                    str(declared), str(found_)))  # fmt: skip
+                self.report(
+                    Problem(
+                        "support",
+                        item.returns.span,
+                        f"`{item.name.id}` says it returns {declared}, and returns {found_}",
+                        str(declared),
+                        str(found_),
+                    )
+                )
         return declared
-
-    def _parameters(self, parameters: Sequence[tree.Parameter], scope: Scope, report: object) -> None:
-        say = report  # the model's parameters were reported with the model
-        assert callable(say)
-        for p in parameters:
-            name = p.name.id
-            if name in scope.names:
-                say(
-                    Problem(
-                        "name",
-                        p.name.span,
-                        f"the argument `{name}` is named twice",
-                        edit=f"another name: {name}_2",
-                    )
-                )
-            if what := reserved(name):
-                say(Problem("name", p.name.span, f"`{name}` hides {what} of the language", edit=f"another name: {name}_",
-                            severity="warning"))  # fmt: skip
-            if name.startswith("__"):
-                say(
-                    Problem(
-                        "name", p.name.span, "names that begin with two underscores are the language's own"
-                    )
-                )
-            value = value_of(p.type, say) if p.type is not None else ANY
-            scope.names[name] = Binding("parameter", value, p.name.span)
-            if p.default is not None:
-                self._default(p, value, say)
-        bound = self._bound(parameters)
-        for p in parameters:
-            for size in p.type.shape if p.type is not None else ():
-                self._size(size, bound, scope, say)
-
-    def _default(self, p: tree.Parameter, value: Value, say: object) -> None:
-        assert callable(say) and p.default is not None
-        scope = Scope(dict(self.outside))
-        body = Body("function", structure(()), scope, self.callees, say)
-        given = body.expressions.of(p.default)
-        if value.is_number and given.is_number and given.interval.misses(value.interval):
-            say(Problem("support", p.default.span, f"`{p.name.id}` is {value.interval}, and this is {given.interval}",
-                        str(value.interval), str(given.interval)))  # fmt: skip
-        elif value.is_number and not given.is_number and given.kind != "any":
-            say(
-                Problem(
-                    "type",
-                    p.default.span,
-                    f"`{p.name.id}` is {value}, and this is {given}",
-                    str(value),
-                    str(given),
-                )
-            )
-
-    def _bound(self, parameters: Sequence[tree.Parameter]) -> set[str]:
-        """The sizes that some argument gives: plain ones, and whole-number arguments."""
-        plain = {
-            s.id for p in parameters if p.type is not None for s in p.type.shape if isinstance(s, tree.Name)
-        }
-        return plain | {p.name.id for p in parameters}
-
-    def _size(self, size: tree.Expression, bound: set[str], scope: Scope, say: object) -> None:
-        assert callable(say)
-        for node in tree.walk(size):
-            if not isinstance(node, tree.Name):
-                continue
-            known = scope.names.get(node.id)
-            if known is not None and known.kind == "parameter":
-                known.used = True
-                if known.value.kind not in ("int", "any") or known.value.shape:
-                    say(Problem("type", node.span, f"a size is a whole number, and `{node.id}` is {known.value}", "int",
-                                str(known.value), f"{node.id}: int"))  # fmt: skip
-            elif node.id not in bound:
-                say(Problem("shape", node.span, f"nothing says what the size `{node.id}` is",
-                            f"an argument with the plain size {node.id}, or {node.id}: int", edit=f"{node.id}: int"))  # fmt: skip
-            elif known is None:
-                scope.names[node.id] = Binding("dim", Value("int", Interval(0.0)), node.span, used=True)
 
     # between definitions
 
@@ -322,12 +302,25 @@ class _File:
                 n for n, d in self.definitions.items() if isinstance(d, tree.Program) and d.kind == "model"
             ]
             near = closest(item.model.id, models) or models
-            self.report(Problem("guide", item.model.span, f"there is no model `{item.model.id}`", ", ".join(near) or "a model",
-                                edit=f"guide {item.name.id} for {near[0]}" if near else None))  # fmt: skip
+            self.report(
+                Problem(
+                    "guide",
+                    item.model.span,
+                    f"there is no model `{item.model.id}`",
+                    ", ".join(near) or "a model",
+                    edit=f"guide {item.name.id} for {near[0]}" if near else None,
+                )
+            )
             return
         if item.kind != "guide":
-            self.report(Problem("guide", item.model.span, f"only a guide is for a model; this is a {item.kind}",
-                                edit=f"{item.kind} {item.name.id}(…):"))  # fmt: skip
+            self.report(
+                Problem(
+                    "guide",
+                    item.model.span,
+                    f"only a guide is for a model; this is a {item.kind}",
+                    edit=f"{item.kind} {item.name.id}(…):",
+                )
+            )
             return
         guide, target = self.bodies.get(item.name.id), self.bodies.get(item.model.id)
         if guide is not None and target is not None:
@@ -343,13 +336,23 @@ class _File:
             for e in i.entries
         }
 
+    def _programs(self) -> dict[str, str]:
+        """The programs that settings can name, with their kinds."""
+        return {name: value.kind for name, value in self.outside.items() if "." not in name}
+
     def _blocks(self) -> None:
         blocks = [i for i in self.file.items if isinstance(i, tree.Settings)]
         seen: dict[str, tree.Settings] = {}
         for block in blocks:
             if block.kind in seen:
-                self.report(Problem("data", block.span, f"there are two {block.kind} blocks; the first is on line {seen[block.kind].span.line}",
-                                    edit="one block with all of it"))  # fmt: skip
+                self.report(
+                    Problem(
+                        "data",
+                        block.span,
+                        f"there are two {block.kind} blocks; the first is on line {seen[block.kind].span.line}",
+                        edit="one block with all of it",
+                    )
+                )
                 continue
             seen[block.kind] = block
         models = [d for d in self.definitions.values() if isinstance(d, tree.Program) and d.kind == "model"]
@@ -358,7 +361,7 @@ class _File:
             names = {e.name.id: e.value for e in seen["infer"].entries}
             if isinstance(wanted := names.get("model"), tree.Name):
                 chosen = next((m for m in models if m.name.id == wanted.id), None)
-            for problem in infer_problems(seen["infer"], {m.name.id for m in models}, self.definitions):
+            for problem in infer_problems(seen["infer"], {m.name.id for m in models}, self._programs()):
                 self.report(problem)
         if "data" in seen:
             sites: dict[str, Site] = (

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ppl.syntax import tree
-from ppl.syntax.check.laws import Callee
+from ppl.syntax.check.callees import Callee
 from ppl.syntax.imports import Source
 from ppl.syntax.problems import Problem
 
@@ -34,9 +34,13 @@ def exports(source: Source, item: tree.Import, importing: tuple[Path, ...]) -> E
     checked = check(text, str(source.path), folder=source.path.parent, importing=(*importing, path))
     if checked.errors:
         first = checked.errors[0]
-        return Problem("import", span, f"{source.path.name} has {len(checked.errors)} errors; the first, on line {first.span.line}: {first.headline}",
-                       edit=f"ppl check {source.path.name}")  # fmt: skip
-    return {name: body_callee for name, body_callee in checked.exports.items()}
+        return Problem(
+            "import",
+            span,
+            f"{source.path.name} has {len(checked.errors)} errors; the first, on line {first.span.line}: {first.headline}",
+            edit=f"ppl check {source.path.name}",
+        )
+    return dict(checked.exports)
 
 
 @lru_cache
@@ -44,8 +48,9 @@ def _python(path: Path) -> Exports:
     """The names in a Python module's `__all__`; what they take is not known."""
     module = ast.parse(path.read_text(encoding="utf-8"))
     for statement in module.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            if statement.targets[0].id == "__all__" and isinstance(statement.value, ast.List):
-                names = [e.value for e in statement.value.elts if isinstance(e, ast.Constant)]
-                return {str(n): Callee("objective", str(n), None) for n in names}
+        if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.List):
+            continue
+        if isinstance(target := statement.targets[0], ast.Name) and target.id == "__all__":
+            names = [e.value for e in statement.value.elts if isinstance(e, ast.Constant)]
+            return {str(n): Callee("objective", str(n), None) for n in names}
     return {}

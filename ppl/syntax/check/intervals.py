@@ -24,9 +24,13 @@ def least(test: tree.Expression, holds: bool) -> dict[str, int]:
         if isinstance(left, tree.Name) and isinstance(right, tree.Number) and isinstance(right.value, int):
             value = right.value
             table = {
-                (">", True): value + 1, (">=", True): value, ("==", True): value, ("!=", False): value,
-                ("<", False): value, ("<=", False): value + 1,
-            }  # fmt: skip
+                (">", True): value + 1,
+                (">=", True): value,
+                ("==", True): value,
+                ("!=", False): value,
+                ("<", False): value,
+                ("<=", False): value + 1,
+            }
             if (operator, holds) in table:
                 return {left.id: table[operator, holds]}
             if (operator, holds) in (("==", False), ("!=", True)) and value >= 0:

@@ -26,22 +26,38 @@ def _site(site: tree.Sample, law: tree.Call, body: Body) -> Iterator[Problem]:
     if observed:
         return
     if name == "Flat":
-        yield _advice(site, "a flat prior is improper: the posterior may not exist, and nothing can be simulated from it",
-                      "a weakly informative prior", f"{site.target.name.id} ~ Normal(0, 10)")  # fmt: skip
+        yield _advice(
+            site,
+            "a flat prior is improper: the posterior may not exist, and nothing can be simulated from it",
+            "a weakly informative prior",
+            f"{site.target.name.id} ~ Normal(0, 10)",
+        )
     if name == "Uniform":
-        yield _advice(site, "a uniform prior says that values just outside of its bounds are impossible",
-                      "a prior whose tails are soft, unless the bounds are the problem's own", "Normal(…) or Beta(…)")  # fmt: skip
+        yield _advice(
+            site,
+            "a uniform prior says that values just outside of its bounds are impossible",
+            "a prior whose tails are soft, unless the bounds are the problem's own",
+            "Normal(…) or Beta(…)",
+        )
     if name in ("InverseGamma", "Gamma") and all(_tiny(a) for a in law.arguments) and law.arguments:
-        yield _advice(site, f"{name} with tiny parameters is sharp near 0 and not vague (Gelman 2006)", "HalfNormal or HalfStudentT",
-                      f"{site.target.name.id} ~ HalfNormal(1)")  # fmt: skip
+        yield _advice(
+            site,
+            f"{name} with tiny parameters is sharp near 0 and not vague (Gelman 2006)",
+            "HalfNormal or HalfStudentT",
+            f"{site.target.name.id} ~ HalfNormal(1)",
+        )
     if name in ("Normal", "StudentT", "Laplace", "Cauchy", "Logistic") and site.target.indices:
         scale = next(
             (k.value for k in law.keywords if k.name.id == "scale"),
             law.arguments[-1] if law.arguments else None,
         )
         if isinstance(scale, tree.Name) and scale.id in body.sites and scale.id not in body.parameters:
-            yield _advice(site, f"a funnel: `{site.target.name.id}` gets its scale from `{scale.id}`, and few data make it hard to sample",
-                          "the non-centred form", f"reparam({site.target.name.id} = NonCentered), or z ~ Normal(0, 1) and {scale.id} * z")  # fmt: skip
+            yield _advice(
+                site,
+                f"a funnel: `{site.target.name.id}` gets its scale from `{scale.id}`, and few data make it hard to sample",
+                "the non-centred form",
+                f"reparam({site.target.name.id} = NonCentered), or z ~ Normal(0, 1) and {scale.id} * z",
+            )
 
 
 def _tiny(e: tree.Expression) -> bool:

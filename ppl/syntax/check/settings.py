@@ -13,16 +13,54 @@ from ppl.syntax.problems import Problem
 from ppl.syntax.values import Interval, Size, size_of
 
 OPTIONS = (
-    "method", "model", "guide", "objective", "draws", "warmup", "chains", "seed", "device", "engine", "dtype", "keep",
-    "target_accept", "max_depth", "metric", "steps", "particles", "optimizer", "learning_rate", "kernel", "thin", "init",
-    "reparam", "num_samples", "num_warmup", "tune", "random_seed", "step_size", "num_steps", "average",
-)  # fmt: skip
+    "method",
+    "model",
+    "guide",
+    "objective",
+    "draws",
+    "warmup",
+    "chains",
+    "seed",
+    "device",
+    "engine",
+    "dtype",
+    "keep",
+    "target_accept",
+    "max_depth",
+    "metric",
+    "steps",
+    "particles",
+    "optimizer",
+    "learning_rate",
+    "kernel",
+    "thin",
+    "init",
+    "reparam",
+    "num_samples",
+    "num_warmup",
+    "tune",
+    "random_seed",
+    "step_size",
+    "num_steps",
+    "average",
+)
+AUTOMATIC = (
+    "mean_field",
+    "full_rank",
+    "low_rank",
+    "delta",
+    "structured",
+    "flow",
+    "laplace",
+    "mixture",
+    "pathfinder",
+)
+"""The automatic guides, by name."""
+
 METHODS = ("nuts", "hmc", "vi", "smc", "svgd", "enumerate", "laplace", "pathfinder")
 
 
-def infer_problems(
-    block: tree.Settings, models: set[str], definitions: Mapping[str, tree.Function | tree.Program]
-) -> Iterator[Problem]:
+def infer_problems(block: tree.Settings, models: set[str], programs: Mapping[str, str]) -> Iterator[Problem]:
     seen: set[str] = set()
     for entry in block.entries:
         name, value = entry.name.id, entry.value
@@ -31,12 +69,24 @@ def infer_problems(
         seen.add(name)
         if name not in OPTIONS:
             near = closest(name, OPTIONS)
-            yield Problem("name", entry.name.span, f"inference has no option `{name}`", ", ".join(near) or "method, draws, …",
-                          f"`{name}`", f"{near[0]} = {expression_text(value)}" if near else None)  # fmt: skip
+            yield Problem(
+                "name",
+                entry.name.span,
+                f"inference has no option `{name}`",
+                ", ".join(near) or "method, draws, …",
+                f"`{name}`",
+                f"{near[0]} = {expression_text(value)}" if near else None,
+            )
         elif name == "method" and isinstance(value, tree.Name) and value.id not in METHODS:
             near = closest(value.id, METHODS)
-            yield Problem("name", value.span, f"there is no method `{value.id}`", ", ".join(METHODS), f"`{value.id}`",
-                          f"method = {near[0] if near else 'nuts'}")  # fmt: skip
+            yield Problem(
+                "name",
+                value.span,
+                f"there is no method `{value.id}`",
+                ", ".join(METHODS),
+                f"`{value.id}`",
+                f"method = {near[0] if near else 'nuts'}",
+            )
         elif name in ("draws", "warmup", "chains", "steps", "particles") and not _count(value):
             yield Problem(
                 "type",
@@ -53,12 +103,21 @@ def infer_problems(
                 f"there is no model `{value.id}` in this file",
                 ", ".join(sorted(models)) or None,
             )
-        elif name in ("guide", "objective") and isinstance(value, tree.Name) and value.id not in definitions:
-            known = [n for n, d in definitions.items() if isinstance(d, tree.Program) and d.kind == name]
+        elif (
+            name in ("guide", "objective")
+            and isinstance(value, tree.Name)
+            and value.id not in (*programs, *AUTOMATIC)
+        ):
+            known = [n for n, kind in programs.items() if kind == name]
             near = closest(value.id, known) or known
             if name == "objective" or near:
-                yield Problem("name", value.span, f"there is no {name} `{value.id}` in this file", ", ".join(near) or None,
-                              edit=f"{name} = {near[0]}" if near else None)  # fmt: skip
+                yield Problem(
+                    "name",
+                    value.span,
+                    f"there is no {name} `{value.id}` in this file",
+                    ", ".join(near) or None,
+                    edit=f"{name} = {near[0]}" if near else None,
+                )
 
 
 def _count(e: tree.Expression) -> bool:
@@ -91,8 +150,14 @@ def data_problems(
         name = entry.name.id
         if name not in known and not nested and not _labels(entry.value):
             near = closest(name, known) or sorted(known)
-            yield Problem("data", entry.name.span, f"the model {model.name.id} has no `{name}`", ", ".join(near[:8]) or None,
-                          f"`{name}`", f"{near[0]} = …" if near else None)  # fmt: skip
+            yield Problem(
+                "data",
+                entry.name.span,
+                f"the model {model.name.id} has no `{name}`",
+                ", ".join(near[:8]) or None,
+                f"`{name}`",
+                f"{near[0]} = …" if near else None,
+            )
     for name, p in parameters.items():
         if name not in seen and p.default is None and name not in sites:
             yield Problem(
@@ -117,8 +182,14 @@ def _labels(e: tree.Expression) -> bool:
 
 def _label_problems(entry: tree.Keyword, model: tree.Program | None) -> Iterator[Problem]:
     if model is not None and entry.name.id not in (known := dims(model.parameters or ())):
-        yield Problem("data", entry.span, "texts are the labels of a dim, and the model has no such dim",
-                      ", ".join(known) or None, f"`{entry.name.id}`", known[0] if known else None)  # fmt: skip
+        yield Problem(
+            "data",
+            entry.span,
+            "texts are the labels of a dim, and the model has no such dim",
+            ", ".join(known) or None,
+            f"`{entry.name.id}`",
+            known[0] if known else None,
+        )
 
 
 def _literal(e: tree.Expression) -> tuple[Problem | None, tuple[int, ...] | None]:
@@ -137,8 +208,13 @@ def _literal(e: tree.Expression) -> tuple[Problem | None, tuple[int, ...] | None
                     if shape and shapes[0]
                     else "numbers and lists"
                 )
-                return Problem("shape", x.span, f"the rows of a list have one length: {rows}",
-                               str(list(shapes[0])), str(list(shape))), None  # fmt: skip
+                return Problem(
+                    "shape",
+                    x.span,
+                    f"the rows of a list have one length: {rows}",
+                    str(list(shapes[0])),
+                    str(list(shape)),
+                ), None
             shapes.append(shape)
         return None, (len(shapes), *(shapes[0] if shapes else ()))
     if isinstance(e, tree.Number | tree.Boolean):
@@ -151,14 +227,22 @@ def _literal(e: tree.Expression) -> tuple[Problem | None, tuple[int, ...] | None
     if isinstance(e, tree.Name) and e.id in ("nan", "inf", "pi", "e"):
         return None, ()
     what = f"`{expression_text(e)}`"
-    return Problem("data", e.span, "data are numbers, and lists of them", "1.5, [1, 2, 3], nan for a missing one", what,
-                   "a number"), None  # fmt: skip
+    return Problem(
+        "data",
+        e.span,
+        "data are numbers, and lists of them",
+        "1.5, [1, 2, 3], nan for a missing one",
+        what,
+        "a number",
+    ), None
 
 
 def _sizes(
-    block: tree.Settings, parameters: Mapping[str, tree.Parameter], sites: Mapping[str, Site],
+    block: tree.Settings,
+    parameters: Mapping[str, tree.Parameter],
+    sites: Mapping[str, Site],
     shapes: Mapping[str, tuple[int, ...]],
-) -> Iterator[Problem]:  # fmt: skip
+) -> Iterator[Problem]:
     entries = {e.name.id: e for e in block.entries}
     known: dict[str, tuple[int, str]] = {}
     for name, entry in entries.items():
@@ -178,15 +262,25 @@ def _sizes(
             continue
         found = shapes[name]
         if len(wanted) != len(found):
-            yield Problem("shape", entry.span, f"`{name}` has {len(found)} axes in the data and {len(wanted)} in the model",
-                          f"{name}[{', '.join(map(str, wanted))}]", f"sizes {', '.join(map(str, found)) or 'none'}")  # fmt: skip
+            yield Problem(
+                "shape",
+                entry.span,
+                f"`{name}` has {len(found)} axes in the data and {len(wanted)} in the model",
+                f"{name}[{', '.join(map(str, wanted))}]",
+                f"sizes {', '.join(map(str, found)) or 'none'}",
+            )
             continue
         for size, length in zip(wanted, found, strict=True):
             if isinstance(size, str) and size.isidentifier():
                 expected, source = known.setdefault(size, (length, name))
                 if expected != length:
-                    yield Problem("shape", entry.span, f"`{name}` has {length} elements, but {size} is {expected} (from {source})",
-                                  f"{expected} elements", str(length))  # fmt: skip
+                    yield Problem(
+                        "shape",
+                        entry.span,
+                        f"`{name}` has {length} elements, but {size} is {expected} (from {source})",
+                        f"{expected} elements",
+                        str(length),
+                    )
             elif isinstance(size, int) and size != length:
                 yield Problem(
                     "shape",
@@ -206,8 +300,14 @@ def _values(entry: tree.Keyword, kind: tree.Type, sampled: bool) -> Iterator[Pro
     for leaf, value in _leaves(entry.value):
         if value is None:
             if not sampled:
-                yield Problem("data", leaf.span, f"a missing value (nan) in `{entry.name.id}`, which has no distribution",
-                              "numbers", "nan", f"{entry.name.id}[…] ~ … in the model")  # fmt: skip
+                yield Problem(
+                    "data",
+                    leaf.span,
+                    f"a missing value (nan) in `{entry.name.id}`, which has no distribution",
+                    "numbers",
+                    "nan",
+                    f"{entry.name.id}[…] ~ … in the model",
+                )
                 return
         elif allowed.kind == "int" and value % 1:
             yield Problem(
@@ -219,8 +319,13 @@ def _values(entry: tree.Keyword, kind: tree.Type, sampled: bool) -> Iterator[Pro
             )
             return
         elif Interval(value, value).misses(allowed.interval):
-            yield Problem("support", leaf.span, f"`{entry.name.id}` is {allowed.interval}, and this is {value:g}",
-                          str(allowed.interval), f"{value:g}")  # fmt: skip
+            yield Problem(
+                "support",
+                leaf.span,
+                f"`{entry.name.id}` is {allowed.interval}, and this is {value:g}",
+                str(allowed.interval),
+                f"{value:g}",
+            )
             return
 
 

@@ -11,10 +11,22 @@ from ppl.syntax.info import PROGRAM_TYPES
 from ppl.syntax.problems import Problem
 from ppl.syntax.values import NONNEGATIVE, POSITIVE, REAL, UNIT, Interval, Value, size_of
 
-_NUMBERS = {"real": REAL, "positive": POSITIVE, "nonnegative": NONNEGATIVE, "unit": UNIT, "int": REAL, "index": NONNEGATIVE,
-            "bool": REAL}  # fmt: skip
-_VECTORS = {"simplex": UNIT, "ordered": REAL, "positive_ordered": POSITIVE, "unit_vector": Interval(-1.0, 1.0),
-            "sum_to_zero": REAL}  # fmt: skip
+_NUMBERS = {
+    "real": REAL,
+    "positive": POSITIVE,
+    "nonnegative": NONNEGATIVE,
+    "unit": UNIT,
+    "int": REAL,
+    "index": NONNEGATIVE,
+    "bool": REAL,
+}
+_VECTORS = {
+    "simplex": UNIT,
+    "ordered": REAL,
+    "positive_ordered": POSITIVE,
+    "unit_vector": Interval(-1.0, 1.0),
+    "sum_to_zero": REAL,
+}
 _MATRICES = {
     "corr_cholesky": "corr_cholesky",
     "cholesky": "lower_cholesky",
@@ -24,11 +36,26 @@ _MATRICES = {
 NAMES = (*_NUMBERS, *_VECTORS, *_MATRICES, *sorted(PROGRAM_TYPES))
 
 _FOREIGN = {
-    "float": "real", "double": "real", "vector": "real[N]", "matrix": "real[N, D]", "integer": "int", "string": "text",
-    "boolean": "bool", "array": "real[N]", "tensor": "real[N, D]", "cholesky_factor_corr": "corr_cholesky[D]",
-    "cov_matrix": "cov[D]", "corr_matrix": "corr[D]", "list": "real[N]", "str": "text", "probability": "unit",
-    "categorical": "index(K)", "category": "index(K)", "natural": "int(lower=0)", "count": "int(lower=0)",
-}  # fmt: skip
+    "float": "real",
+    "double": "real",
+    "vector": "real[N]",
+    "matrix": "real[N, D]",
+    "integer": "int",
+    "string": "text",
+    "boolean": "bool",
+    "array": "real[N]",
+    "tensor": "real[N, D]",
+    "cholesky_factor_corr": "corr_cholesky[D]",
+    "cov_matrix": "cov[D]",
+    "corr_matrix": "corr[D]",
+    "list": "real[N]",
+    "str": "text",
+    "probability": "unit",
+    "categorical": "index(K)",
+    "category": "index(K)",
+    "natural": "int(lower=0)",
+    "count": "int(lower=0)",
+}
 
 
 def value_of(kind: tree.Type, report: Callable[[Problem], None]) -> Value:
@@ -78,18 +105,38 @@ def _bounds(kind: tree.Type, usual: Interval, report: Callable[[Problem], None])
     for keyword in kind.keywords:
         if keyword.name.id not in allowed:
             words = "lower= and upper=" if allowed else "no bounds"
-            report(Problem("type", keyword.span, f"{name} has no `{keyword.name.id}`", expected=words,
-                           edit="real(lower=0, upper=1)"))  # fmt: skip
+            report(
+                Problem(
+                    "type",
+                    keyword.span,
+                    f"{name} has no `{keyword.name.id}`",
+                    expected=words,
+                    edit="real(lower=0, upper=1)",
+                )
+            )
     if kind.arguments and (not allowed or len(kind.arguments) > 2):
-        report(Problem("type", kind.span, f"{name} has no bounds" if not allowed else "there are two bounds: lower and upper",
-                       edit="real(lower=0, upper=1)"))  # fmt: skip
+        report(
+            Problem(
+                "type",
+                kind.span,
+                f"{name} has no bounds" if not allowed else "there are two bounds: lower and upper",
+                edit="real(lower=0, upper=1)",
+            )
+        )
         return usual
     given = dict(zip(("lower", "upper"), kind.arguments, strict=False))
     given |= {k.name.id: k.value for k in kind.keywords}
     ends = [_number(given.get("lower"), -math.inf), _number(given.get("upper"), math.inf)]
     if ends[0] > ends[1] or (ends[0] == ends[1] and name == "real"):
-        report(Problem("type", kind.span, "there is no number between these bounds", expected="lower < upper",
-                       found=f"{ends[0]:g} and {ends[1]:g}"))  # fmt: skip
+        report(
+            Problem(
+                "type",
+                kind.span,
+                "there is no number between these bounds",
+                expected="lower < upper",
+                found=f"{ends[0]:g} and {ends[1]:g}",
+            )
+        )
     return Interval(ends[0], ends[1]) if given else usual
 
 

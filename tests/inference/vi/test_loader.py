@@ -276,7 +276,9 @@ def test_local_latents_need_an_amortised_guide() -> None:
 
     said = refused(lambda: fit(batches(5, 5), latent))
     assert "(amortised)" in said and 'ppl.plate("i", N, subsample=B)' in said
-    assert "laplace" in refused(lambda: fit(batches(5, 5), guide="laplace"))
+    for guide in ("laplace", "pathfinder"):
+        assert f'guide="{guide}" needs all' in refused(lambda guide=guide: fit(batches(5, 5), guide=guide))
+    assert "remove stop=" in refused(lambda: fit(batches(5, 5), stop=ppl.Convergence()))
 
 
 def test_a_program_does_the_same_for_every_batch() -> None:

@@ -249,6 +249,15 @@ def test_a_fit_is_that_of_all_data(engine) -> None:
     assert abs(found.log_evidence - evidence) < 0.1
 
 
+def test_natural_gradients_of_a_subsample() -> None:
+    """The guide's params move to those of all elements, which one natural step of size 1 would find with them all."""
+    y = torch.linspace(-1.0, 3.0, 200, dtype=F64)
+    optimizer = ppl.NaturalGradient(step_size=0.2)
+    found = fit(shared(200, 50), {"y": y}, steps=300, optimizer=optimizer, average=0.3, draws=100)
+    assert abs(found.params["mu.loc"] - float(y.sum()) / 201) < math.sqrt(1 / 201)
+    assert abs(found.params["mu.scale"] - math.sqrt(1 / 201)) < 0.2 * math.sqrt(1 / 201)
+
+
 def test_machine_code_goes_on_to_the_same_bits(tmp_path) -> None:
     bound, options = shared(N, 3), {"schedule": "constant", "engine": "native", "draws": 100}
     whole = fit(bound, {"y": Y}, steps=60, **options)

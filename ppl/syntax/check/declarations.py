@@ -1,0 +1,129 @@
+"""Statements that declare: `deterministic`, `factor`, `param`, `state`, and `set`."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+
+from ppl.syntax import tree
+from ppl.syntax.check.expressions import Expressions
+from ppl.syntax.check.scope import Scope
+from ppl.syntax.check.types import value_of
+from ppl.syntax.format import expression_text
+from ppl.syntax.problems import Problem
+from ppl.syntax.tree import Span
+from ppl.syntax.values import ANY, Value
+
+
+class Declarations:
+    """The part of `Body` that is about declarations."""
+
+    kind: str
+    scope: Scope
+    expressions: Expressions
+    report: Callable[[Problem], None]
+
+    @abstractmethod
+    def _give(self, target: tree.Target, value: Value, kind: str) -> None: ...
+
+    @abstractmethod
+    def _sited(self, target: tree.Target, what: str) -> None: ...
+
+    @abstractmethod
+    def _problem(
+        self,
+        kind: str,
+        span: Span,
+        headline: str,
+        expected: str | None = None,
+        found: str | None = None,
+        edit: str | None = None,
+        severity: str = "error",
+    ) -> None: ...
+
+    def _keep(self, s: tree.Keep) -> None:
+        what = "a deterministic quantity" if s.keyword == "deterministic" else "a factor"
+        if self.kind == "function":
+            self._problem("structure", s.span, f"a function has no {what[2:]}s", "a model", edit="x = …")
+        self._sited(s.target, what)
+        value = self.expressions.numbers(s.value, f"{what}")
+        if s.keyword == "factor" and value.shape:
+            self._problem(
+                "shape",
+                s.value.span,
+                f"a factor is one number, and this is {value}",
+                "a number",
+                str(value),
+                f"sum({expression_text(s.value)})",
+            )
+        self._give(s.target, value, s.keyword)
+        if s.target.name.id in self.scope.names:
+            self.scope.names[s.target.name.id].used = True
+
+    def _declare(self, s: tree.Declare) -> None:
+        name = s.target.name.id
+        if self.scope.open or s.target.indices:
+            self._problem(
+                "structure",
+                s.span,
+                f"a {s.keyword} is declared once, above the loops",
+                edit=f"{s.keyword} {name}: real[N] = 0 above the loop, and {name}[i] in it",
+            )
+        if s.keyword == "state" and self.kind != "objective":
+            self._problem(
+                "structure",
+                s.span,
+                f"only an objective keeps a state; this is a {self.kind}",
+                "an objective",
+                edit=f"param {name}: … = …",
+            )
+        if self.kind == "function":
+            self._problem(
+                "structure", s.span, f"a function has no {s.keyword}s", "a model, guide or objective"
+            )
+        value = ANY
+        if s.type is not None:
+            self._sizes_known(s.type)
+            value = value_of(s.type, self.report)
+        if s.value is None:
+            self._problem(
+                "syntax",
+                s.span,
+                f"a {s.keyword} needs a value to begin with",
+                f"{s.keyword} {name}: real = 0",
+                edit=f"{name} = 0",
+            )
+        else:
+            start = self.expressions.numbers(s.value, "what it begins with")
+            if value.is_number and start.is_number and start.interval.misses(value.interval):
+                self._problem(
+                    "support",
+                    s.value.span,
+                    f"`{name}` is {value.interval}, and begins at {start.interval}",
+                    str(value.interval),
+                    str(start.interval),
+                )
+            value = value if s.type is not None else start
+        self._give(replace(s.target, indices=()), value, s.keyword)
+
+    def _setstate(self, s: tree.SetState) -> None:
+        found = self.scope.find(s.target.name.id)
+        if found is None or found.kind != "state":
+            states = [n for n, b in self.scope.names.items() if b.kind == "state"]
+            self._problem(
+                "name",
+                s.target.span,
+                f"`{s.target.name.id}` is no state",
+                ", ".join(states) or "a state of this objective",
+                edit=f"state {s.target.name.id}: real = 0 above",
+            )
+        self.expressions.numbers(s.value, "a state")
+
+    def _sizes_known(self, kind: tree.Type) -> None:
+        for size in kind.shape:
+            value = self.expressions.of(size)
+            if value.kind not in ("int", "any"):
+                self._problem(
+                    "type", size.span, f"a size is a whole number, and this is {value}", "int", str(value)
+                )
