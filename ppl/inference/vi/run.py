@@ -57,7 +57,7 @@ GOOD_KHAT = 0.7
 def run_vi(run: Run, method: VI) -> Posterior:
     """Fit a guide to a program's posterior, and draw from it."""
     started = perf_counter()
-    _require_options(run)
+    _require_options(run, method)
     with working(f"recording and compiling {run.bound.name}", run.progress):
         guide, compiled = _prepared(run, method) if run.stream is None else _streamed(run, method)
         method = _with_natural_gradients(method, guide, compiled)
@@ -112,7 +112,14 @@ def _ending(method: VI, fitted: Fitted) -> dict[str, Any]:
     return {"converged": fitted.ended is not None, "stopped_because": fitted.ended or cause}
 
 
-def _require_options(run: Run) -> None:
+def _require_options(run: Run, method: VI) -> None:
+    if run.stream is None and (method.total_size is not None or method.batch_names is not None):
+        raise MethodError(
+            "VI: total_size= and batch_names= are for batches of a loader",
+            expected="a DataLoader as data",
+            found="data by name",
+            edit='remove them; ppl.plate("data", N, subsample=B) draws minibatches of data given by name',
+        )
     for name, given in (("draws_to", run.draws_to), ("chain_ids", run.chain_ids)):
         if given is not None:
             raise MethodError(

@@ -210,6 +210,7 @@ class _Endless:
 def test_total_size_is_asked_for() -> None:
     said = refused(lambda: fit(loader(), batch_names=("x", "y"), total_size=None))
     assert "batches of a loader need total_size" in said and "total_size=10" in said
+    assert "are for batches of a loader" in refused(lambda: fit({"y": Y}, line(X)))
     assert "total_size=0" in refused(lambda: fit(batches(5, 5), total_size=0))
 
 
