@@ -9,6 +9,7 @@ list, which `Lowering` then reads as a sampler or as a density.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,12 +17,14 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
+from ppl.compiler.estimators.intervals import Interval, of_numbers
 from ppl.compiler.graph import Graph, Node, Plate, substitute
 from ppl.compiler.ops import make_input
 from ppl.compiler.ops.barriers import continuous
 from ppl.compiler.passes.differentiate import materialise, vjp
 from ppl.compiler.passes.layouts import Layout, effects_in
 from ppl.compiler.passes.sites import Lowering, Reading
+from ppl.distributions.bounds import of_support
 from ppl.errors import MethodError, PplError, StructureError, user_mark
 from ppl.language import agreement, checks, integrals
 from ppl.language.marginals import Law
@@ -58,9 +61,27 @@ class Objective:
         return self.recorded.graph.outputs[0]
 
     @property
+    def data(self) -> dict[Node, torch.Tensor]:
+        """The data that are the same in every step: not those of a minibatch."""
+        return {node: x for node, x in self.recorded.data.items() if node.attr("role") != "batch"}
+
+    @property
+    def known(self) -> dict[Node, Interval]:
+        """Between which numbers data and params lie."""
+        data = {node: of_numbers(x) for node, x in self.data.items()}
+        return data | {p.node: _inside(p.constraint) for p in self.recorded.params.values()}
+
+    @property
     def densities(self) -> list[Node]:
         """The log densities in it, in an order in which what is needed comes first."""
         return [n for n in self.recorded.graph.nodes() if n.op == "density"]
+
+
+def _inside(constraint: Any) -> Interval:
+    """The interval of numbers inside a constraint."""
+    low, high = (b if isinstance(b, int | float) else math.inf for b in of_support(constraint))
+    low = -math.inf if low == math.inf else low
+    return Interval(float(low), float(high), True, True)
 
 
 def record_objective(

@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ppl.compiler.estimators.eliminate import expectation
-from ppl.compiler.estimators.gathers import flat_sums
-from ppl.compiler.estimators.plan import Decision, decide
-from ppl.compiler.estimators.regions import Rewritten, has_choices, names_in
+from ppl.compiler.estimators.eliminate import LIMIT, Combinations, expectation
+from ppl.compiler.estimators.intervals import Known
+from ppl.compiler.estimators.plan import Decision, plan
+from ppl.compiler.estimators.regions import Rewritten
 from ppl.compiler.estimators.regions import rewritten as rewrite_region
+from ppl.compiler.estimators.steps import base_name, choices_in, has_choices, written_out
 from ppl.compiler.estimators.strategies.score import Score
 from ppl.compiler.estimators.strategy import Build, Kept
 from ppl.compiler.graph import Graph, Node, Plate, rebuild, substitute
@@ -28,6 +29,9 @@ from ppl.compiler.ops.barriers import strip
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.passes.differentiate import materialise, vjp
+
+AUTOMATIC = 2**12
+"""Up to so many combinations of values "auto" visits for one term."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ def estimator(
     wrt: Sequence[Node],
     particles: frozenset[Plate] = frozenset(),
     batch: Plate | None = None,
+    known: Known | None = None,
 ) -> Estimator:
     """The estimator of the gradient of E[first output] with respect to the inputs `wrt`.
 
@@ -56,14 +61,74 @@ def estimator(
         particles: plates that the objective opens, whose elements are alike.
         batch: a plate each element of which makes an estimate of its own; the params then vary over it too, and
             each has subsamples of its own.
+        known: between which numbers inputs lie, where that is known.
 
     Raises:
         MethodError: a choice has no sound estimator.
     """
-    graph = flat_sums(graph)
-    decisions = decide(graph, wrt)
+    made = _prepared(graph, wrt, particles, batch, known)
+    grads = vjp(made.outputs, made.cotangents, made.targets)
+    full = [materialise(g, n) for g, n in zip(grads, made.targets, strict=True)]
+    kept = made.states.values()
+    inputs = (*made.inputs, *(k.now for k in kept))
+    whole = Graph(inputs, (made.outputs[0], *made.rest, *(k.then for k in kept), *full))
+    return Estimator(whole, tuple(wrt), made.decisions, made.states)
+
+
+def decided(
+    graph: Graph,
+    wrt: Sequence[Node],
+    particles: frozenset[Plate] = frozenset(),
+    known: Known | None = None,
+) -> dict[str, Decision]:
+    """The strategy of each random choice, as `estimator` takes them."""
+    return _prepared(graph, wrt, particles, None, known).decisions
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Nodes and the cotangents with which they are differentiated: the objective first, then the strategies' terms.
+    `rest` are the objective's further outputs, `targets` what `wrt` became.
+    """
+
+    inputs: tuple[Node, ...]
+    targets: list[Node]
+    outputs: list[Node]
+    cotangents: list[Operand]
+    rest: list[Node]
+    decisions: dict[str, Decision]
+    states: dict[str, Kept]
+
+
+def _prepared(
+    graph: Graph,
+    wrt: Sequence[Node],
+    particles: frozenset[Plate],
+    batch: Plate | None,
+    known: Known | None,
+) -> _Prepared:
+    spared: frozenset[str] = frozenset()
+    while True:
+        planned, decisions = plan(graph, wrt, spared, known)
+        by_itself = {n for n, d in decisions.items() if d.by_itself}
+        try:
+            limit = AUTOMATIC if by_itself else LIMIT
+            return _assembled(planned, decisions, wrt, Build(batch, particles, known=known or {}), limit)
+        except Combinations as found:
+            if not by_itself & set(found.choices):
+                raise
+            spared |= {base_name(n) for n in by_itself & set(found.choices)}
+
+
+def _assembled(
+    graph: Graph,
+    decisions: dict[str, Decision],
+    wrt: Sequence[Node],
+    build: Build,
+    limit: int,
+) -> _Prepared:
+    batch = build.batch
     plain = strip(graph)
-    build = Build(batch, particles)
     own = [*wrt, *_subsamples(plain)]
     inputs, memo = (list(plain.inputs), {}) if batch is None else _of_its_own(plain.inputs, own, batch)
     targets = [memo.get(node, node) for node in wrt]
@@ -91,7 +156,7 @@ def estimator(
 
     root, *rest = substitute(plain.outputs, memo, visit)
     if build.weights:
-        root = expectation(root, build.weights)
+        root, *rest = (expectation(n, build.weights, limit) for n in (root, *rest))
     outputs: list[Node] = [root]
     cotangents: list[Operand] = [1.0]
     for decision, e, value in rewritten:
@@ -106,11 +171,7 @@ def estimator(
             for output, cotangent in s.strategy.weighted(s.name, s.log_density, s.value, seeds, root, build):
                 outputs.append(output)
                 cotangents.append(_summed(cotangent, output))
-    grads = vjp(outputs, cotangents, targets)
-    full = [materialise(g, n) for g, n in zip(grads, targets, strict=True)]
-    kept = build.states.values()
-    whole = Graph((*inputs, *(k.now for k in kept)), (root, *rest, *(k.then for k in kept), *full))
-    return Estimator(whole, tuple(wrt), decisions, build.states)
+    return _Prepared(tuple(inputs), targets, outputs, cotangents, rest, decisions, build.states)
 
 
 def _subsamples(graph: Graph) -> list[Node]:
@@ -147,13 +208,14 @@ def sampler(graph: Graph, batch: Plate) -> Graph:
 
     def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
         if has_choices(node):
-            found = rewrite_region(node, args, dict.fromkeys(names_in(node)), build)
+            names = [Effect.of(n).name for n in choices_in(node)]
+            found = rewrite_region(node, args, dict.fromkeys(names), build)
             regions[found.node] = found
             return found.node
         if node.op == "item" and args[0] in regions:
             return item(args[0], node.attr("index"))  # type: ignore[arg-type]
         return build.drawn(Effect.of(rebuild(node, args))) if node.op == "sample" else None
 
-    plain = strip(graph)
+    plain = strip(written_out(graph))
     inputs, memo = _of_its_own(plain.inputs, _subsamples(plain), batch)
     return Graph(tuple(inputs), tuple(substitute(plain.outputs, memo, visit)))

@@ -1,5 +1,5 @@
 """Which strategy each random choice gets, and why: what the user asked for if it is sound, else a refusal;
-for "auto" the best sound one.
+for "auto" the best sound one. And with it, which scans are written out (`steps`).
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from ppl.compiler.estimators import strategies  # noqa: F401 (fills the registry)
 from ppl.compiler.estimators.credit import elementwise, terms
-from ppl.compiler.estimators.flow import Passes, bodies_of, dependents, jumps, reached_inside
-from ppl.compiler.estimators.regions import choices_in, has_choices
+from ppl.compiler.estimators.flow import Passes, bodies_of, dependents, inputs_of, jumps, reached_inside
+from ppl.compiler.estimators.gathers import flat_sums
+from ppl.compiler.estimators.intervals import Known, Ranges
+from ppl.compiler.estimators.steps import FEW, SMALL, base_name, choices_in, fits, has_choices, written_out
 from ppl.compiler.estimators.strategy import REGISTRY, Facts, Strategy, support_size
 from ppl.compiler.graph import Graph, Node, topological
 from ppl.compiler.ops.effects import Effect
@@ -33,14 +35,62 @@ class Decision:
     def biased(self) -> bool:
         return self.strategy is not None and self.strategy.biased
 
+    @property
+    def by_itself(self) -> bool:
+        """Whether it is enumerated though nobody asked for it."""
+        return self.facts.effect.site.grad == "auto" and isinstance(self.strategy, REGISTRY["enum"])  # type: ignore[arg-type]
 
-def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
-    """A decision for every random choice of an objective's graph, by name, in program order.
+    @property
+    def stays(self) -> bool:
+        """Whether a scan with this choice stays a loop."""
+        return self.strategy is None or self.strategy.stays
+
+    @property
+    def needs_steps(self) -> bool:
+        """Whether a scan with this choice can't stay a loop."""
+        return not self.stays and not hasattr(self.strategy, "weighted")
+
+
+def plan(
+    graph: Graph, wrt: Sequence[Node], spared: frozenset[str] = frozenset(), known: Known | None = None
+) -> tuple[Graph, dict[str, Decision]]:
+    """The graph in the form that its strategies need, and a decision for every random choice, by name, in program
+    order. A choice in a scan that is written out has one for each step: `x[0]`, `x[1]` and so on.
+
+    Args:
+        graph: a recorded objective.
+        wrt: the inputs with respect to which gradients are taken.
+        spared: choices that "auto" does not enumerate.
+        known: between which numbers inputs lie, where that is known.
 
     Raises:
         MethodError: what the user asked for is not sound, or nothing is.
     """
-    root = graph.outputs[0]
+    graph = written_out(flat_sums(graph))
+    found = decide(graph, wrt, spared, known)
+
+    def wanted(scan: Node) -> bool:
+        made = [d for n in choices_in(scan) if (d := found[Effect.of(n).name]).strategy is not None]
+        if any(d.needs_steps for d in made):
+            return True
+        return fits(scan, FEW, SMALL) and not all(d.stays for d in made)
+
+    if not any(n.op == "scan" and has_choices(n) and wanted(n) for n in graph.effects):
+        return graph, found
+    graph = flat_sums(written_out(graph, wanted))
+    return graph, decide(graph, wrt, spared, known)
+
+
+def decide(
+    graph: Graph, wrt: Sequence[Node], spared: frozenset[str] = frozenset(), known: Known | None = None
+) -> dict[str, Decision]:
+    """A decision for every random choice of a graph, those in scans as if these were written out (where they are not
+    too long).
+
+    Raises:
+        MethodError: what the user asked for is not sound, or nothing is.
+    """
+    root, ranges = graph.outputs[0], Ranges(known)
     order = topological((root, *graph.effects))
     choices = [n for n in order if n.op == "sample" or has_choices(n)]
     # The last choices first: whether a path goes on behind one depends on its own strategy.
@@ -53,20 +103,16 @@ def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
 
     for node in reversed(choices):
         if node.op != "sample":
-            _decide_inside(node, active, order, root, passes, found)
+            _decide_inside(node, active, order, root, passes, found, spared, ranges)
             continue
         e = Effect.of(node)
         if not any(p in active for p in e.params):
             found[node] = Decision(e.name, None, "no parameter reaches it", Facts(e, (), True))
             continue
-        seeds = {node: frozenset(node.plates)}
-        separate = all(
-            elementwise(topological([t]), seeds).get(t, frozenset()) >= seeds[node]
-            for t in terms(root, seeds)
-        )
+        separate = not node.plates or _apart(root, node)
         moving = tuple(p in active for p in e.params)
-        facts = Facts(e, tuple(jumps([root], [node], passes)), separate, moving=moving)
-        found[node] = _decided(e, facts)
+        facts = Facts(e, tuple(jumps([root], [node], passes, ranges)), separate, moving=moving)
+        found[node] = _decided(e, facts, spared)
     # Forwards again: behind a choice that is not pathwise, nothing depends on the parameters through it.
     reached = dependents(order, wrt, passes)
     result: dict[str, Decision] = {}
@@ -81,6 +127,13 @@ def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
     return result
 
 
+def _apart(root: Node, choice: Node) -> bool:
+    """Whether elements of a choice meet in sums only."""
+    seeds = {choice: frozenset(choice.plates)}
+    status = elementwise(topological([root]), seeds)
+    return all(status.get(t, frozenset()) >= seeds[choice] for t in terms(root, seeds))
+
+
 def _decide_inside(
     region: Node,
     active: set[Node],
@@ -88,19 +141,19 @@ def _decide_inside(
     root: Node,
     passes: Passes,
     found: dict[Node, Decision],
+    spared: frozenset[str],
+    ranges: Ranges,
 ) -> None:
-    """Decisions for the choices in the bodies of a scan or switch."""
-    choices_in(region)
-    for body, inputs in bodies_of(region):
-        inner = [e for e in body.effects if e.op == "sample"]
+    """Decisions for the choices in the body of a scan."""
+    stays = not fits(region)
+    for (body, inputs), inner_ranges in zip(bodies_of(region), ranges.inside(region), strict=True):
+        inner = choices_in(region)
         entered = [i for i, outer in inputs if outer in active]
         reached = reached_inside(region, body, entered, lambda n: n.op == "sample")
         for node in reversed(inner):
             e = Effect.of(node)
             if not any(p in reached for p in e.params):
-                found.setdefault(
-                    node, Decision(e.name, None, "no parameter reaches it", Facts(e, (), False, True))
-                )
+                found[node] = Decision(e.name, None, "no parameter reaches it", Facts(e, (), False, stays))
                 continue
             after = reached_inside(region, body, [node], passes)
             items = [
@@ -112,30 +165,39 @@ def _decide_inside(
                 and body.outputs[n.attr("index")] in after
             ]
             seeds = [i for i in body.inputs if i in after]
-            found_jumps = [*jumps(body.outputs, [node, *seeds], passes), *jumps([root], items, passes)]
+            found_jumps = [
+                *jumps(body.outputs, [node, *seeds], passes, inner_ranges, inputs_of(region, body)),
+                *jumps([root], items, passes, ranges),
+            ]
             moving = tuple(p in reached for p in e.params)
-            found[node] = _decided(e, Facts(e, tuple(found_jumps), False, True, moving=moving))
+            facts = Facts(e, tuple(found_jumps), not stays, stays, moving=moving)
+            long = None if fits(region, FEW, SMALL) else "its scan is long"
+            found[node] = _decided(e, facts, spared, long)
 
 
-def _decided(e: Effect, facts: Facts) -> Decision:
+def _decided(e: Effect, facts: Facts, spared: frozenset[str], long: str | None = None) -> Decision:
     if e.site.grad != "auto":
         asked = named(e.site.grad, e)
         reason = asked.unsound(facts)
         if reason is not None:
             raise _refused(e, facts, asked, reason)
         return Decision(e.name, asked, "asked for" + (", biased" if asked.biased else ""), facts)
-    return _automatic(e, facts)
+    many = "it meets so many other choices that all combinations are too many"
+    return _automatic(e, facts, many if base_name(e.name) in spared else long)
 
 
-def _automatic(e: Effect, facts: Facts) -> Decision:
+def _automatic(e: Effect, facts: Facts, dear: str | None) -> Decision:
+    """The first sound strategy; enumeration only where it is not dear."""
     reasons: list[str] = []
-    size = support_size(e)
+    number = support_size(e)
     names = ["reparam", "enum", "score"]
-    if size is not None and size <= ENUMERABLE:
+    if number is not None and number <= ENUMERABLE:
         names = ["enum", "reparam", "score"]
     for name in names:
         candidate = REGISTRY[name]()
         reason = candidate.unsound(facts)
+        if name == "enum":
+            reason = reason or dear
         if reason is None:
             return Decision(e.name, candidate, _why(name, reasons, facts), facts)
         reasons.append(f"{name}: {reason}")

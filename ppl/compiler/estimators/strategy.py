@@ -15,16 +15,20 @@ from typing import Any, ClassVar
 import torch
 
 from ppl.compiler import specs
+from ppl.compiler.estimators.eliminate import VALUES
 from ppl.compiler.estimators.flow import Jump
+from ppl.compiler.estimators.intervals import Known
 from ppl.compiler.estimators.noise import described
+from ppl.compiler.estimators.supports import family_with, stand_in
 from ppl.compiler.graph import Node, Plate, Type
 from ppl.compiler.ops import constant, full, make, plate_slice
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect, Site, effect
-from ppl.distributions import family_of
 from ppl.distributions.registry import Family
 
 Terms = list[tuple[Node, Operand]]
+
+LONG = "it stands in a scan that is too long to be written out"
 
 _INNERMOST = 1 << 20
 """The depth of plates of values."""
@@ -38,13 +42,14 @@ class Facts:
         effect: the site.
         jumps: where paths from it to the objective are not continuous.
         separate: each element of the plates it stands in meets the others' in sums only.
+        in_loop: it stands in a scan that is too long to be written out.
         moving: for each of its parameters, whether a param is behind it.
     """
 
     effect: Effect
     jumps: Sequence[Jump]
     separate: bool
-    in_region: bool = False
+    in_loop: bool = False
     moving: tuple[bool, ...] = ()
 
     @cached_property
@@ -61,8 +66,8 @@ class Facts:
         """Why its value can't be changed while all others stay."""
         if not is_single(self.effect):
             return "it is a vector of choices; a plate makes each a choice of its own"
-        if self.in_region:
-            return "it stands in a scan or a branch"
+        if self.in_loop:
+            return LONG
         if not self.separate:
             return (
                 "elements of its plate meet in a function that is not a sum, so that all combinations count"
@@ -77,16 +82,7 @@ class Facts:
 
 def family_at(e: Effect) -> Family:
     """The facts about the family of a site's distribution."""
-    try:
-        return family_of(specs.put_together(e.site.spec, [stand_in(p) for p in e.params]))
-    except Exception:  # what an object says of itself may need parameters inside their domain
-        return family_of(e.site.spec.cls)
-
-
-def stand_in(node: Node, unknown: float = 1.0) -> torch.Tensor:
-    """A tensor of the node's type: its value where that is a constant, else `unknown` throughout."""
-    value = node.attr("value") if node.op == "full" else unknown
-    return torch.full(node.shape, value, dtype=node.dtype)
+    return family_with(e.site.spec, e.params)
 
 
 def support_size(e: Effect) -> int | None:
@@ -133,12 +129,14 @@ class Build:
         particles: plates that the objective itself opens.
         weights: plates over the values of a choice, over which the objective is summed with these weights.
         states: what strategies keep from step to step, by name.
+        known: between which numbers inputs lie, where that is known.
     """
 
     batch: Plate | None = None
     particles: frozenset[Plate] = frozenset()
     weights: dict[Plate, Node] = field(default_factory=dict)
     states: dict[str, Kept] = field(default_factory=dict)
+    known: Known = field(default_factory=dict)
 
     def context(self, e: Effect) -> tuple[Plate, ...]:
         own = set(e.node.plates) | ({self.batch} if self.batch is not None else set())
@@ -150,7 +148,7 @@ class Build:
 
     def values(self, e: Effect, values: torch.Tensor) -> tuple[Node, Plate]:
         """A list of values `[number, *event]` as a value over a plate of their own, inside all others."""
-        plate = Plate(_INNERMOST + len(self.weights), f"values of {e.name}", len(values))
+        plate = Plate(_INNERMOST + len(self.weights), VALUES + e.name, len(values))
         return plate_slice(constant(values), plate), plate
 
     def own(self, e: Effect, value: Node) -> Node:
@@ -175,10 +173,14 @@ class Build:
 
 
 class Strategy:
-    """A gradient strategy. Subclasses declare `name`, say what they refuse, and give value and terms."""
+    """A gradient strategy. Subclasses declare `name`, say what they refuse, and give value and terms.
+
+    `pathwise`: derivatives flow through the value. `rolled`: the value is all it is, so that a scan can stay a loop.
+    """
 
     name: ClassVar[str]
     pathwise: ClassVar[bool] = False
+    rolled: ClassVar[bool] = False
     biased: ClassVar[bool] = False
     paper: ClassVar[str] = ""
 
@@ -187,11 +189,15 @@ class Strategy:
         raise NotImplementedError
 
     def unsound(self, site: Facts) -> str | None:
-        """`refusal`, and that of sites in scans and branches, where a strategy can only give a value or a score."""
-        adds = type(self).terms is not Strategy.terms and not hasattr(self, "weighted")
-        if site.in_region and adds:
-            return "it stands in a scan or a branch"
+        """`refusal`, and that of sites in long scans, where a strategy can only give a value or a score."""
+        if site.in_loop and not self.stays and not hasattr(self, "weighted"):
+            return LONG
         return self.refusal(site)
+
+    @property
+    def stays(self) -> bool:
+        """Whether scans with such choices stay loops."""
+        return self.rolled and type(self).terms is Strategy.terms
 
     def value(self, e: Effect, build: Build) -> Node:
         """The choice's value."""

@@ -99,14 +99,14 @@ class CompiledObjective:
             if self.free:
                 graph, inputs = self.coordinates.apart(graph)
             wrt = [n for name, n in zip(self.params, inputs, strict=True) if name in self.wanted]
-            return estimator(graph, wrt, self.objective.particles, batch)
+            return estimator(graph, wrt, self.objective.particles, batch, self.objective.known)
 
     @cached_property
     def flat(self) -> Estimator:
         """The estimator as a function of all params' unconstrained coordinates in one vector."""
         with working_dtype(self.dtype):
             graph, wrt = self.coordinates.together(self.objective.recorded.graph)
-            return estimator(graph, wrt, self.objective.particles)
+            return estimator(graph, wrt, self.objective.particles, known=self.objective.known)
 
     def feed(self, batch: Mapping[str, torch.Tensor]) -> None:
         """The minibatch that estimates are made of from now on."""
@@ -117,8 +117,7 @@ class CompiledObjective:
             batch = None if draws is None else Plate(-1, "estimate", draws)
             found = self.estimator if batch is None else self._estimator(batch)
             with working_dtype(self.dtype):
-                known = {n: t for n, t in self.objective.recorded.data.items() if n.attr("role") != "batch"}
-                graph, data = fold(simplify(found.graph), known)
+                graph, data = fold(simplify(found.graph), self.objective.data)
                 plates = None if batch is None else (batch,)
                 physical = vectorise(Graph(graph.inputs, graph.outputs), plates)
             held = {n: t.to(self.device) for n, t in data.items()}

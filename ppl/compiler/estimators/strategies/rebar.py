@@ -17,6 +17,7 @@ from torch.distributions import Exponential
 from ppl.compiler import specs
 from ppl.compiler.estimators.credit import credit
 from ppl.compiler.estimators.flow import jumps
+from ppl.compiler.estimators.intervals import UNIT, Ranges
 from ppl.compiler.estimators.strategies.relaxation import ONE_HOT, hardened, relaxed, scores
 from ppl.compiler.estimators.strategy import Build, Facts, Strategy, Terms, strategy
 from ppl.compiler.graph import Node, substitute, topological
@@ -64,17 +65,18 @@ class Rebar(Strategy):
         if not isinstance(reward, Node):
             return []
         free, bound = (
-            self._relaxed(e, z, value, reward) for z in (scores(e, build), _given(e, value, build))
+            self._relaxed(e, z, value, reward, build) for z in (scores(e, build), _given(e, value, build))
         )
         centred = sub(reward, mul(bound, self.eta))
         log_p = specs.log_density(e.site.spec, e.params, value)
         return [(log_p, centred), (free, self.eta), (bound, -self.eta)]
 
-    def _relaxed(self, e: Effect, z: Node, value: Node, reward: Node) -> Node:
+    def _relaxed(self, e: Effect, z: Node, value: Node, reward: Node, build: Build) -> Node:
         """The reward at a relaxed value, known to be differentiable in it."""
         soft = relaxed(e, z, self.temperature)
         result = substitute([reward], {value: soft})[0]
-        found = [j.what for j in jumps([result], [soft], lambda _: True)]
+        ranges = Ranges({**build.known, soft: UNIT})
+        found = [j.what for j in jumps([result], [soft], lambda _: True, ranges)]
         found += [f"'{n.attr('site').name}' drawn after it" for n in _draws_behind(result, soft)]
         if found:
             raise MethodError(

@@ -18,6 +18,7 @@ _ADMIT = ("reparam", "implicit", "icdf")
 
 class _Pathwise(Strategy):
     pathwise = True
+    rolled = True
 
     def refusal(self, site: Facts) -> str | None:
         family = site.family
