@@ -24,7 +24,8 @@ from ppl.language.record import Recorded, record
 
 
 class Compiled(Readings):
-    """A compiled program. `x` is unconstrained and flat, `[dim]` or a batch `[n, dim]`.
+    """A compiled program. `x` is unconstrained and flat, `[dim]` or a batch `[n, dim]`. Subsampled plates have
+    all their elements here.
 
     Attributes: `graph` (log density of x), `recorded`, `parts` (where each site lives in x), `dim`, `engine`.
     """
@@ -44,7 +45,7 @@ class Compiled(Readings):
         self.bound = bound
         self.passes = tuple(passes)
         self.device = device
-        self.recorded = record(bound, dtype) if recorded is None else recorded
+        self.recorded = record(bound, dtype, whole=True) if recorded is None else recorded
         check_engine(engine)
         self._wanted_engine = engine
         self.layouts = layouts(self.recorded.graph)

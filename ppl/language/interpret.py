@@ -188,7 +188,7 @@ class Interpreter(Runtime):
             if isinstance(source, Choices):
                 found = source.at(message.name, self.index)
             else:
-                found = self.element(source[message.name], message)
+                found = self.element(source[message.name], message, role="choice")
             if found is not None and random:
                 yield found
             elif found is not None and source is self.constraints:
@@ -241,15 +241,20 @@ class Interpreter(Runtime):
 
     def element(self, value: Any, message: Message, role: str = "value") -> Any:
         tensor = self._array(value, message)
-        leading = tensor.shape[: len(self.loops)]
-        # A subsampled plate takes values for all its elements, or for the drawn ones.
-        whole = [n == loop.size for n, loop in zip(leading, self.loops, strict=False)] + [False] * len(
-            self.loops
-        )
-        rows = [loop.size if w else loop.rows for w, loop in zip(whole, self.loops, strict=False)]
-        index = tuple(loop.item if w else loop.row for w, loop in zip(whole, self.loops, strict=False))
-        sizes = list(zip([loop.name for loop in self.loops], rows, strict=True))
+        # Data are values for all elements of a plate; choices of a run may be those for the drawn ones.
+        drawn = [
+            role == "choice"
+            and loop.rows != loop.size
+            and axis < tensor.dim()
+            and tensor.shape[axis] == loop.rows
+            for axis, loop in enumerate(self.loops)
+        ]
+        loops = list(zip(self.loops, drawn, strict=True))
+        index = tuple(loop.row if own else loop.item for loop, own in loops)
+        sizes = [(loop.name, loop.rows if own else loop.size) for loop, own in loops]
         if role == "value":
+            values.check_all_elements(tensor, message, [(x.name, x.size, x.rows) for x in self.loops])
+        if role in ("value", "choice"):
             return values.full_value(tensor, message, sizes, DTYPE)[index]
         weights = values.weights(tensor, role, message, sizes, DTYPE)
         return weights[index] if weights.dim() else weights

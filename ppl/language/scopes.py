@@ -22,17 +22,22 @@ from ppl.language.known import at_main, known
 
 @dataclass(eq=False)
 class Loop:
-    """An open plate (`plate` set) or scan (`counter` set: the step's number inside the body).
+    """An open plate (`plate` set) or scan. `size` counts all elements, also where a plate draws some of them.
 
-    `elements` maps a scan's inputs for one step to the sequences they come from.
+    `counter` is the number of a scan's step, or of an element that a subsampled plate drew; `elements` maps a
+    scan's inputs for one step to the sequences they come from.
     """
 
     name: str
     size: int
     plate: Plate | None = None
     counter: torch.Tensor | None = None
-    rescale: float = 1.0
     elements: dict[Node, Node] = field(default_factory=dict)
+
+    @property
+    def rescale(self) -> float:
+        """What a density in it is multiplied by, so that the drawn elements stand for all."""
+        return self.size / self.plate.size if self.plate is not None and self.counter is not None else 1.0
 
 
 @dataclass(eq=False)
@@ -112,6 +117,13 @@ class ScopedTracer(Tracer):
             entry = self.imported[id(tensor)] = Entry(tensor, self._input(tensor), tensor._version)
         return entry.node
 
+    def batch(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
+        """A tensor of a minibatch as an input: the program computes with it, and the next batch takes its place."""
+        tensor = tensor.detach().to(self.widen(tensor.dtype))
+        node = make_input(name, tensor.shape, tensor.dtype, (), "batch")
+        self.inputs[node] = tensor
+        return self.lift(node)
+
     # ------------------------------------------------------------ traced tensors
 
     def scope(self) -> Scope:
@@ -189,17 +201,13 @@ class ScopedTracer(Tracer):
 
     def take(self, x: Node, axis: int, index: Node) -> Node:
         """x[…, index, …]: an element along the plate where the index is the plate's own."""
-        if index.op == "plate_index":
+        n = x.shape[axis]
+        drawn = self._drawn_by(index)
+        if drawn is not None:
+            _require_elements(n, x, axis, drawn.name, drawn.size)
+        elif index.op == "plate_index":
             plate: Plate = index.attr("plate")
-            n = x.shape[axis]
-            if n < plate.size:
-                raise DataError(
-                    f"an array of {n} elements is indexed by plate '{plate.name}' of size {plate.size}",
-                    where=user_mark(),
-                    expected=f"at least {plate.size} elements along axis {axis}",
-                    found=f"shape {list(x.shape)}",
-                    edit=f'ppl.plate("{plate.name}", {n}), or data of length {plate.size}',
-                )
+            _require_elements(n, x, axis, plate.name, plate.size)
             if plate not in x.plates:
                 front = move_axis(x, axis, 0)
                 if n > plate.size:
@@ -208,6 +216,15 @@ class ScopedTracer(Tracer):
         elif index.op != "full":
             self.check_index(self.lift(index), x.shape, axis)
         return make("take", x, index, dim=axis - len(x.shape))
+
+    def _drawn_by(self, index: Node) -> Loop | None:
+        """The subsampled plate whose elements' numbers this index is."""
+        scope: Scope | None = self.here
+        while scope is not None:
+            index = next((outer for outer, inner in scope.captured.items() if inner is index), index)
+            scope = scope.parent
+        drawing = [loop for loop in self.here.loops if loop.plate is not None and loop.counter is not None]
+        return next((loop for loop in drawing if self.table[id(loop.counter)].node is index), None)
 
     def check_index(self, index: torch.Tensor, shape: Sequence[int], axis: int) -> None:
         places = known(index, self)
@@ -226,12 +243,23 @@ class ScopedTracer(Tracer):
         """The element of a main-program value with one leading axis per open loop."""
         node = self.capture(full, self.main)
         for loop in self.loops:
-            if loop.plate is not None:
-                node = plate_slice(node, loop.plate)
-            else:
-                assert loop.counter is not None
+            if loop.counter is not None:
                 node = make("take", node, self.node(loop.counter), dim=-len(node.shape))
+            else:
+                assert loop.plate is not None
+                node = plate_slice(node, loop.plate)
         return node
+
+
+def _require_elements(n: int, x: Node, axis: int, plate: str, size: int) -> None:
+    if n < size:
+        raise DataError(
+            f"an array of {n} elements is indexed by plate '{plate}' of size {size}",
+            where=user_mark(),
+            expected=f"at least {size} elements along axis {axis}",
+            found=f"shape {list(x.shape)}",
+            edit=f'ppl.plate("{plate}", {n}), or data of length {size}',
+        )
 
 
 def _site_in(node: Node) -> str | None:
