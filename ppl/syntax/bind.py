@@ -141,7 +141,7 @@ class Binder:
         constraint = Type(kind.name.id, arguments, keywords).constraint
         if constraint is None or x.numel() == 0:
             return
-        inside = constraint_from(constraint).check(x)
+        inside = _within(x, constraint)
         if kind.name.id not in STRUCTURED and kind.name.id not in SQUARE:
             inside = inside | missing
         if not bool(inside.all()):
@@ -174,6 +174,17 @@ def _tensor(value: Any, kind: str) -> Tensor:
             return whole
         return found
     return found if found.is_floating_point() else found.to(torch.float64)
+
+
+def _within(x: Tensor, support: Any) -> Tensor:
+    """Where x is in a support as `Type.constraint` gives it; the bounds of an interval are in it."""
+    if not isinstance(support, tuple):
+        return constraint_from(support).check(x)
+    lower, upper = support
+    inside = torch.ones_like(x, dtype=torch.bool)
+    if lower is not None:
+        inside = inside & (x >= lower)
+    return inside & (x <= upper) if upper is not None else inside
 
 
 def _plain(value: Any) -> Any:

@@ -16,6 +16,8 @@ from ppl.syntax import tree
 from ppl.syntax.bind import Binder, evaluator
 from ppl.syntax.check import check
 from ppl.syntax.expressions import Expressions
+from ppl.syntax.families import Family
+from ppl.syntax.families import families as table
 from ppl.syntax.functions import ALIASES, CONSTANTS
 from ppl.syntax.imports import Source, found
 from ppl.syntax.info import Info
@@ -23,7 +25,7 @@ from ppl.syntax.loops import structure
 from ppl.syntax.lower import lower
 from ppl.syntax.mathematics import FUNCTIONS
 from ppl.syntax.problems import Problem, SourceError, remember
-from ppl.syntax.runtime import STATEMENTS
+from ppl.syntax.runtime import STATEMENTS, floating
 from ppl.syntax.source import read
 
 
@@ -90,11 +92,13 @@ def _loaded(text: str, path: str, folder: Path | None, importing: tuple[Path, ..
     names = _globals(file, path, folder, importing)
     names.update(_binders(file, info, path))
     exec(code, names)
+    module.__doc__ = next((i.text for i in file.items if isinstance(i, tree.Heading)), None)
     module.programs = {}
     for item in file.items:
         if isinstance(item, tree.Program):
             program = SourceProgram(names[item.name.id], item.kind)
             object.__setattr__(program, "sampled", info.sampled(item))
+            object.__setattr__(program, "__doc__", program.function.__doc__)
             names[item.name.id] = module.programs[item.name.id] = program
             setattr(module, item.name.id, program)
         elif isinstance(item, tree.Function):
@@ -122,7 +126,7 @@ def _globals(file: tree.File, path: str, folder: Path | None, importing: tuple[P
     names: dict[str, Any] = {"__builtins__": {}}
     known = {f.name: f.cls for f in families()}
     used = {n.id for n in tree.walk(file) if isinstance(n, tree.Name)}
-    names.update({n: known[n] for n in used & set(known)})
+    names.update({n: _family(known[n], table()[n]) for n in used & set(known)})
     names.update(CONSTANTS)
     names.update(FUNCTIONS)
     names.update({alias: FUNCTIONS[name] for alias, name in ALIASES.items()})
@@ -131,6 +135,18 @@ def _globals(file: tree.File, path: str, folder: Path | None, importing: tuple[P
         if isinstance(item, tree.Import):
             names.update(_imported(item, path, folder, importing))
     return names
+
+
+def _family(cls: Any, family: Family) -> Any:
+    """A family as files call it: torch's parameters are floating-point, the language's `[1, 1]` is as good."""
+    numbers = {p.name for p in family.parameters if p.support is not None}
+    placed = [p.name in numbers for p in family.parameters]
+
+    def law(*args: Any, **kwargs: Any) -> Any:
+        values = [floating(a) if is_number else a for a, is_number in zip(args, placed, strict=False)]
+        return cls(*values, **{n: floating(v) if n in numbers else v for n, v in kwargs.items()})
+
+    return law
 
 
 def _imported(
