@@ -48,6 +48,11 @@ def current(statement: str) -> Runtime:
     return runtime
 
 
+def running() -> bool:
+    """Whether a program is being run or recorded."""
+    return _CURRENT.get() is not None
+
+
 def recording_objective() -> Any:
     """The runtime that records an objective, where one is active: `simulate` and `log_density` are its own."""
     runtime = _CURRENT.get()

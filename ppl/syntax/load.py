@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 
 from ppl.distributions import families
 from ppl.errors import closest
+from ppl.language.gfi import simulate
 from ppl.language.program import Bound
 from ppl.language.program import Program as PythonProgram
+from ppl.language.runtime import running
 from ppl.syntax import tree
 from ppl.syntax.bind import Binder, evaluator
 from ppl.syntax.check import check
@@ -98,11 +101,10 @@ def _loaded(text: str, path: str, folder: Path | None, importing: tuple[Path, ..
         if isinstance(item, tree.Program):
             program = SourceProgram(names[item.name.id], item.kind)
             object.__setattr__(program, "sampled", info.sampled(item))
-            object.__setattr__(program, "__doc__", program.function.__doc__)
             names[item.name.id] = module.programs[item.name.id] = program
             setattr(module, item.name.id, program)
         elif isinstance(item, tree.Function):
-            setattr(module, item.name.id, names[item.name.id])
+            setattr(module, item.name.id, _callable(names[item.name.id]))
     module.exports = {
         i.name.id: names[i.name.id] for i in file.items if isinstance(i, tree.Function | tree.Program)
     }
@@ -110,6 +112,17 @@ def _loaded(text: str, path: str, folder: Path | None, importing: tuple[Path, ..
     for kind in ("data", "infer"):
         setattr(module, kind, _settings(file, kind))
     return module
+
+
+def _callable(function: Any) -> Any:
+    """A function as Python calls it: outside of programs its loops need a runtime too."""
+    program = PythonProgram(function)
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs) if running() else simulate(program(*args, **kwargs)).value
+
+    return called
 
 
 def _binders(file: tree.File, info: Info, path: str) -> Iterator[tuple[str, Any]]:
