@@ -29,7 +29,7 @@ class PlateLoop:
         known = recorder.plates.setdefault(name, (size, mark))
         if known[0] != size:
             checks.two_sizes(name, known, (size, mark))
-        if any(loop.name == name for loop in recorder.tracer.here.loops):
+        if recorder.is_open(name):
             raise StructureError(
                 f"plate '{name}' is opened inside itself",
                 where=mark,

@@ -130,7 +130,10 @@ def _binders(file: tree.File, info: Info, path: str) -> Iterator[tuple[str, Any]
         if isinstance(item, tree.Function | tree.Program):
             evaluate = evaluator(Expressions(structure(())).of)
             parameters = info.parameters(item)
-            binder = Binder(path, item.name.id, parameters, info.dims(item), info.sampled(item), evaluate)
+            is_program = isinstance(item, tree.Program) and item.kind in ("model", "guide")
+            binder = Binder(
+                path, item.name.id, parameters, info.dims(item), info.sampled(item), evaluate, is_program
+            )
             yield f"__bind_{item.name.id}", binder
 
 
