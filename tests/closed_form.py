@@ -42,7 +42,7 @@ def agrees(bound: Any, formula: Callable[[Values], Tensor], points: int = 2) -> 
     The compiled density has the Jacobian of the unconstrained coordinates in it, which is what doesn't double with
     `scale(2)`; its gradient is finite.
     """
-    once, twice = ppl.compile(bound), ppl.compile(bound.scale(2.0))
+    once, twice = ppl.compile(bound), ppl.compile(bound.scale(2.0), engine="torch")
     names = [part.name for part in once.parts]
     for seed in range(points):
         x = 0.5 * normal(once.dim, seed=seed)

@@ -70,7 +70,7 @@ def test_spike_and_slab() -> None:
     assert float(ppl.log_density(bound, v)) == pytest.approx(expected, rel=1e-12)
     torch.testing.assert_close(returned(bound, v), real([1.0, 0.0, -2.0]))
     with pytest.raises(MethodError, match="gamma"):
-        ppl.compile(bound)
+        ppl.compile(bound).log_density(torch.zeros(7))
 
 
 def test_the_continuous_spike_and_slab_is_the_one_with_indicators_summed_out() -> None:
@@ -136,22 +136,22 @@ model m(X: real[N, D], y: real[N]):
     agrees(loads(text).m(X, y), formula)
 
 
-MOMENTS = """
-from std.priors import lkj_covariance, r2d2
-
-model m(S: int):
-    for s in S:
-        L[s] ~ lkj_covariance(2, 1, 0.5)
-        beta[s] ~ r2d2(4, a=3, b=4)
-        first[s] = L[s][0, 0] ** 2
-        product[s] = L[s][0, 0] * L[s][1, 0]
-        squares[s] = sum(beta[s] ** 2)
-    return stack(first, product, squares)
-"""
+def near(draws: torch.Tensor, expected: torch.Tensor) -> None:
+    """Means of independent draws, the first axis, within four standard errors."""
+    error = draws.std(0) / math.sqrt(len(draws))
+    assert ((draws.mean(0) - expected).abs() < 4 * error).all(), (draws.mean(0), error)
 
 
-def test_moments_of_draws() -> None:
-    """E Σ_00 = scale²; E Σ_01 = 0 by symmetry; E Σ_d β_d² = E ω = a / (b − 1) of the beta prime (a, b)."""
-    draws = ppl.simulate(loads(MOMENTS).m(4000), seed=4).value
-    error = draws.std(1) / math.sqrt(draws.shape[1])
-    assert ((draws.mean(1) - real([0.25, 0.0, 1.0])).abs() < 4 * error).all(), (draws.mean(1), error)
+def test_moments_of_the_lkj_covariance() -> None:
+    """E Σ_dd = scale²; E Σ_01 = 0 by symmetry; the variance of a correlation is 1 / (2 η + D − 1)."""
+    draws = ppl.compile(library.lkj_covariance(2, 1, 0.5)).sampler(seed=4, n=4000)
+    correlation = draws["correlation"] @ draws["correlation"].mT
+    covariance = correlation * draws["scales"].unsqueeze(2) * draws["scales"].unsqueeze(1)
+    near(covariance[:, 0], real([0.25, 0.0]))
+    near(correlation[:, 0, 1] ** 2, real(1 / 3))
+
+
+def test_the_variance_that_r2d2_explains() -> None:
+    """E Σ_d β_d² = σ² E ω = σ² a / (b − 1), ω of the beta prime law (a, b)."""
+    draws = ppl.compile(library.r2d2(4, sigma=2, a=3, b=6)).sampler(seed=4, n=8000)
+    near(draws["coefficients"].square().sum(1), real(4 * 3 / 5))
