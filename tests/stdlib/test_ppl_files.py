@@ -45,11 +45,11 @@ def test_python_imports_them_without_a_hook_for_other_files() -> None:
         "import sys, ppl.std; assert 'torch' not in sys.modules\n"
         "import ppl.std.gp; from ppl.std.regression import linear; from ppl.std import hmm\n"
         "assert ppl.std.gp.__name__ == 'ppl.std.gp' and 'priors' in dir(ppl.std) and hmm is ppl.std.hmm\n"
-        "try: import eight_schools\n"
+        "try: import kidiq\n"
         "except ModuleNotFoundError: pass\n"
         "else: raise AssertionError\n"
     )
-    folder = FOLDER.parent / "examples"
+    folder = FOLDER.parent / "examples" / "posteriordb"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
