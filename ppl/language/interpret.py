@@ -316,6 +316,7 @@ class Interpreter(Runtime):
     def plate(self, name: str, size: Any, subsample: int | None = None) -> PlateLoop:
         mark = user_mark(3)
         size = checks.plate_size(name, size)
+        name = self.axis_name(name, size, loop=True)
         rows = checks.subsample_size(name, size, subsample, mark)
         self._declare(name, size, mark)
         items = torch.arange(size)
@@ -333,6 +334,7 @@ class Interpreter(Runtime):
         carry, xs = _tensors(init), _tensors(xs)
         spec = pytree.tree_structure(carry)
         steps = steps_of(name, [v for v in pytree.tree_leaves(xs) if v is not None], length, mark)
+        name = self.axis_name(name, steps, loop=True)
         self._declare(name, steps, mark)
         outputs: list[Any] = []
         with_output = False
@@ -355,11 +357,18 @@ class Interpreter(Runtime):
             )
         return branches[min(max(int(index), 0), len(branches) - 1)](*args)
 
+    @property
+    def loop_sizes(self) -> dict[str, tuple[int, Mark | None]]:
+        return self.sizes
+
+    def is_open(self, name: str) -> bool:
+        return any(loop.name == name for loop in self.loops)
+
     def _declare(self, name: str, size: int, mark: Mark | None) -> None:
         known = self.sizes.setdefault(name, (size, mark))
         if known[0] != size:
             checks.two_sizes(name, known, (size, mark))
-        if any(loop.name == name for loop in self.loops):
+        if self.is_open(name):
             raise StructureError(
                 f"plate '{name}' is opened inside itself",
                 where=mark,

@@ -333,7 +333,15 @@ class Recorder(Runtime):
     # ------------------------------------------------------------ loops and regions
 
     def plate(self, name: str, size: Any, subsample: int | None = None) -> PlateLoop:
-        return PlateLoop(self, name, checks.plate_size(name, size), subsample, user_mark(3))
+        size = checks.plate_size(name, size)
+        return PlateLoop(self, self.axis_name(name, size, loop=True), size, subsample, user_mark(3))
+
+    @property
+    def loop_sizes(self) -> dict[str, tuple[int, Mark | None]]:
+        return self.plates
+
+    def is_open(self, name: str) -> bool:
+        return any(loop.name == name for loop in self.tracer.here.loops)
 
     def scan(
         self, name: str, step: Callable[..., Any], init: Any, xs: Any = None, length: int | None = None

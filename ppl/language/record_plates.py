@@ -33,7 +33,7 @@ class PlateLoop:
         if known[0] != size:
             checks.two_sizes(name, known, (size, mark))
         self._note_subsample(asked)
-        if any(loop.name == name for loop in recorder.tracer.here.loops):
+        if recorder.is_open(name):
             raise StructureError(
                 f"plate '{name}' is opened inside itself",
                 where=mark,

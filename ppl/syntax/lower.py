@@ -34,7 +34,11 @@ def _function(
     item: tree.Function | tree.Program, parameters: Sequence[tree.Parameter], info: Info
 ) -> ast.FunctionDef:
     lowered = _Body(structure(item.body), info.names(item), parameters)
-    body = [*_prologue(item, parameters, info), *lowered.block(lowered.structure.body)]
+    body = [
+        *_documentation(item),
+        *_prologue(item, parameters, info),
+        *lowered.block(lowered.structure.body),
+    ]
     known = [p.name.id for p in parameters]
     sampled = info.sampled(item)
     defaults: list[ast.expr] = []
@@ -46,6 +50,12 @@ def _function(
     signature = _arguments(known, defaults)
     function = ast.FunctionDef(item.name.id, signature, body or [ast.Pass()], [], None)
     return placed(function, item.name.span)
+
+
+def _documentation(item: tree.Function | tree.Program) -> Code:
+    """The docstring, as Python's of the function."""
+    first = item.body[0] if item.body else None
+    return [placed(ast.Expr(ast.Constant(first.text)), first.span)] if isinstance(first, tree.Docstring) else []
 
 
 def _prologue(item: tree.Function | tree.Program, parameters: Sequence[tree.Parameter], info: Info) -> Code:
@@ -159,7 +169,7 @@ class _Body:
         return []
 
     def _docstring(self, s: tree.Docstring) -> Code:
-        return [ast.Expr(ast.Constant(s.text))]
+        return []
 
     def _evaluate(self, s: tree.Evaluate) -> Code:
         return [ast.Expr(self.expressions.of(s.value))]

@@ -365,7 +365,7 @@ class File:
 
 def children(node: Node | File) -> Iterator[Node]:
     """The nodes directly below a node, in the order of its fields."""
-    for name in _parts(type(node)):  # type: ignore[arg-type] (a class is hashable)
+    for name in _parts(type(node)):  # type: ignore[arg-type]
         value = getattr(node, name)
         if isinstance(value, Node):
             yield value

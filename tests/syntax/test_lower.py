@@ -331,7 +331,7 @@ objective bound(p: model, q: guide, K: int = 4):
 
 def test_generated_code_reaches_nothing_of_python():
     module = loads("def f(x: real):\n    return x + 1\n")
-    names: dict[str, Any] = module.f.__globals__
+    names: dict[str, Any] = module.f.__wrapped__.__globals__
     assert names["__builtins__"] == {}
     forbidden: list[Callable[..., Any]] = [eval, exec, open, __import__, getattr, setattr, compile]
     assert not any(value is f for value in names.values() for f in forbidden)

@@ -140,7 +140,8 @@ class Callees:
                     words = f"{what}: its size {parameter} is {bound.left} by one argument and {bound.right} by this"
                     self.report(Problem("shape", e.span, words, str(bound.left), str(bound.right)))
                     return
-        self._supported(e, value, Need(expected.interval, words=str(expected)), what)
+        structure = expected.structure if expected.structure == "simplex" else ""
+        self._supported(e, value, Need(expected.interval, structure=structure, words=str(expected)), what)
 
     def _supported(self, e: tree.Expression, value: Value, needs: Need, what: str) -> None:
         """Whether a value's interval is in the support that is needed."""

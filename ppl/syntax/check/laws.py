@@ -22,6 +22,7 @@ from ppl.syntax.values import (
     need,
     of_need,
     shape_text,
+    size_of,
 )
 
 
@@ -232,7 +233,10 @@ class Calls(Callees):
             drawn, batch = self._special(family, given, batch)
         event = drawn.shape or ()
         sized = next((s for s in events if s is not None and len(s) == family.event_dim), None)
-        if family.event_dim and sized is not None:
+        length = next((given[name][0] for name in ("num_steps", "dim") if name in given), None)
+        if length is not None:
+            event = (size_of(length),) * family.event_dim
+        elif family.event_dim and sized is not None:
             event = sized
         return replace(drawn, shape=(*batch, *event) if batch is not None else None)
 

@@ -9,7 +9,7 @@ from ppl.errors import closest
 from ppl.syntax import tree
 from ppl.syntax.info import PROGRAM_TYPES
 from ppl.syntax.problems import Problem
-from ppl.syntax.values import NONNEGATIVE, POSITIVE, REAL, UNIT, Interval, Value, size_of
+from ppl.syntax.values import NONNEGATIVE, POSITIVE, REAL, UNIT, VECTORS, Interval, Value, size_of
 
 _NUMBERS = {
     "real": REAL,
@@ -20,20 +20,13 @@ _NUMBERS = {
     "index": NONNEGATIVE,
     "bool": REAL,
 }
-_VECTORS = {
-    "simplex": UNIT,
-    "ordered": REAL,
-    "positive_ordered": POSITIVE,
-    "unit_vector": Interval(-1.0, 1.0),
-    "sum_to_zero": REAL,
-}
 _MATRICES = {
     "corr_cholesky": "corr_cholesky",
     "cholesky": "lower_cholesky",
     "cov": "cov",
     "corr": "corr_matrix",
 }
-NAMES = (*_NUMBERS, *_VECTORS, *_MATRICES, *sorted(PROGRAM_TYPES))
+NAMES = (*_NUMBERS, *VECTORS, *_MATRICES, *sorted(PROGRAM_TYPES))
 
 _FOREIGN = {
     "float": "real",
@@ -71,14 +64,14 @@ def value_of(kind: tree.Type, report: Callable[[Problem], None]) -> Value:
         return Value(scalar, _bounds(kind, _NUMBERS[name], report), shape)
     if kind.arguments or kind.keywords:
         report(Problem("type", kind.span, f"{name} has no bounds", expected=f"{name}[K]", edit=f"{name}[K]"))
-    if name in _VECTORS or name in _MATRICES:
+    if name in VECTORS or name in _MATRICES:
         if not kind.shape:
             report(
                 Problem("type", kind.span, f"{name} needs its size", expected=f"{name}[K]", edit=f"{name}[K]")
             )
             shape = (None,)
-        if name in _VECTORS:
-            return Value("real", _VECTORS[name], shape, name)
+        if name in VECTORS:
+            return Value("real", VECTORS[name], shape, name)
         return Value("real", REAL, (*shape, shape[-1]), _MATRICES[name])
     near = [_FOREIGN[name]] if name in _FOREIGN else closest(name, NAMES)
     report(
