@@ -381,3 +381,30 @@ objective exact(p: model, q: guide):
         x_of_k + torch.log(torch.tensor([0.75, 0.25])), 0
     )
     torch.testing.assert_close(float(value), float(expected), rtol=1e-6, atol=1e-6)
+
+
+def test_a_network_is_the_programs_own():
+    net = torch.nn.Linear(2, 3)
+
+    @ppl.guide
+    def encoder(net, y):
+        ppl.sample("z", Normal(ppl.module("net", net)(y), 1.0))
+
+    text = """
+model decoder(weights: real[3, 2], y: real[2]):
+    z: real[3] ~ Normal(0, 1)
+    y ~ Normal(z @ weights, 1)
+
+guide encoder(net: module, y: real[2]):
+    z ~ Normal(net(y), 1)
+
+objective bound(p: model, q: guide):
+    z = simulate(q)
+    return log_density(p, z) - log_density(q, z)
+"""
+    module = loads(text)
+    p, y = module.decoder(torch.ones(3, 2), [0.1, 0.2]), torch.tensor([0.5, -0.5])
+    ours = ppl.value_and_grad(module.bound)(p, module.encoder(net, y), seed=1)
+    theirs = ppl.value_and_grad(module.bound)(p, encoder(net, y), seed=1)
+    torch.testing.assert_close(ours, theirs)
+    assert set(ours[1]) == {"net.weight", "net.bias"}
