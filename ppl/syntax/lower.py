@@ -59,12 +59,20 @@ def _documentation(item: tree.Function | tree.Program) -> Code:
 
 
 def _prologue(item: tree.Function | tree.Program, parameters: Sequence[tree.Parameter], info: Info) -> Code:
-    """`sigma, J = __bind_eight_schools(sigma)`: arguments converted and checked, dims from their sizes."""
+    """`sigma, J = __bind_eight_schools(sigma)`: arguments converted and checked, dims from their sizes. Then the
+    networks among them become the program's: their weights are learned with its params.
+    """
     outputs = [p.name.id for p in parameters] + list(info.dims(item))
     if not outputs:
         return []
     bound = call(f"__bind_{item.name.id}", *(load(p.name.id) for p in parameters))
-    return [placed(ast.Assign([_tuple(outputs, ast.Store())], bound), item.name.span)]
+    modules = [p for p in parameters if p.type is not None and p.type.name.id == "module"]
+    known = [] if isinstance(item, tree.Function) else modules
+    made = [(p, call("__module", ast.Constant(p.name.id), load(p.name.id))) for p in known]
+    return [
+        placed(ast.Assign([_tuple(outputs, ast.Store())], bound), item.name.span),
+        *(placed(ast.Assign([_store(p.name.id)], module), p.name.span) for p, module in made),
+    ]
 
 
 def _arguments(names: Iterable[str], defaults: Sequence[ast.expr] = ()) -> ast.arguments:

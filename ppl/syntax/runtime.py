@@ -214,6 +214,7 @@ STATEMENTS: dict[str, Any] = {
     "__factor": factor,
     "__deterministic": primitives.deterministic,
     "__param": param,
+    "__module": primitives.module,
     "__state": state,
     "__plate": primitives.plate,
     "__scan": scan,

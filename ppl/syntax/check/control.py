@@ -10,7 +10,8 @@ from ppl.syntax import tree
 from ppl.syntax.check.expressions import Expressions
 from ppl.syntax.check.intervals import least
 from ppl.syntax.check.scope import Binding, Scope
-from ppl.syntax.format import expression_text
+from ppl.syntax.families import families
+from ppl.syntax.format import expression_text, target_text
 from ppl.syntax.loops import Loop, Structure
 from ppl.syntax.tree import Span
 from ppl.syntax.values import ANY, Interval, Mismatch, Value, broadcast
@@ -65,6 +66,7 @@ class Control:
         self.block(s.body)
         self.scope.open.pop()
         self.scope.guards = guards
+        self._carried(loop)
         inside = self.scope.names
         self.scope.names = before
         for name, binding in inside.items():
@@ -73,6 +75,21 @@ class Control:
                     self.scope.names[name] = binding
             else:
                 self.scope.left[name] = index.id
+
+    def _carried(self, loop: Loop) -> None:
+        """A chain of vectors: what stands before the first element has their size, which has to be known."""
+        for s in loop.statement.body:
+            if not isinstance(s, tree.Sample) or s.type is not None or s.target.name.id not in loop.lags:
+                continue
+            name, law = s.target.name.id, s.distribution
+            family = families().get(expression_text(law.function)) if isinstance(law, tree.Call) else None
+            found = self.scope.names.get(name)
+            shape = found.value.shape if found is not None else None
+            vectors = family is not None and family.event_dim > 0
+            if vectors and (shape is None or None in shape) and (name, 1) not in loop.before:
+                self._problem("shape", s.target.span, f"the loop carries `{name}` on, and the size of an element is not known",
+                              "a type, or a value before the first",
+                              edit=f"{target_text(s.target)}: real[K] ~ …, or above the loop: {name}[-1] = zeros(K)")  # fmt: skip
 
     def _domain(self, loop: Loop) -> None:
         domain = loop.statement.domain

@@ -64,6 +64,8 @@ class Elements:
                     "type", e.span, f"`{index.id}` is not a name in scope. Loop indices here: {loops}. "
                     f"Did you mean `{expression_text(meant)}`?", edit=expression_text(meant),
                 )  # fmt: skip
+                if isinstance(e.value, tree.Name):
+                    self.scope.find(e.value.id)  # a use all the same
                 return True
         return False
 

@@ -117,6 +117,8 @@ class Expressions(Elements):
         )
 
     def _list(self, e: tree.List) -> Value:
+        if e.elements and all(isinstance(x, tree.String) for x in e.elements):
+            return Value("text")  # names of sites: keep=["x", "y"]
         values = [self.numbers(x, "an element of a list") for x in e.elements]
         if not values:
             return Value("real", shape=(0,))
