@@ -9,9 +9,10 @@ from ppl.syntax import tree
 from ppl.syntax.check.callees import Callee
 from ppl.syntax.check.control import Control
 from ppl.syntax.check.declarations import Declarations
+from ppl.syntax.check.elsewhere import OPTIONS_ELSEWHERE
 from ppl.syntax.check.expressions import Expressions
 from ppl.syntax.check.laws import Calls
-from ppl.syntax.check.scope import Binding, Scope
+from ppl.syntax.check.scope import Binding, Scope, underscored
 from ppl.syntax.check.types import value_of
 from ppl.syntax.families import families
 from ppl.syntax.format import expression_text, target_text
@@ -52,7 +53,21 @@ class Body(Control, Declarations):
     """Whether a site is a program, with choices of its own."""
     in_branch: int = 0
 
+    errors: int = 0
+    """How many were reported so far."""
+
     def __post_init__(self) -> None:
+        outer = self.report
+
+        def report(problem: Problem) -> None:
+            self.errors += problem.severity == "error"
+            outer(problem)
+
+        self.report = report
+        self.scope.what = self.kind
+        for statement in statements(self.structure.body):
+            for target in targets(statement):
+                self.scope.given.setdefault(target.name.id, target.name.span)
         self.expressions = Expressions(self.scope, self.report, self._call)
         self.calls = Calls(self.report, self.expressions, self.callees)
 
@@ -105,12 +120,7 @@ class Body(Control, Declarations):
         """Bind a target. In loops its indices are those of all the loops, or none."""
         name = target.name.id
         if name.startswith("__"):
-            self._problem(
-                "name",
-                target.name.span,
-                "names that begin with two underscores are the language's own",
-                edit=name.lstrip("_") or "x",
-            )
+            self.report(underscored(target.name))
         if not target.indices:
             previous = self.scope.names.get(name)
             if previous is not None and previous.kind in ("index", "dim"):
@@ -188,7 +198,7 @@ class Body(Control, Declarations):
                 edit=f"model {name}_model(…): …" if self.kind == "function" else f"{name} = simulate(q)",
             )
         self._sited(s.target, "a random choice")
-        drawn = self.calls.law(s.distribution)
+        drawn = self.calls.law(s.distribution, target_text(s.target))
         if isinstance(s.distribution, tree.Call):
             callee = self.callees.get(expression_text(s.distribution.function))
             self.nested |= callee is not None
@@ -253,7 +263,7 @@ class Body(Control, Declarations):
                     f"a site has no option `{option.name.id}`",
                     "grad = …, dims = [ … ]",
                     f"`{option.name.id}`",
-                    f"grad = {expression_text(option.value)}",
+                    OPTIONS_ELSEWHERE.get(option.name.id, "leave it out"),
                 )
             elif option.name.id == "dims" and not isinstance(option.value, tree.List):
                 self._problem("type", option.span, "dims is a list of names", "dims = [feature]")
@@ -272,7 +282,10 @@ class Body(Control, Declarations):
         if len(s.targets) > 1:
             elements = s.value.elements if isinstance(s.value, tree.Tuple) else ()
             if elements and len(elements) != len(s.targets):
-                self._problem("type", s.span, f"{len(s.targets)} names for {len(elements)} values")
+                what = f"{len(s.targets)} names for {len(elements)} values"
+                few = ", ".join(expression_text(x) for x in elements[: len(s.targets)])
+                edit = f"{', '.join(map(target_text, s.targets))} = {few}"
+                self._problem("type", s.span, what, "as many of both", f"{len(elements)} values", edit)
             for at, target in enumerate(s.targets):
                 given = self.expressions.of(elements[at]) if at < len(elements) else ANY
                 self._give(target, given, "local")
@@ -281,12 +294,7 @@ class Body(Control, Declarations):
         if s.operator:
             previous = self.scope.find(target.name.id)
             if previous is None:
-                self._problem(
-                    "name",
-                    target.span,
-                    f"`{target.name.id}` has no value yet",
-                    edit=f"{target.name.id} = 0 above",
-                )
+                self._augments_nothing(target, s)
             elif previous.value.is_number and value.is_number:
                 shape = broadcast([previous.value.shape, value.shape])
                 wide = None if isinstance(shape, Mismatch) else shape
@@ -302,6 +310,20 @@ class Body(Control, Declarations):
                 severity="warning",
             )
         self._give(target, value, "element" if target.indices else "local")
+
+    def _augments_nothing(self, target: tree.Target, s: tree.Assign) -> None:
+        name = target.name.id
+        self.scope.reported.add(name)
+        if name == "target":
+            indices = f"[{', '.join(loop.statement.index.id for loop in self.scope.open)}]" if self.scope.open else ""
+            self._problem("name", target.span, "there is no `target`: a log weight is a factor, and has a name",
+                          "factor name = …", f"{name} {s.operator}= …",
+                          f"factor penalty{indices} = {expression_text(s.value)}")  # fmt: skip
+            return
+        where = "above the loop" if self.scope.open else "above"
+        found = f"{target_text(target)} {s.operator}= …"
+        self._problem("name", target.span, f"`{name}` has no value yet", f"{name} = … {where}", found,
+                      f"{name} = 0 {where}")  # fmt: skip
 
     def _typed(self, s: tree.Assign, value: Value) -> Value:
         assert s.type is not None
@@ -351,12 +373,17 @@ class Body(Control, Declarations):
         pass
 
     def _evaluate(self, s: tree.Evaluate) -> None:
+        before = self.errors
         self.expressions.of(s.value)
+        if self.errors > before:
+            return
         text = expression_text(s.value)
         edit = f"x ~ {text}" if text.partition("(")[0] in families() else f"x = {text}"
         self._problem("structure", s.span, "this value is not used: the line has no effect", edit=edit)
 
     def _unused(self) -> None:
+        if self.errors:
+            return  # what uses a name may be what could not be read
         for name, binding in self.scope.names.items():
             if binding.used or name.startswith("_"):
                 continue

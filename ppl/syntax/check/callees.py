@@ -79,18 +79,28 @@ class Callees:
                     )
                 )
             elif name in given:
-                self.report(Problem("type", keyword.span, f"the argument `{name}` is given twice", shown))
+                self.report(
+                    Problem(
+                        "type",
+                        keyword.span,
+                        f"the argument `{name}` is given twice",
+                        shown,
+                        expression_text(e),
+                        f"leave `{name}=` out",
+                    )
+                )
             else:
                 given[name] = (keyword.value, value)
         missing = [n for n, _, optional in callee.parameters if n not in given and not optional]
-        if missing and len(values) <= len(names):
+        if missing and len(values) <= len(names) and set(named) <= set(names):
             self.report(
                 Problem(
                     "type",
                     e.span,
                     f"{callee.name} needs its argument `{missing[0]}`",
                     shown,
-                    edit=f"{missing[0]}=…",
+                    expression_text(e),
+                    f"{expression_text(e)[:-1]}{', ' if values or named else ''}{missing[0]}=…)",
                 )
             )
         sizes: dict[str, Size] = {}

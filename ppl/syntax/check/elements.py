@@ -130,9 +130,8 @@ class Elements:
         kinds = [self.of(i) for i in indices]
         for index, kind in zip(indices, kinds, strict=True):
             if kind.kind not in ("int", "bool", "any", "slice", "text"):
-                self._problem(
-                    "type", index.span, f"an index is a whole number, and this is {kind}", "int", str(kind)
-                )
+                self._problem("type", index.span, f"an index is a whole number, and this is {kind}", "int",
+                              str(kind), self._as_whole(index))  # fmt: skip
         if value.shape is None:
             return replace(value, structure="")
         if len(indices) > len(value.shape):
@@ -156,6 +155,16 @@ class Elements:
         kept = len(indices) < len(value.shape)
         structure = value.structure if kept and len(value.shape) - len(indices) >= 1 else ""
         return replace(value, shape=(*shape, *value.shape[len(indices) :]), structure=structure)
+
+    def _as_whole(self, e: tree.Expression) -> str:
+        """The edit for an index that is no whole number."""
+        if isinstance(e, tree.Binary) and e.operator == "/":
+            return expression_text(replace(e, operator="//"))
+        array = e.value if isinstance(e, tree.Index) else e
+        binding = self.scope.names.get(expression_text(array))
+        if isinstance(array, tree.Name) and binding is not None and binding.kind == "parameter":
+            return f"{array.id}: int{shape_text(binding.value.shape)} among the arguments"
+        return "a whole number: 0, i, K - 1"
 
     def _inside(self, e: tree.Index, index: tree.Expression, kind: Value, size: Size, axis: int) -> None:
         name = expression_text(e.value)

@@ -13,7 +13,7 @@ from ppl.syntax.check.body import Body, Site, reserved
 from ppl.syntax.check.callees import Callee
 from ppl.syntax.check.imported import Exports, exports
 from ppl.syntax.check.parameters import Parameters
-from ppl.syntax.check.scope import Scope
+from ppl.syntax.check.scope import Scope, underscored
 from ppl.syntax.check.settings import data_problems, infer_problems
 from ppl.syntax.check.types import value_of
 from ppl.syntax.imports import found
@@ -158,6 +158,8 @@ class _File(Parameters):
                     )
                 )
                 continue
+            if name.startswith("__"):
+                self.report(underscored(item.name))
             if what := reserved(name):
                 self.report(
                     Problem(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ppl.syntax import tree
 from ppl.syntax.check.body import Body, reserved
+from ppl.syntax.check.scope import underscored
 from ppl.syntax.check.callees import Callee
 from ppl.syntax.check.scope import Binding, Scope
 from ppl.syntax.check.types import value_of
@@ -46,11 +47,7 @@ class Parameters:
                     )
                 )
             if name.startswith("__"):
-                say(
-                    Problem(
-                        "name", p.name.span, "names that begin with two underscores are the language's own"
-                    )
-                )
+                say(underscored(p.name))
             value = value_of(p.type, say) if p.type is not None else ANY
             scope.names[name] = Binding("parameter", value, p.name.span)
             if p.default is not None:
@@ -111,6 +108,7 @@ class Parameters:
                             f"{node.id}: int",
                         )
                     )
+                    known.value = Value("int", Interval(0.0))  # it is said once
             elif node.id not in bound:
                 say(
                     Problem(
