@@ -213,6 +213,8 @@ def sample(span: Span, children: Children) -> Any:
     kind, distribution = _one(rest, tree.Type), _one(rest, tree.Expression)
     options = tuple(c for c in rest if isinstance(c, tree.Keyword))
     observed = f"observe r = {expression_text(target)} ~ …, if it is a datum"
+    if isinstance(target, tree.Index) and isinstance(target.value, tree.Index):
+        observed = expression_text(target).replace("][", ", ")
     return tree.Sample(_target(target, observed), kind, distribution, options, span=span)
 
 

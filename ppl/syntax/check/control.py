@@ -63,6 +63,7 @@ class Control:
         self.scope.guards[index.id] = 0
         if start:
             self._from(loop, start)
+            self.scope.guards[index.id] = start if loop.lags else 0
         for name in loop.elements:
             self.scope.names.pop(name, None)
         self.scope.names[index.id] = Binding("index", Value("int", Interval(0.0)), index.span, used=True)
@@ -145,7 +146,7 @@ class Control:
             if name in self.parameters or any(n == name for n in loop.lags):
                 index = loop.statement.index.id
                 self._problem("structure", loop.statement.index.span, f"the loop begins at {start}, and `{name}[0]` has no value",
-                              f"a statement for {name}[0] above the loop",
+                              f"a statement for {name}[0] above the loop", f"a loop from {start} on",
                               edit=f"{name}[0] ~ … above `for {index} in …`")  # fmt: skip
 
     def _if(self, s: tree.If) -> None:

@@ -13,7 +13,7 @@ from ppl.syntax.check.elsewhere import PARTS_ELSEWHERE
 from ppl.syntax.check.intervals import arithmetic, least
 from ppl.syntax.check.scope import Scope
 from ppl.syntax.format import expression_text
-from ppl.syntax.functions import ALIASES, CONSTANTS, FUNCTIONS, Signature, Unfit, matmul
+from ppl.syntax.functions import ALIASES, CONSTANTS, FUNCTIONS, OBJECTIVE_ONLY, Signature, Unfit, matmul
 from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 from ppl.syntax.values import (
@@ -144,6 +144,7 @@ class Expressions(Elements):
                     "the elements of a list have one shape",
                     shape_text(shape) or "a number",
                     shape_text(value.shape) or "a number",
+                    "elements that are all numbers, or all lists of one length",
                 )
                 return ANY
         interval = values[0].interval
@@ -199,7 +200,8 @@ class Expressions(Elements):
     def _mismatch(self, span: Span, headline: str, m: Mismatch, shapes: Sequence[Shape]) -> None:
         found = " and ".join(shape_text(s) or "a number" for s in shapes)
         what = f"{headline}: {_size(m.left)} against {_size(m.right)}"
-        self._problem("shape", span, what, "equal sizes, or 1", found)
+        edit = "arrays of one size: an element of one (x[i]), or one name for both sizes"
+        self._problem("shape", span, what, "equal sizes, or 1", found, edit)
 
     def _fitting(self, e: tree.Expression, rule: Callable[[], Value]) -> Value:
         try:
@@ -207,9 +209,12 @@ class Expressions(Elements):
         except Unfit as unfit:
             if unfit.sizes is not None:
                 what = f"{unfit.headline}: {_size(unfit.sizes.left)} against {_size(unfit.sizes.right)}"
-                self._problem("shape", e.span, what, "equal sizes")
+                found, edit = expression_text(e), "arrays whose sizes agree, or transpose(…) of one"
+                self._problem("shape", e.span, what, "equal sizes", found, edit)
             else:
-                self._problem("shape", e.span, unfit.headline)
+                text = expression_text(e)
+                edit = text.replace("@", "*") if "`*`" in unfit.headline else "an array with more axes"
+                self._problem("shape", e.span, unfit.headline, None, text, edit)
             return ANY
 
     def _compare(self, e: tree.Compare) -> Value:
@@ -312,7 +317,7 @@ class Expressions(Elements):
             "condition",
             "log_prob",
         ):
-            return self._fitting(e, lambda: signature.result(arguments))
+            return self._of_program(e, name, signature, arguments) if e.arguments else ANY
         for argument, value in zip(e.arguments, arguments, strict=False):
             if not value.is_number and value.kind != "any":
                 what = f"{name} takes numbers, and this is {value}"
@@ -325,12 +330,29 @@ class Expressions(Elements):
                 f"{name} of {arguments[0].interval} is not a number",
                 str(signature.needs),
                 str(arguments[0].interval),
+                f"{name}(abs({expression_text(e.arguments[0])})), or another function",
             )
+            return ANY
         if any(a.kind == "any" for a in arguments):
             try:
                 return replace(signature.result(arguments), shape=None)
             except Unfit:
                 return ANY
+        return self._fitting(e, lambda: signature.result(arguments))
+
+
+    def _of_program(self, e: tree.Call, name: str, signature: Signature, arguments: list[Value]) -> Value:
+        """Functions that run programs."""
+        if name in OBJECTIVE_ONLY and self.scope.what in ("model", "guide"):
+            what = f"`{name}` runs a program: that is for objectives, and this is a {self.scope.what}"
+            edit = "x ~ program(…), which makes its choices part of this one"
+            self._problem("structure", e.span, what, "an objective", expression_text(e), edit)
+            return ANY
+        if arguments[0].is_number or arguments[0].kind in ("text", "tuple", "trace"):
+            what = f"{name} takes a program first, and this is {arguments[0]}"
+            edit = f"{name}(q)" if name == "simulate" else f"{name}(p, z)"
+            self._problem("type", e.arguments[0].span, what, "a model or guide", str(arguments[0]), edit)
+            return ANY
         return self._fitting(e, lambda: signature.result(arguments))
 
 

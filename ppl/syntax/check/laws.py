@@ -200,6 +200,8 @@ class Calls(Callees):
     def _draw(self, e: tree.Call, family: Family, given: dict[str, tuple[tree.Expression, Value]]) -> Value:
         shapes: list[Shape] = []
         events: list[Shape] = []
+        if self._swapped(e, family, given):
+            return replace(of_need(family.support, family.event_dim, family.discrete), shape=None)
         for name, (argument, value) in given.items():
             parameter = family.parameter(name)
             assert parameter is not None
@@ -220,6 +222,8 @@ class Calls(Callees):
                 continue
             if value.shape is not None and len(value.shape) < needs.event_dim:
                 what = {1: "a vector", 2: "a matrix"}[needs.event_dim]
+                text = expression_text(argument)
+                whole = {(1, 0): f"full({text}, K)", (2, 0): f"{text} * eye(K)", (2, 1): f"diag({text} ** 2)"}
                 self.report(
                     Problem(
                         "shape",
@@ -227,6 +231,7 @@ class Calls(Callees):
                         f"`{name}` of {family.name} is {what}, and this is {value}",
                         what,
                         str(value),
+                        whole[needs.event_dim, len(value.shape)],
                     )
                 )
                 continue
@@ -244,20 +249,59 @@ class Calls(Callees):
                 f"the parameters of {family.name} don't have one shape: {batch.left} against {batch.right}"
             )
             self.report(
-                Problem("shape", e.span, words, "equal sizes, or 1", " and ".join(map(shape_text, shapes)))
+                Problem(
+                    "shape",
+                    e.span,
+                    words,
+                    "equal sizes, or 1",
+                    " and ".join(map(shape_text, shapes)),
+                    "an element of one of them (x[i]), or one name for both sizes",
+                )
             )
             batch = None
         drawn = of_need(family.support, family.event_dim, family.discrete)
         if any(p.support is None for p in family.parameters) and family.support is None:
-            drawn, batch = self._special(family, given, batch)
+            drawn, batch = self._special(e, family, given, batch)
         event = drawn.shape or ()
         sized = next((s for s in events if s is not None and len(s) == family.event_dim), None)
         if family.event_dim and sized is not None:
             event = sized
         return replace(drawn, shape=(*batch, *event) if batch is not None else None)
 
+    def _swapped(
+        self, e: tree.Call, family: Family, given: dict[str, tuple[tree.Expression, Value]]
+    ) -> bool:
+        """Two arguments in each other's place: the second does not fit its parameter, and would fit the first's."""
+        if len(e.arguments) != 2 or len(given) != 2:
+            return False
+        (first, a), (second, b) = given.values()
+        supports = [family.parameters[at].support for at in (0, 1)]
+        if any(s is None for s in supports) or not (a.is_number and b.is_number):
+            return False
+        x, y = (need(str(s)) for s in supports)
+        fits = a.interval.within(y.interval) and b.interval.within(x.interval)
+        plain = not (x.structure or y.structure) and a.kind == b.kind == "real"
+        if not plain or b.interval.within(y.interval) or not fits:
+            return False
+        names = [p.name for p in family.parameters]
+        self.report(
+            Problem(
+                "support",
+                e.arguments[1].span,
+                f"`{names[1]}` of {family.name} has to be {y.words}, and this is {b}: the two look swapped",
+                family.signature(),
+                expression_text(e),
+                f"{family.name}({expression_text(second)}, {expression_text(first)})",
+            )
+        )
+        return True
+
     def _special(
-        self, family: Family, given: dict[str, tuple[tree.Expression, Value]], batch: Shape
+        self,
+        e: tree.Call,
+        family: Family,
+        given: dict[str, tuple[tree.Expression, Value]],
+        batch: Shape,
     ) -> tuple[Value, Shape]:
         """Families whose support or shape is that of their arguments."""
         values = {name: value for name, (_, value) in given.items()}
@@ -272,7 +316,10 @@ class Calls(Callees):
                         place,
                         f"there is nothing between {low.interval.low:g} and {high.interval.low:g}",
                         "low < high",
-                        edit="Uniform(0, 1)",
+                        expression_text(e),
+                        f"{family.name}({high.interval.low:g}, {low.interval.low:g})"
+                        if low.interval.low > high.interval.low
+                        else f"{family.name}({low.interval.low:g}, {low.interval.low + 1:g})",
                     )
                 )
             shape = broadcast([low.shape, high.shape])

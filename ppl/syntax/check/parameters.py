@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ppl.syntax import tree
 from ppl.syntax.check.body import Body, reserved
 from ppl.syntax.check.scope import underscored
-from ppl.syntax.check.callees import Callee
+from ppl.syntax.check.callees import Callee, example
 from ppl.syntax.check.scope import Binding, Scope
 from ppl.syntax.check.types import value_of
 from ppl.syntax.loops import structure
@@ -70,6 +70,7 @@ class Parameters:
                     f"`{p.name.id}` is {value.interval}, and this is {given.interval}",
                     str(value.interval),
                     str(given.interval),
+                    example(value.interval, given.interval.low),
                 )
             )
         elif value.is_number and not given.is_number and given.kind != "any":
@@ -80,6 +81,7 @@ class Parameters:
                     f"`{p.name.id}` is {value}, and this is {given}",
                     str(value),
                     str(given),
+                    "a number",
                 )
             )
 
@@ -116,6 +118,7 @@ class Parameters:
                         node.span,
                         f"nothing says what the size `{node.id}` is",
                         f"an argument with the plain size {node.id}, or {node.id}: int",
+                        found="no argument that has it",
                         edit=f"{node.id}: int",
                     )
                 )
