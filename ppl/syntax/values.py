@@ -206,7 +206,8 @@ def need(support: str) -> Need:
         return Need(event_dim=event, words="real")
     kind, low, high = base.split()
     interval = Interval(float(low), float(high), open_low=kind == "open")
-    words = "a whole number, " + str(interval) if kind == "whole" else str(interval)
+    said = "between 0 and 1" if interval == UNIT else str(interval)
+    words = f"a whole number, {said}" if kind == "whole" else said
     return Need(interval, kind == "whole", event, words=words)
 
 

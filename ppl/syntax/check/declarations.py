@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ppl.syntax import tree
+from ppl.syntax.check.callees import example
 from ppl.syntax.check.expressions import Expressions
 from ppl.syntax.check.scope import Scope
 from ppl.syntax.check.types import value_of
-from ppl.syntax.format import expression_text
+from ppl.syntax.format import expression_text, type_text
 from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 from ppl.syntax.values import ANY, Value
@@ -68,7 +69,7 @@ class Declarations:
                 "structure",
                 s.span,
                 f"a {s.keyword} is declared once, above the loops",
-                edit=f"{s.keyword} {name}: real[N] = 0 above the loop, and {name}[i] in it",
+                edit=self._above(s),
             )
         if s.keyword == "state" and self.kind != "objective":
             self._problem(
@@ -80,8 +81,9 @@ class Declarations:
             )
         if self.kind == "function":
             self._problem(
-                "structure", s.span, f"a function has no {s.keyword}s", "a model, guide or objective"
-            )
+                "structure", s.span, f"a function has no {s.keyword}s", "a model, guide or objective",
+                "a function", f"{name} as an argument of the function",
+            )  # fmt: skip
         value = ANY
         if s.type is not None:
             self._sizes_known(s.type)
@@ -92,7 +94,8 @@ class Declarations:
                 s.span,
                 f"a {s.keyword} needs a value to begin with",
                 f"{s.keyword} {name}: real = 0",
-                edit=f"{name} = 0",
+                "no value",
+                f"{s.keyword} {name}{f': {type_text(s.type)}' if s.type is not None else ''} = {example(value.interval)}",
             )
         else:
             start = self.expressions.numbers(s.value, "what it begins with")
@@ -103,9 +106,20 @@ class Declarations:
                     f"`{name}` is {value.interval}, and begins at {start.interval}",
                     str(value.interval),
                     str(start.interval),
+                    f"{s.keyword} {name}: … = {example(value.interval, start.interval.low)}",
                 )
             value = value if s.type is not None else start
         self._give(replace(s.target, indices=()), value, s.keyword)
+
+    def _above(self, s: tree.Declare) -> str:
+        """The edit for a declaration in a loop: one array above it."""
+        name = s.target.name.id
+        loops = self.scope.open
+        sizes = ", ".join(expression_text(loop.stop) for loop in loops) or "N"
+        indices = ", ".join(loop.statement.index.id for loop in loops) or "i"
+        kind = s.type.name.id if s.type is not None else "real"
+        value = expression_text(s.value) if s.value is not None else "0"
+        return f"{s.keyword} {name}: {kind}[{sizes}] = {value} above the loop, and {name}[{indices}] in it"
 
     def _setstate(self, s: tree.SetState) -> None:
         found = self.scope.find(s.target.name.id)
@@ -116,7 +130,8 @@ class Declarations:
                 s.target.span,
                 f"`{s.target.name.id}` is no state",
                 ", ".join(states) or "a state of this objective",
-                edit=f"state {s.target.name.id}: real = 0 above",
+                f"`{s.target.name.id}`",
+                f"state {s.target.name.id}: real = 0 above",
             )
         self.expressions.numbers(s.value, "a state")
 
@@ -125,5 +140,6 @@ class Declarations:
             value = self.expressions.of(size)
             if value.kind not in ("int", "any"):
                 self._problem(
-                    "type", size.span, f"a size is a whole number, and this is {value}", "int", str(value)
-                )
+                    "type", size.span, f"a size is a whole number, and this is {value}", "int", str(value),
+                    "a dim, or a whole number",
+                )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ppl.errors import closest
 from ppl.syntax import tree
+from ppl.syntax.format import expression_text
 from ppl.syntax.info import PROGRAM_TYPES
 from ppl.syntax.problems import Problem
 from ppl.syntax.values import NONNEGATIVE, POSITIVE, REAL, UNIT, VECTORS, Interval, Value, size_of
@@ -104,7 +105,8 @@ def _bounds(kind: tree.Type, usual: Interval, report: Callable[[Problem], None])
                     keyword.span,
                     f"{name} has no `{keyword.name.id}`",
                     expected=words,
-                    edit="real(lower=0, upper=1)",
+                    found=f"`{keyword.name.id}`",
+                    edit=_keyword(keyword, name) if allowed else name,
                 )
             )
     if kind.arguments and (not allowed or len(kind.arguments) > 2):
@@ -128,9 +130,16 @@ def _bounds(kind: tree.Type, usual: Interval, report: Callable[[Problem], None])
                 "there is no number between these bounds",
                 expected="lower < upper",
                 found=f"{ends[0]:g} and {ends[1]:g}",
+                edit=f"{name}({ends[1]:g}, {ends[0]:g})" if ends[0] > ends[1] else f"{name}({ends[0]:g}, {ends[0] + 1:g})",
             )
         )
     return Interval(ends[0], ends[1]) if given else usual
+
+
+def _keyword(keyword: tree.Keyword, name: str) -> str:
+    words = {"min": "lower", "low": "lower", "minimum": "lower", "max": "upper", "high": "upper", "maximum": "upper"}
+    right = words.get(keyword.name.id, "lower")
+    return f"{name}({right}={expression_text(keyword.value)})"
 
 
 def _number(e: tree.Expression | None, unknown: float) -> float:
