@@ -318,9 +318,7 @@ class Censored(_Bounded):
         if low is not None:
             log_p = torch.where(x <= low, log_cdf(d, x), log_p)
         if high is not None:
-            log_p = torch.where(
-                x >= high, log_survival(d, torch.ceil(x) - 1 if self.discrete else x), log_p
-            )
+            log_p = torch.where(x >= high, log_survival(d, torch.ceil(x) - 1 if self.discrete else x), log_p)
         return torch.where(inside, log_p, -torch.inf)
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:

@@ -78,9 +78,7 @@ def _hexadecimal(found: re.Match[str], line: str) -> str:
     return str(int(found[0].replace("_", ""), 0))
 
 
-_TYPE = (
-    r"(?P<type>real|int|vector|row_vector|matrix|array|simplex|ordered|positive|unit_vector|cov_matrix|corr_matrix)"
-)
+_TYPE = r"(?P<type>real|int|vector|row_vector|matrix|array|simplex|ordered|positive|unit_vector|cov_matrix|corr_matrix)"
 _SHAPED = r"(?P<bounds>\s*<[^>]*>)?\s*(?P<shape>\[[^\]]*\])?"
 
 _LOOPED = r"(?P<index>\w+)\s+in\s+(?P<first>\w+)\s*:\s*(?P<last>\w+)"

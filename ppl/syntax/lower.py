@@ -55,7 +55,9 @@ def _function(
 def _documentation(item: tree.Function | tree.Program) -> Code:
     """The docstring, as Python's of the function."""
     first = item.body[0] if item.body else None
-    return [placed(ast.Expr(ast.Constant(first.text)), first.span)] if isinstance(first, tree.Docstring) else []
+    return (
+        [placed(ast.Expr(ast.Constant(first.text)), first.span)] if isinstance(first, tree.Docstring) else []
+    )
 
 
 def _prologue(item: tree.Function | tree.Program, parameters: Sequence[tree.Parameter], info: Info) -> Code:

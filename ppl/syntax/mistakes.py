@@ -242,16 +242,22 @@ def _habitual(span: Span, line: str) -> Problem | None:
                            f"`{line.strip()}`", edit)  # fmt: skip
     if found := re.match(r"\s*(guide|model|objective)\s+for\s+(\w+)\s*:", line):
         mended = f"{found[1]} my_{found[1]} for {found[2]}:"
-        return Problem("syntax", whole, f"a {found[1]} has a name", f"{found[1]} name …", line.strip(), mended)
+        return Problem(
+            "syntax", whole, f"a {found[1]} has a name", f"{found[1]} name …", line.strip(), mended
+        )
     if found := re.match(r"    (\w+)\s*:\s*(?!.*[~=])(.+)", line):
         at = span.column
         if span.column == line.index(":") + 1:
             place = Span(span.line, at, span.line, at + 1)
-            return Problem("syntax", place, "a setting is given with `=`", "`=`", "`:`", f"{found[1]} = {found[2]}")
+            return Problem(
+                "syntax", place, "a setting is given with `=`", "`=`", "`:`", f"{found[1]} = {found[2]}"
+            )
     if found := re.match(r"\s*(param|state|factor|deterministic|observe|set)\s*(?=[~=:,])", line):
         word = Span(span.line, start, span.line, start + len(found[1]))
         mended = line.replace(found[1], found[1] + "_", 1).strip()
-        return Problem("syntax", word, f"`{found[1]}` is a word of the language", "a name", f"`{found[1]}`", mended)
+        return Problem(
+            "syntax", word, f"`{found[1]}` is a word of the language", "a name", f"`{found[1]}`", mended
+        )
     return None
 
 
@@ -296,7 +302,7 @@ def _edit(accepted: set[str], kind: str, line: str, span: Span, token: str) -> s
     if kind == "TILDE" and not before:
         return f"x {after.strip()}"
     if kind in ("NAME", "NUMBER", "LPAR", "STRING") and {"TIMES", "SIGN"} <= accepted:
-        sign = ", " if "COMMA" in accepted and not re.search(r"\d$", before) or kind != "NAME" else " * "
+        sign = ", " if ("COMMA" in accepted and not re.search(r"\d$", before)) or kind != "NAME" else " * "
         if accepted & {"RPAR", "RSQB"} or sign == " * ":
             return f"{before}{sign}{after.lstrip()}".strip()
     if "TILDE" in accepted and "EQUALS" in accepted:

@@ -10,7 +10,7 @@ import pytest
 
 import ppl.cli.main as cli
 from ppl.syntax import limits
-from ppl.syntax.check.settings import OPTIONS
+from ppl.syntax.check.inference import OPTIONS
 from ppl.syntax.check.types import NAMES
 from ppl.syntax.families import Family, families
 from ppl.syntax.format import WIDTH

@@ -64,7 +64,9 @@ class Body(Control, Declarations):
             outer(problem)
 
         self.report = report
-        self.declared = {n: b.value for n, b in self.scope.names.items() if b.kind == "parameter" and b.value.is_number}
+        self.declared = {
+            n: b.value for n, b in self.scope.names.items() if b.kind == "parameter" and b.value.is_number
+        }
         self.scope.what = self.kind
         for statement in statements(self.structure.body):
             for target in targets(statement):
@@ -227,7 +229,12 @@ class Body(Control, Declarations):
     def _as_declared(self, s: tree.Sample, drawn: Value, sizes: tuple[Size, ...]) -> None:
         """A site that is an argument too has the argument's shape."""
         declared = self.declared.get(s.target.name.id)
-        if declared is None or declared.shape is None or drawn.shape is None or not s.target.indices and sizes:
+        if (
+            declared is None
+            or declared.shape is None
+            or drawn.shape is None
+            or (not s.target.indices and sizes)
+        ):
             return
         name, shape = s.target.name.id, (*sizes, *drawn.shape)
         fits = len(shape) == len(declared.shape) and all(
@@ -349,7 +356,11 @@ class Body(Control, Declarations):
         name = target.name.id
         self.scope.reported.add(name)
         if name == "target":
-            indices = f"[{', '.join(loop.statement.index.id for loop in self.scope.open)}]" if self.scope.open else ""
+            indices = (
+                f"[{', '.join(loop.statement.index.id for loop in self.scope.open)}]"
+                if self.scope.open
+                else ""
+            )
             self._problem("name", target.span, "there is no `target`: a log weight is a factor, and has a name",
                           "factor name = …", f"{name} {s.operator}= …",
                           f"factor penalty{indices} = {expression_text(s.value)}")  # fmt: skip

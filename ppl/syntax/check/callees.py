@@ -271,7 +271,9 @@ def example(interval: Interval, value: float = math.nan) -> str:
         return "0.5"
     if interval.low == -math.inf:
         return f"{interval.high - 1:g}" if interval.high < math.inf else "0"
-    return f"{interval.low + (1 if interval.high > interval.low + 1 else (interval.high - interval.low) / 2):g}"
+    return (
+        f"{interval.low + (1 if interval.high > interval.low + 1 else (interval.high - interval.low) / 2):g}"
+    )
 
 
 def _mend(e: tree.Expression, interval: Interval, *, typed: bool = True) -> str:

@@ -342,7 +342,6 @@ class Expressions(Elements):
                 return ANY
         return self._fitting(e, lambda: signature.result(arguments))
 
-
     def _of_program(self, e: tree.Call, name: str, signature: Signature, arguments: list[Value]) -> Value:
         """Functions that run programs."""
         if name in OBJECTIVE_ONLY and self.scope.what in ("model", "guide"):

@@ -50,7 +50,9 @@ class Calls(Callees):
                 f"a random choice needs a distribution, and this is {value}",
                 expected="a distribution such as Normal(0, 1), or a model with its arguments",
                 found=str(value),
-                edit=f"{name} = {expression_text(e)}, if it is computed" if value.is_number else "Normal(0, 1)",
+                edit=f"{name} = {expression_text(e)}, if it is computed"
+                if value.is_number
+                else "Normal(0, 1)",
             )
         )
         return ANY
@@ -71,7 +73,9 @@ class Calls(Callees):
         if function.is_number or function.kind in ("text", "trace", "tuple"):
             inside = ", ".join(expression_text(a) for a in e.arguments)
             single = bool(e.arguments) and isinstance(e.arguments[0], tree.Name | tree.Number)
-            edit = f"{path}[{inside}]" if function.shape else f"{path} * {inside if single else f'({inside})'}"
+            edit = (
+                f"{path}[{inside}]" if function.shape else f"{path} * {inside if single else f'({inside})'}"
+            )
             what = f"`{path}` is {function if not path.isdigit() else 'a number'}, not a function"
             self.report(Problem("type", e.span, what, "a function", expression_text(e), edit))
             return ANY
@@ -157,7 +161,9 @@ class Calls(Callees):
                 f"{family.name} has no parameter `{keyword.name.id}`",
                 expected=family.signature(),
                 found=f"`{keyword.name.id}`",
-                edit=f"{found[0]}={expression_text(keyword.value)}" if found else foreign or family.signature(),
+                edit=f"{found[0]}={expression_text(keyword.value)}"
+                if found
+                else foreign or family.signature(),
             )
         )
 
@@ -272,9 +278,7 @@ class Calls(Callees):
             event = sized
         return replace(drawn, shape=(*batch, *event) if batch is not None else None)
 
-    def _swapped(
-        self, e: tree.Call, family: Family, given: dict[str, tuple[tree.Expression, Value]]
-    ) -> bool:
+    def _swapped(self, e: tree.Call, family: Family, given: dict[str, tuple[tree.Expression, Value]]) -> bool:
         """Two arguments in each other's place: the second does not fit its parameter, and would fit the first's."""
         if len(e.arguments) != 2 or len(given) != 2:
             return False

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 
 from ppl.syntax import tree
 from ppl.syntax.check.body import Body, reserved
-from ppl.syntax.check.scope import underscored
 from ppl.syntax.check.callees import Callee, example
-from ppl.syntax.check.scope import Binding, Scope
+from ppl.syntax.check.scope import Binding, Scope, underscored
 from ppl.syntax.check.types import value_of
 from ppl.syntax.loops import structure
 from ppl.syntax.problems import Problem

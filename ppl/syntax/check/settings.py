@@ -16,6 +16,7 @@ from ppl.syntax.info import dims
 from ppl.syntax.problems import Problem
 from ppl.syntax.values import Interval, Size, Value, size_of
 
+
 def data_problems(
     block: tree.Settings, model: tree.Program | None, sites: Mapping[str, Site], nested: bool
 ) -> Iterator[Problem]:
@@ -24,7 +25,9 @@ def data_problems(
     seen: set[str] = set()
     for entry in block.entries:
         if entry.name.id in seen:
-            yield Problem("data", entry.span, f"`{entry.name.id}` is given twice", edit="leave one of them out")
+            yield Problem(
+                "data", entry.span, f"`{entry.name.id}` is given twice", edit="leave one of them out"
+            )
         seen.add(entry.name.id)
         if _labels(entry.value):
             yield from _label_problems(entry, model)
@@ -243,7 +246,9 @@ def _values(entry: tree.Keyword, allowed: Value, sampled: bool, kind: tree.Type 
                 text = f"0 to {allowed.interval.high:g}"
                 edit = _from_zero(entry, [v for _, v in leaves if v is not None]) or edit
             words = text if kind is not None and kind.name.id == "index" else str(allowed.interval)
-            yield Problem("support", leaf.span, f"`{name}` is {words}, and this is {value:g}", text, f"{value:g}", edit)
+            yield Problem(
+                "support", leaf.span, f"`{name}` is {words}, and this is {value:g}", text, f"{value:g}", edit
+            )
             return
 
 
