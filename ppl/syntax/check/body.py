@@ -12,7 +12,7 @@ from ppl.syntax.check.declarations import Declarations
 from ppl.syntax.check.elsewhere import OPTIONS_ELSEWHERE
 from ppl.syntax.check.expressions import Expressions
 from ppl.syntax.check.laws import Calls
-from ppl.syntax.check.scope import Binding, Scope, underscored
+from ppl.syntax.check.scope import Scope
 from ppl.syntax.check.types import value_of
 from ppl.syntax.families import families
 from ppl.syntax.format import expression_text, target_text
@@ -116,79 +116,6 @@ class Body(Control, Declarations):
         severity: str = "error",
     ) -> None:
         self.report(Problem(kind, span, headline, expected, found, edit, severity))
-
-    # giving names
-
-    def _give(self, target: tree.Target, value: Value, kind: str) -> None:
-        """Bind a target. In loops its indices are those of all the loops, or none."""
-        name = target.name.id
-        if name.startswith("__"):
-            self.report(underscored(target.name))
-        if not target.indices:
-            previous = self.scope.names.get(name)
-            if previous is not None and previous.kind in ("index", "dim"):
-                what = "a loop's index" if previous.kind == "index" else "a size"
-                self._problem(
-                    "name", target.name.span, f"`{name}` is {what} here", edit=f"another name: {name}_"
-                )
-            self.scope.names[name] = Binding(kind, value, target.name.span, (), self._was_used(name))
-            return
-        indices = [i.id if isinstance(i, tree.Name) else None for i in target.indices]
-        around = [loop.statement.index.id for loop in self.scope.open]
-        if indices != around:
-            self._wrong_indices(target, indices, around)
-            return
-        sizes = tuple(size_of(loop.stop) if loop.start is None else None for loop in self.scope.open)
-        self.scope.names[name] = Binding(kind, value, target.name.span, sizes, self._was_used(name))
-
-    def _was_used(self, name: str) -> bool:
-        previous = self.scope.names.get(name)
-        return previous is not None and previous.used
-
-    def _wrong_indices(
-        self, target: tree.Target, indices: Sequence[str | None], around: Sequence[str]
-    ) -> None:
-        name = target.name.id
-        good = f"{name}[{', '.join(around)}]" if around else name
-        if not around:
-            headline = f"`{target_text(target)}`: elements are given values in a loop"
-            edit = f"for i in N: and below it {name}[i] …"
-        elif None in indices:
-            headline = f"an iteration gives a value to its own element of `{name}`, and to no other"
-            edit = good
-        elif set(filter(None, indices)) < set(around):
-            lost = next(i for i in around if i not in indices)
-            headline, edit = f"this is done once for every {lost}: `{name}` needs that index too", good
-        else:
-            headline, edit = (
-                f"the indices of `{name}` are those of the loops around it, outermost first",
-                good,
-            )
-        self._problem("structure", target.span, headline, good, target_text(target), edit)
-
-    def _sited(self, target: tree.Target, what: str) -> None:
-        """A site's name: one statement only, and an index for every loop."""
-        name = target.name.id
-        around = [loop.statement.index.id for loop in self.scope.open]
-        if not target.indices and around:
-            good = f"{name}[{', '.join(around)}]"
-            self._problem(
-                "structure",
-                target.span,
-                f"{what} in a loop has the loop's index: there is one for every {around[-1]}",
-                good,
-                name,
-                good,
-            )
-        previous = self.sites.get(name)
-        if previous is not None and not self.in_branch:
-            self._problem(
-                "name",
-                target.span,
-                f"`{name}` is sampled twice; the first is on line {previous.span.line}",
-                "one statement for a name",
-                edit=f"{name}_2 ~ …",
-            )
 
     # statements
 

@@ -15,7 +15,9 @@ OPTIONS = (
     "kernel", "thin", "init", "reparam", "num_samples", "num_warmup", "tune", "random_seed", "step_size",
     "num_steps", "average",
 )  # fmt: skip
-AUTOMATIC = tuple("mean_field full_rank low_rank delta structured flow laplace mixture pathfinder".split())
+AUTOMATIC = tuple(
+    ["mean_field", "full_rank", "low_rank", "delta", "structured", "flow", "laplace", "mixture", "pathfinder"]
+)
 """The automatic guides, by name."""
 
 METHODS = ("nuts", "hmc", "vi", "smc", "svgd", "enumerate", "laplace", "pathfinder")
