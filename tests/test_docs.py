@@ -158,6 +158,11 @@ def is_finite(ready: Job) -> None:
     assert torch.isfinite(value), bound
 
 
+def test_the_readme_shows_the_example_that_it_runs() -> None:
+    first = sources((ROOT / "README.md").read_text("utf-8"))[0]
+    assert (ROOT / "examples" / "eight_schools.ppl").read_text("utf-8").endswith(first.code)
+
+
 def test_sources_are_found_with_their_names_and_problems() -> None:
     text = "a\n```ppl file=a.ppl\nx\n```\n\n```ppl\ny\n```\n\n<!-- problems -->\n```text\nbad\n```\n```text\nz\n```\n"
     assert sources(text) == [Source("a.ppl", "x\n", 3, None), Source("model.ppl", "y\n", 7, "bad\n")]

@@ -103,30 +103,6 @@ def test_the_exit_codes_are_those_of_the_command_line():
     assert [row[0] for row in rows("The command line") if row[0].isdigit()] == ["0", "1", "2", "130"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code"),
-    [
-        (["check", "fine.ppl"], 0),
-        (["check", "wrong.ppl"], 1),
-        (["run", "wrong.ppl"], 1),
-        (["run", "absent.ppl"], 1),
-        (["run", "fine.ppl"], 1),  # an argument is missing
-        (["fmt", "--check", "fine.ppl"], 0),
-        (["fmt", "--check", "wrong.ppl"], 1),
-        (["check"], 2),
-        (["run", "fine.ppl", "--draws", "many"], 2),
-        (["--help"], 0),
-    ],
-)
-def test_exit_codes(arguments: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
-    Path("fine.ppl").write_text("model fine(s: positive):\n    x ~ Normal(0, s)\n", "utf-8")
-    Path("wrong.ppl").write_text("model wrong():\n    x ~ Normal( 0, -1)\n", "utf-8")
-    with pytest.raises(SystemExit) as exited:
-        cli.main(arguments)
-    assert exited.value.code == code
-
-
 def test_an_interrupt_exits_with_its_own_code(monkeypatch: pytest.MonkeyPatch):
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
