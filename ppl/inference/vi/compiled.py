@@ -13,6 +13,7 @@ from ppl.compiler.engines import TORCH
 from ppl.compiler.engines.torch_engine import key
 from ppl.compiler.estimators.assemble import Estimator, estimator, sampler
 from ppl.compiler.graph import Graph, Node, Plate
+from ppl.compiler.passes.contract import contract
 from ppl.compiler.passes.fold import fold
 from ppl.compiler.passes.simplify import simplify
 from ppl.compiler.passes.vectorise import vectorise
@@ -107,7 +108,7 @@ class CompiledObjective:
             batch = None if draws is None else Plate(-1, "estimate", draws)
             found = self.estimator if batch is None else self._estimator(batch)
             with working_dtype(self.dtype):
-                graph, data = fold(simplify(found.graph), self.objective.recorded.data)
+                graph, data = fold(contract(simplify(found.graph)), self.objective.recorded.data)
                 plates = None if batch is None else (batch,)
                 physical = vectorise(Graph(graph.inputs, graph.outputs), plates)
             held = {n: t.to(self.device) for n, t in data.items()}
