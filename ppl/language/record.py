@@ -307,7 +307,8 @@ class Recorder(Runtime):
         if traced:
             values.check_shape(value.shape, message, (), each)
             full = known(value, self.tracer)
-            if full is None or any(loop.rescale != 1.0 for loop in loops):
+            subsampled = any(loop.rescale != 1.0 for loop in loops)
+            if full is None or subsampled or self.tracer.varies_outside(value):
                 if values.guardable(message.distribution):
                     message.options["guarded"] = True
                 return value

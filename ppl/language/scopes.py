@@ -185,6 +185,12 @@ class ScopedTracer(Tracer):
         node = at_main(self.table[id(value)].node, self)
         return {p.name for p in node.plates} if node is not None else set()
 
+    def varies_outside(self, value: torch.Tensor) -> bool:
+        """Whether a value that data alone decide differs between elements of a loop around the running program."""
+        node = at_main(self.table[id(value)].node, self)
+        around = {loop.plate for loop in self.here.loops[: self.foreign]}
+        return node is not None and any(p in around for p in node.plates)
+
     # ------------------------------------------------------------ indexing by a plate
 
     def take(self, x: Node, axis: int, index: Node) -> Node:
