@@ -65,6 +65,7 @@ class ScopedTracer(Tracer):
         self.main = Scope(None, "main", [])
         self.here = self.main
         self.inputs: dict[Node, torch.Tensor] = {}
+        self.constants: set[Node] = set()  # inputs that the program computed, or that nothing names
         self.data_names: dict[int, str] = {}
         self.held: list[torch.Tensor] = []
         self.made_in: dict[int, tuple[Loop, ...]] = {}
@@ -86,7 +87,8 @@ class ScopedTracer(Tracer):
         return self.dtype if dtype.is_floating_point else dtype
 
     def _input(self, tensor: torch.Tensor) -> Node:
-        name = self.data_names.get(id(tensor), f"c{len(self.inputs)}")
+        given = self.data_names.get(id(tensor))
+        name = f"c{len(self.inputs)}" if given is None else given
         taken = {n.attr("name") for n in self.inputs}
         unique, count = name, 1
         while unique in taken:
@@ -95,14 +97,13 @@ class ScopedTracer(Tracer):
         if tensor.is_floating_point():
             tensor = tensor.to(self.dtype)
         for earlier, numbers in self.inputs.items():
-            if (
-                earlier.attr("name") == name
-                and numbers.dtype == tensor.dtype
-                and torch.equal(numbers, tensor)
-            ):
-                return earlier  # the data of a program that an objective runs twice
+            alike = earlier in self.constants if given is None else earlier.attr("name") == name
+            if alike and numbers.dtype == tensor.dtype and torch.equal(numbers, tensor):
+                return earlier  # of a program that an objective runs twice
         node = make_input(unique, tensor.shape, tensor.dtype, (), "data")
         self.inputs[node] = tensor
+        if given is None:
+            self.constants.add(node)
         return node
 
     def real(self, tensor: torch.Tensor) -> Node:

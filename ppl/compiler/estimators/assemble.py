@@ -114,7 +114,8 @@ def estimator(
     full = [materialise(g, n) for g, n in zip(grads, targets, strict=True)]
     kept = build.states.values()
     whole = Graph((*inputs, *(k.now for k in kept)), (root, *rest, *(k.then for k in kept), *full))
-    return Estimator(whole, tuple(wrt), decisions, build.states)
+    # Differentiated, values that are held fixed are the same as those that are not: they are computed once.
+    return Estimator(strip(whole, ("detach",)), tuple(wrt), decisions, build.states)
 
 
 def _summed(cotangent: Operand, output: Node) -> Operand:

@@ -116,10 +116,13 @@ class CompiledObjective:
         return self._programs[draws]
 
     def values(self, params: Mapping[str, Any] | None = None) -> dict[str, torch.Tensor]:
-        """The params' values: those given, the others at their start."""
+        """The params' values: those given, the others at their start. Where all are given there may be more, of
+        programs that take no part here.
+        """
         given = dict(params or {})
+        complete = bool(self.params) and all(name in given for name in self.params)
         for name in given:
-            if name not in self.params:
+            if name not in self.params and not complete:
                 near = closest(name, self.params)
                 raise DataError(
                     f"'{name}' is not a param of {self.bound.name} or its programs",
