@@ -79,7 +79,9 @@ def independent_pixels(x: torch.Tensor, x_test: torch.Tensor) -> float:
     return float(Binomial(DOTS, p).log_prob(x_test).sum(1).mean())
 
 
-def main(steps: int = 4000, batch: int = 100, seed: int = 0, plot: str | None = None) -> dict[str, float]:
+def main(
+    steps: int = 3000, batch: int = 100, seed: int = 0, plot: str | None = None
+) -> tuple[dict[str, float], ppl.Posterior]:
     x, x_test = load()
     how = ppl.VI(read(x, batch), steps=steps, learning_rate=2e-3)
     fit = ppl.infer(draw(x, batch), method=how, draws=1, seed=seed)
@@ -96,7 +98,7 @@ def main(steps: int = 4000, batch: int = 100, seed: int = 0, plot: str | None = 
     print(f"{'(ELBO, seen)':<20}{-fit.losses[-100:].mean() / len(x):8.1f}")
     if plot is not None:
         picture(fit, x_test[:12], plot)
-    return found
+    return found, fit
 
 
 def picture(fit: ppl.Posterior, x: torch.Tensor, path: str) -> None:

@@ -124,6 +124,9 @@ def test_params_of_more_programs_are_taken_where_all_are_given():
         name: torch.zeros_like(p) for name, p in ppl.value_and_grad(elbo)(model(X), guide(X))[1].items()
     }
     assert abs(ppl.estimate(draw)(guide(X), params=params).value) < 4 * math.sqrt(12 / 1000)
+    assert ppl.simulate(guide(X), seed=0, params=params)["z"].shape == (6, 2)
     del params["e.0.bias"]
     with pytest.raises(PplError, match=r"'d\.0\.weight' is not a param"):
         ppl.estimate(draw)(guide(X), params=params)
+    with pytest.raises(PplError, match=r"no param is named 'd\.0\.weight'"):
+        ppl.simulate(guide(X), params=params)
