@@ -13,6 +13,7 @@ import torch
 from ppl.compiler.engines import TORCH, Engine, check_engine, choose
 from ppl.compiler.graph import Graph, Node, Plate
 from ppl.compiler.passes import PASSES
+from ppl.compiler.passes.contract import contract
 from ppl.compiler.passes.fold import fold
 from ppl.compiler.passes.layouts import layouts
 from ppl.compiler.passes.vectorise import add_plate, vectorise
@@ -123,6 +124,7 @@ class Compiled(Readings):
     def _physical(self, graph: Graph, batch: int | None) -> tuple[Graph, dict[Node, torch.Tensor]]:
         """The graph without plates, its data-only parts computed."""
         data = self.data
+        graph = contract(graph) if "contract" in self.passes else graph
         if "fold" in self.passes:
             graph, data = fold(graph, data)
         if batch is None:

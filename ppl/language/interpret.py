@@ -267,8 +267,10 @@ class Interpreter(Runtime):
         for name in self.constraints:
             if name not in latent and (name in self.seen or not self.may_be_absent(name)):
                 refusals.unknown_choice(name, latent, name in self.seen)
+        # Where all are given there may be more, of other programs that were learned with this one.
+        complete = bool(self.params) and all(name in self.given_params for name in self.params)
         for name in self.given_params:
-            if name not in self.params and not self.branched:
+            if name not in self.params and not self.branched and not complete:
                 refusals.unknown_param(name, self.params)
 
     # ------------------------------------------------------------ named values and parameters

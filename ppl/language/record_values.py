@@ -87,7 +87,7 @@ def observed_value(r: Recorder, value: Any, message: Message) -> Any:
     if traced:
         values.check_shape(value.shape, message, (), each)
         full = known(value, r.tracer)
-        if full is None or _changes(r, value):
+        if full is None or _changes(r, value) or r.tracer.varies_outside(value):
             if values.guardable(message.distribution):
                 message.options["guarded"] = True
             return value

@@ -70,6 +70,7 @@ class ScopedTracer(Tracer):
         self.main = Scope(None, "main", [])
         self.here = self.main
         self.inputs: dict[Node, torch.Tensor] = {}
+        self.constants: set[Node] = set()  # inputs that the program computed, or that nothing names
         self.data_names: dict[int, str] = {}
         self.held: list[torch.Tensor] = []
         self.made_in: dict[int, tuple[Loop, ...]] = {}
@@ -91,7 +92,8 @@ class ScopedTracer(Tracer):
         return self.dtype if dtype.is_floating_point else dtype
 
     def _input(self, tensor: torch.Tensor) -> Node:
-        name = self.data_names.get(id(tensor), f"c{len(self.inputs)}")
+        given = self.data_names.get(id(tensor))
+        name = f"c{len(self.inputs)}" if given is None else given
         taken = {n.attr("name") for n in self.inputs}
         unique, count = name, 1
         while unique in taken:
@@ -100,14 +102,13 @@ class ScopedTracer(Tracer):
         if tensor.is_floating_point():
             tensor = tensor.to(self.dtype)
         for earlier, numbers in self.inputs.items():
-            if (
-                earlier.attr("name") == name
-                and numbers.dtype == tensor.dtype
-                and torch.equal(numbers, tensor)
-            ):
-                return earlier  # the data of a program that an objective runs twice
+            alike = earlier in self.constants if given is None else earlier.attr("name") == name
+            if alike and numbers.dtype == tensor.dtype and torch.equal(numbers, tensor):
+                return earlier  # of a program that an objective runs twice
         node = make_input(unique, tensor.shape, tensor.dtype, (), "data")
         self.inputs[node] = tensor
+        if given is None:
+            self.constants.add(node)
         return node
 
     def real(self, tensor: torch.Tensor) -> Node:
@@ -196,6 +197,12 @@ class ScopedTracer(Tracer):
         """The names of the open loops over which a value that data alone decide differs."""
         node = at_main(self.table[id(value)].node, self)
         return {p.name for p in node.plates} if node is not None else set()
+
+    def varies_outside(self, value: torch.Tensor) -> bool:
+        """Whether a value that data alone decide differs between elements of a loop around the running program."""
+        node = at_main(self.table[id(value)].node, self)
+        around = {loop.plate for loop in self.here.loops[: self.foreign]}
+        return node is not None and any(p in around for p in node.plates)
 
     # ------------------------------------------------------------ indexing by a plate
 

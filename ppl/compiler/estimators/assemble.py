@@ -72,7 +72,8 @@ def estimator(
     kept = made.states.values()
     inputs = (*made.inputs, *(k.now for k in kept))
     whole = Graph(inputs, (made.outputs[0], *made.rest, *(k.then for k in kept), *full))
-    return Estimator(whole, tuple(wrt), made.decisions, made.states)
+    # Differentiated, values that are held fixed are the same as those that are not: they are computed once.
+    return Estimator(strip(whole, ("detach",)), tuple(wrt), made.decisions, made.states)
 
 
 def decided(

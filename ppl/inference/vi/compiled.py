@@ -13,6 +13,7 @@ from ppl.compiler.engines import TORCH
 from ppl.compiler.engines.torch_engine import key
 from ppl.compiler.estimators.assemble import Estimator, estimator, sampler
 from ppl.compiler.graph import Graph, Node, Plate
+from ppl.compiler.passes.contract import contract
 from ppl.compiler.passes.fold import fold
 from ppl.compiler.passes.simplify import simplify
 from ppl.compiler.passes.vectorise import vectorise
@@ -117,7 +118,7 @@ class CompiledObjective:
             batch = None if draws is None else Plate(-1, "estimate", draws)
             found = self.estimator if batch is None else self._estimator(batch)
             with working_dtype(self.dtype):
-                graph, data = fold(simplify(found.graph), self.objective.data)
+                graph, data = fold(contract(simplify(found.graph)), self.objective.data)
                 plates = None if batch is None else (batch,)
                 physical = vectorise(Graph(graph.inputs, graph.outputs), plates)
             held = {n: t.to(self.device) for n, t in data.items()}
@@ -125,10 +126,13 @@ class CompiledObjective:
         return self._programs[draws]
 
     def values(self, params: Mapping[str, Any] | None = None) -> dict[str, torch.Tensor]:
-        """The params' values: those given, the others at their start."""
+        """The params' values: those given, the others at their start. Where all are given there may be more, of
+        programs that take no part here.
+        """
         given = dict(params or {})
+        complete = bool(self.params) and all(name in given for name in self.params)
         for name in given:
-            if name not in self.params:
+            if name not in self.params and not complete:
                 near = closest(name, self.params)
                 raise DataError(
                     f"'{name}' is not a param of {self.bound.name} or its programs",

@@ -14,6 +14,7 @@ import torch
 
 from ppl.compiler.engines.torch_engine import key
 from ppl.compiler.graph import Graph
+from ppl.compiler.passes.contract import contract
 from ppl.compiler.passes.fold import fold
 from ppl.compiler.passes.simplify import simplify
 from ppl.compiler.passes.vectorise import vectorise
@@ -141,7 +142,7 @@ def _native_objective(compiled: CompiledObjective) -> Any:
     graph, segments = found
     data = compiled.objective.recorded.data
     with working_dtype(compiled.dtype):
-        graph, data = fold(simplify(graph), data)
+        graph, data = fold(contract(simplify(graph)), data)
         physical = vectorise(Graph(graph.inputs, graph.outputs))
     try:
         program = NativeProgram(physical)
