@@ -1,6 +1,6 @@
 """Variational inference by one system, in a process of its own: what `vi_cpu.py` starts and asks for runs.
 
-    python benchmarks/optimisers.py SYSTEM MODEL --rate R --particles K --seed S --seconds T
+    python benchmarks/optimisers.py SYSTEM MODEL --rate R --particles K --seed S --seconds T --clock CLOCK
 
 A mean-field normal guide over the unconstrained parameters, begun at 0 with scales 0.1; Adam with a constant rate.
 First it makes itself ready, finds the number of steps that take T seconds, and writes a line of JSON: seconds of
@@ -13,10 +13,10 @@ Compilation is what the first run, of a single step, takes.
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import math
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +29,8 @@ SHORT = 10
 """A short run has a tenth of the steps of a long one."""
 DRAWS = 1000
 """Draws that a peer's ELBO is estimated from."""
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+"""Processor time, of all threads, leaves out what other programs on the machine take."""
 
 
 @dataclass(frozen=True)
@@ -154,15 +156,12 @@ IMPORTS = {
 }
 
 
-def length(run: Callable[[int], Any], seconds: float) -> int:
+def length(took: Callable[[int], float], seconds: float) -> int:
     """The number of steps that take about so long, a multiple of SHORT."""
     few = 10
-    while True:
-        short, _ = Clock.seconds(functools.partial(run, few))
-        long, _ = Clock.seconds(functools.partial(run, SHORT * few))
-        if long - short > seconds / 10:
-            return SHORT * max(1, round(seconds * few / (long - short)))
+    while (longer := took(SHORT * few) - took(few)) < seconds / 10:
         few *= 4
+    return SHORT * max(1, round(seconds * few / longer))
 
 
 def main(arguments: list[str]) -> None:
@@ -171,16 +170,23 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("model", choices=MODELS)
     for name, kind in (("rate", float), ("particles", int), ("seed", int), ("seconds", float)):
         parser.add_argument(f"--{name}", type=kind, required=True)
+    parser.add_argument("--clock", choices=CLOCKS, required=True)
     told = parser.parse_args(arguments)
     importing, _ = Clock.seconds(lambda: __import__(IMPORTS[told.system]))
     compiling, made = Clock.seconds(lambda: _ready(told))
-    steps = length(made.run, told.seconds)
+    clock = CLOCKS[told.clock]
+
+    def took(steps: int) -> float:
+        begun = clock()
+        made.run(steps)
+        return clock() - begun
+
+    steps = length(took, told.seconds)
     say({"import": importing, "compile": compiling, "steps": steps, "version": made.version})
     for _ in sys.stdin:
-        short, _ = Clock.seconds(lambda: made.run(steps // SHORT))
-        long, _ = Clock.seconds(lambda: made.run(steps))
+        apart = -took(steps // SHORT) + took(steps)
         elbo, error = made.elbo()
-        say({"microseconds": 1e6 * (long - short) / (steps - steps // SHORT), "elbo": elbo, "error": error})
+        say({"microseconds": 1e6 * apart / (steps - steps // SHORT), "elbo": elbo, "error": error})
 
 
 def _ready(told: argparse.Namespace) -> Optimiser:

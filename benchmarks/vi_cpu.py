@@ -6,7 +6,8 @@ The same model, data, guide (mean-field normal), optimiser (Adam) and number of 
 float32 as well, which is its default. Each system is a process of its own (`optimisers.py`) with empty caches. They
 take turns with short runs, so that all meet the machine in the same moods. In each turn a system's time a step is
 that between two lengths of run, so that recording, compiling and drawing fall out; a ratio is that within a turn.
-A peer that isn't installed is skipped with a notice.
+On a machine that others use, `--clock processor` counts the processor's time alone. A peer that isn't installed is
+skipped with a notice.
 
 Columns, medians over the turns:
     import, compile   seconds, once; compile is the time of a first run of one step, caches empty
@@ -31,7 +32,7 @@ from typing import Any
 
 from harness import Caches, there, write
 from models import MODELS
-from optimisers import IMPORTS, SYSTEMS
+from optimisers import CLOCKS, IMPORTS, SYSTEMS
 
 WORKER = Path(__file__).resolve().parent / "optimisers.py"
 DEFAULT = ("eight_schools", "eight_schools_centred", "logistic_1000x20")
@@ -85,7 +86,7 @@ def measure(
         rows, processes = [], []
         for system in systems:
             command = [pythons[system], str(WORKER), system, model]
-            for name in ("rate", "particles", "seed", "seconds"):
+            for name in ("rate", "particles", "seed", "seconds", "clock"):
                 command += [f"--{name}", str(getattr(told, name))]
             process = stack.enter_context(worker(command, caches.environment()))
             try:
@@ -126,6 +127,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), metavar="NAME")
     parser.add_argument("--turns", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=1.0, help="about what a long run's steps take")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="of the steps")
     parser.add_argument("--rate", type=float, default=0.01)
     parser.add_argument("--particles", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
