@@ -19,8 +19,9 @@ from ppl.compiler.estimators.eliminate import VALUES
 from ppl.compiler.estimators.flow import Jump
 from ppl.compiler.estimators.intervals import Known
 from ppl.compiler.estimators.noise import described
+from ppl.compiler.estimators.pathwise import Pathwise, pathwise
 from ppl.compiler.estimators.supports import family_with, stand_in
-from ppl.compiler.graph import Node, Plate, Type
+from ppl.compiler.graph import Node, Plate, Type, inline
 from ppl.compiler.ops import constant, full, make, plate_slice
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect, Site, effect
@@ -164,12 +165,27 @@ class Build:
         site = Site(f"{e.name}.{name}", spec)
         return effect("sample", site, list(params), type_, self.context(e), mark=e.node.mark)
 
+    def sampled(self, e: Effect, form: Pathwise) -> Node:
+        """The site as a function of noise of its own."""
+        draws = [
+            self.noise(
+                e, f"{noise.name}{i or ''}", noise.spec, inline(noise.params, list(e.params)), noise.type
+            )
+            for i, noise in enumerate(form.noises)
+        ]
+        return inline(form.value, [*e.params, *draws])[0]
+
     def draw(self, e: Effect, name: str, family: Any, *params: float | Node) -> Node:
         """Noise of the site's shape from `family` with these parameters."""
         type_ = e.node.type
         given = (p if isinstance(p, Node) else full(p, type_.shape, type_.dtype) for p in params)
         spec, nodes = described(family, *given)
         return self.noise(e, name, spec, nodes, type_)
+
+
+def pathwise_of(e: Effect) -> Pathwise:
+    """The pathwise sampler of a site. Errors: PathwiseError where its family has none."""
+    return pathwise(e.site.spec, tuple(p.type for p in e.params), e.node.type)
 
 
 class Strategy:

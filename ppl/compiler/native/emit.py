@@ -96,11 +96,7 @@ class Module:
 
 # What LLVM is told of the loops with a mark.
 _WISHES = {
-    SHORT_LOOP: (
-        '"llvm.loop.vectorize.enable", i1 true',
-        '"llvm.loop.vectorize.predicate.enable", i1 true',
-        '"llvm.loop.interleave.count", i32 1',
-    ),
+    SHORT_LOOP: ('"llvm.loop.vectorize.enable", i1 true', '"llvm.loop.interleave.count", i32 1'),
     PLAIN_LOOP: ('"llvm.loop.vectorize.enable", i1 false', '"llvm.loop.unroll.disable"'),
 }
 

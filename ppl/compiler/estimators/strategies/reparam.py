@@ -8,9 +8,8 @@ reparameterization gradients" (2018), for families without an explicit map (gamm
 
 from __future__ import annotations
 
-from ppl.compiler.estimators.pathwise import pathwise
-from ppl.compiler.estimators.strategy import Build, Facts, Strategy, strategy
-from ppl.compiler.graph import Node, inline
+from ppl.compiler.estimators.strategy import Build, Facts, Strategy, pathwise_of, strategy
+from ppl.compiler.graph import Node
 from ppl.compiler.ops.effects import Effect
 
 _ADMIT = ("reparam", "implicit", "icdf")
@@ -29,14 +28,7 @@ class _Pathwise(Strategy):
         return site.jumping
 
     def value(self, e: Effect, build: Build) -> Node:
-        form = pathwise(e.site.spec, tuple(p.type for p in e.params), e.node.type)
-        draws = [
-            build.noise(
-                e, f"{noise.name}{i or ''}", noise.spec, inline(noise.params, list(e.params)), noise.type
-            )
-            for i, noise in enumerate(form.noises)
-        ]
-        return inline(form.value, [*e.params, *draws])[0]
+        return build.sampled(e, pathwise_of(e))
 
 
 @strategy

@@ -8,18 +8,21 @@ from collections.abc import Mapping
 import torch
 
 from ppl.compiler.estimators.assemble import Estimator
-from ppl.compiler.graph import Graph, Node, substitute, topological
+from ppl.compiler.estimators.noise import PathwiseError
+from ppl.compiler.estimators.strategy import Build, pathwise_of
+from ppl.compiler.graph import Graph, Node, rebuild, substitute, topological
 from ppl.compiler.ops import make, make_input, plate_slice
 from ppl.compiler.ops.batching import reshape, sizes
-from ppl.compiler.ops.effects import Effect, Site
+from ppl.compiler.ops.core import Operand
+from ppl.compiler.ops.effects import Effect
 from ppl.inference.vi.native.noise import Kind
 
-# Families of standard noise, with the numbers their parameters must be.
 _STANDARD = {
-    "Normal": ("normal", {0.0, 1.0}),
-    "Uniform": ("uniform", {0.0, 1.0}),
-    "Exponential": ("exponential", {1.0}),
+    "Normal": ("normal", {"loc": 0.0, "scale": 1.0}),
+    "Uniform": ("uniform", {"low": 0.0, "high": 1.0}),
+    "Exponential": ("exponential", {"rate": 1.0}),
 }
+"""Families of standard noise: the kind, and what its parameters must be."""
 
 
 def counted(found: Estimator, subsamples: Mapping[str, tuple[int, int]]) -> tuple[Graph, list[Kind]] | str:
@@ -29,7 +32,7 @@ def counted(found: Estimator, subsamples: Mapping[str, tuple[int, int]]) -> tupl
     Args:
         subsamples: by plate how many elements it draws, and of how many.
     """
-    graph = found.graph
+    graph = _explicit(found.graph)
     order = topological(graph.outputs)
     draws = [n for n in order if n.op == "sample"]
     for node in order:
@@ -72,12 +75,29 @@ def _bodies(node: Node) -> tuple[Graph, ...]:
     return bodies(node)
 
 
+def _explicit(graph: Graph) -> Graph:
+    """Draws through which no derivative flows, as Uniform(−π, π), are drawn from their own families: where such a
+    family has a sampler made of standard noise, its draws become that.
+    """
+
+    def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
+        if node.op != "sample" or _kind(node) is not None:
+            return None
+        e = Effect.of(rebuild(node, args))
+        try:
+            form = pathwise_of(e)
+        except PathwiseError:
+            return None
+        return Build().sampled(e, form) if all(n.standard for n in form.noises) else None
+
+    return Graph(graph.inputs, tuple(substitute(graph.outputs, {}, visit)))
+
+
 def _kind(draw: Node) -> str | None:
-    site: Site = draw.attr("site")
-    known = _STANDARD.get(site.spec.cls.__name__)
-    if known is None:
-        return None
-    kind, numbers = known
-    fixed = all(p.op == "full" and p.attr("value") in numbers for p in draw.nodes)
-    ordered = [p.attr("value") for p in draw.nodes] == sorted(numbers) if fixed else False
-    return kind if ordered else None
+    """Which standard noise a draw is; None: none."""
+    spec = draw.attr("site").spec
+    kind, numbers = _STANDARD.get(spec.cls.__name__, (None, {}))
+    fields = dict(spec.fields) if kind else {}
+    given = {name: draw.nodes[fields[name].index] for name in numbers}
+    fixed = all(given[n].op == "full" and given[n].attr("value") == number for n, number in numbers.items())
+    return kind if fixed else None
