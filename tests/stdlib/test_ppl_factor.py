@@ -16,14 +16,10 @@ Y = normal(N, D, seed=1)
 
 def loadings(v: Values, name: str) -> tuple[torch.Tensor, torch.Tensor]:
     """The matrix by hand, and its prior."""
-    (a, b), (c, d, e, f, g) = v[f"{name}/diagonal"], v[f"{name}/below"]
-    zero = torch.zeros(())
-    matrix = torch.stack([a, zero, c, b, d, e, f, g]).reshape(D, K)
-    torch.testing.assert_close(v[f"{name}/matrix"], matrix)
-    prior = (
-        HalfNormal(0.5).log_prob(v[f"{name}/diagonal"]).sum()
-        + Normal(0.0, 0.5).log_prob(v[f"{name}/below"]).sum()
-    )
+    a, b, c, d, e, f, g = v[f"{name}/entries"]
+    matrix = torch.stack([a, torch.zeros(()), b, c, d, e, f, g]).reshape(D, K)
+    torch.testing.assert_close(v[f"{name}/matrix"], matrix * torch.stack([a.sign(), c.sign()]))
+    prior = Normal(0.0, 0.5).log_prob(v[f"{name}/entries"]).sum()
     return matrix, prior + Normal(0.0, 10.0).log_prob(v["mu"]).sum()
 
 
@@ -47,11 +43,13 @@ def test_probabilistic_pca() -> None:
 
 @pytest.mark.parametrize("K", [1, 3])
 def test_loadings_of_one_and_of_three_factors(K: int) -> None:
-    matrix = ppl.simulate(library.loadings(5, K), seed=K).value
+    trace = ppl.simulate(library.loadings(5, K), seed=K)
+    matrix = trace.value
     assert matrix.shape == (5, K)
     assert (matrix.triu(1) == 0).all()
-    assert (matrix.diagonal() > 0).all()
-    assert len(matrix.tril(-1)[matrix.tril(-1) != 0].unique()) == 5 * K - K * (K + 1) // 2
+    assert (trace["matrix"].diagonal() > 0).all()
+    torch.testing.assert_close(trace["matrix"] @ trace["matrix"].mT, matrix @ matrix.mT)
+    assert len(matrix[matrix != 0].unique()) == 5 * K - K * (K - 1) // 2
 
 
 def test_scores_are_conditional_means() -> None:
