@@ -15,6 +15,7 @@ from ppl.syntax.check.types import NAMES
 from ppl.syntax.families import Family, families
 from ppl.syntax.format import WIDTH
 from ppl.syntax.functions import ALIASES, CONSTANTS, FUNCTIONS, Signature
+from ppl.syntax.imports import STDLIB
 from ppl.syntax.problems import KINDS
 from ppl.syntax.values import REAL, Value, need
 
@@ -72,6 +73,11 @@ def test_every_distribution_is_in_the_table():
 def test_every_type_is_in_the_table():
     written = {re.split(r"\W", code)[0] for row in rows("Types and dims") for code in code_in(row[0])}
     assert written == set(NAMES)
+
+
+def test_every_file_of_the_library_is_in_the_table():
+    files = {file.stem for file in STDLIB.glob("*.ppl")} | {"objectives"}
+    assert {row[0].strip("`") for row in rows("Imports")} == {f"std.{name}" for name in files}
 
 
 def test_every_option_of_the_infer_block_is_in_the_table():
