@@ -79,6 +79,9 @@ class Expressions:
         return self.of(e)
 
     def arithmetic(self, operator: str, left: ast.expr, right: ast.expr) -> ast.expr:
+        real = any(isinstance(x, ast.Constant) and isinstance(x.value, float) for x in (left, right))
+        if operator in ("*", "**") and not real:  # whole numbers must not grow without bound
+            return call("__power" if operator == "**" else "__times", left, right)
         return ast.BinOp(left, _ARITHMETIC[operator](), right)
 
     def _number(self, e: tree.Number) -> ast.expr:
@@ -135,6 +138,8 @@ class Expressions:
         return ast.Attribute(self.of(e.value), e.name.id, ast.Load())
 
     def _list(self, e: tree.List) -> ast.expr:
+        if e.elements and all(isinstance(x, tree.String) for x in e.elements):
+            return ast.List([self.of(x) for x in e.elements], ast.Load())
         return call("__array", ast.List([self.of(x) for x in e.elements], ast.Load()))
 
     def _tuple(self, e: tree.Tuple) -> ast.expr:

@@ -17,6 +17,7 @@ from ppl.syntax.values import (
     Interval,
     Mismatch,
     Shape,
+    Size,
     Value,
     broadcast,
     same,

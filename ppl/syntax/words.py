@@ -20,7 +20,9 @@ _PYTHONS = {
 def no_name(word: str, span: Span) -> Problem | None:
     """The problem of a word that stands where a name does, if it can't be one."""
     if word in _OWN:
-        return Problem("syntax", span, f"`{word}` is a word of the language", "a name", f"`{word}`", f"{word}_")
+        return Problem(
+            "syntax", span, f"`{word}` is a word of the language", "a name", f"`{word}`", f"{word}_"
+        )
     if word in _PYTHONS:
         return Problem("syntax", span, f"there is no `{word}`", None, f"`{word}`", _PYTHONS[word])
     return None

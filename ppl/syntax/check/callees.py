@@ -164,8 +164,7 @@ class Callees:
         if not value.is_number:
             return
         if isinstance(e, tree.List) and not needs.structure:
-            for element in e.elements:
-                inner = self.expressions.of(element)
+            for element, inner in zip(e.elements, self.expressions.lists.get(id(e), ()), strict=False):
                 if inner.is_number and not inner.shape and inner.interval.misses(needs.interval):
                     self._supported(element, inner, replace(needs, event_dim=0), f"an element of {what}")
                     return
@@ -185,6 +184,8 @@ class Callees:
                     mend,
                 )
             )
+        elif id(e) in self.expressions.ratios:
+            return
         elif not interval.within(needs.interval) and (value.kind == "real" or _drawn(e, interval)):
             self.report(
                 Problem(
@@ -270,7 +271,9 @@ def example(interval: Interval, value: float = math.nan) -> str:
         return "0.5"
     if interval.low == -math.inf:
         return f"{interval.high - 1:g}" if interval.high < math.inf else "0"
-    return f"{interval.low + (1 if interval.high > interval.low + 1 else (interval.high - interval.low) / 2):g}"
+    return (
+        f"{interval.low + (1 if interval.high > interval.low + 1 else (interval.high - interval.low) / 2):g}"
+    )
 
 
 def _mend(e: tree.Expression, interval: Interval, *, typed: bool = True) -> str:

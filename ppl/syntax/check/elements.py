@@ -101,7 +101,11 @@ class Elements:
             binding.used = True
         if binding is None and not lagged:
             place = self.scope.given.get(name.id)
-            edit = f"move line {place.line} above this one" if place is not None else "its statement above this one"
+            edit = (
+                f"move line {place.line} above this one"
+                if place is not None
+                else "its statement above this one"
+            )
             self._problem("structure", e.span, f"`{expression_text(e)}` has no value yet in this iteration",
                           "its statement above this one", f"`{expression_text(e)}`", edit)  # fmt: skip
             return ANY

@@ -9,12 +9,16 @@ from ppl.syntax.check.near import near
 from ppl.syntax.format import expression_text
 from ppl.syntax.problems import Problem
 
-OPTIONS = tuple("""
-    method model guide objective draws warmup chains seed device engine dtype keep target_accept
-    max_depth metric steps particles optimizer learning_rate kernel thin init reparam num_samples
-    num_warmup tune random_seed step_size num_steps average
-""".split())
-AUTOMATIC = tuple("mean_field full_rank low_rank delta structured flow laplace mixture pathfinder".split())
+OPTIONS = (
+    "method", "model", "guide", "objective", "draws", "warmup", "chains", "seed", "device", "engine",
+    "dtype", "keep", "target_accept", "max_depth", "metric", "steps", "particles", "optimizer",
+    "learning_rate", "kernel", "thin", "init", "reparam", "num_samples", "num_warmup", "tune",
+    "random_seed", "step_size", "num_steps", "average",
+)  # fmt: skip
+AUTOMATIC = (
+    "mean_field", "full_rank", "low_rank", "delta", "structured", "flow", "laplace", "mixture",
+    "pathfinder",
+)  # fmt: skip
 """The automatic guides, by name."""
 
 METHODS = ("nuts", "hmc", "vi", "smc", "svgd", "enumerate", "laplace", "pathfinder")
@@ -31,7 +35,13 @@ def infer_problems(block: tree.Settings, models: set[str], programs: Mapping[str
         if name in seen:
             yield Problem("data", entry.span, f"`{name}` is set twice", edit="leave one of them out")
         seen.add(name)
-        word = value.id if isinstance(value, tree.Name) else value.value if isinstance(value, tree.String) else None
+        word = (
+            value.id
+            if isinstance(value, tree.Name)
+            else value.value
+            if isinstance(value, tree.String)
+            else None
+        )
         if name not in OPTIONS:
             alike = near(name, OPTIONS)
             yield Problem(
@@ -62,12 +72,16 @@ def _named(
     if name == "method" and word not in METHODS:
         alike = near(word, METHODS)
         edit = f"method = {alike[0] if alike else 'nuts'}"
-        yield Problem("name", value.span, f"there is no method `{word}`", ", ".join(METHODS), f"`{word}`", edit)
+        yield Problem(
+            "name", value.span, f"there is no method `{word}`", ", ".join(METHODS), f"`{word}`", edit
+        )
     elif name == "model" and word not in models:
         known = sorted(models)
         edit = f"model = {known[-1]}" if known else "model name(…): in this file"
         listed = ", ".join(known) or None
-        yield Problem("name", value.span, f"there is no model `{word}` in this file", listed, f"`{word}`", edit)
+        yield Problem(
+            "name", value.span, f"there is no model `{word}` in this file", listed, f"`{word}`", edit
+        )
     elif name in ("guide", "objective") and word in programs and programs[word] != name:
         headline = f"`{word}` is a {programs[word]}, and {name} names {_an(name)}"
         known = [n for n, kind in programs.items() if kind == name]
@@ -77,7 +91,10 @@ def _named(
         known = [n for n, kind in programs.items() if kind == name]
         alike = near(word, [*known, *(AUTOMATIC if name == "guide" else ())]) or known
         if name == "objective" or alike:
-            headline, edit = f"there is no {name} `{word}` in this file", f"{name} = {alike[0]}" if alike else None
+            headline, edit = (
+                f"there is no {name} `{word}` in this file",
+                f"{name} = {alike[0]}" if alike else None,
+            )
             edit = edit or f"from std.objectives import {word}, if it is one of the library"
             yield Problem("name", value.span, headline, ", ".join(alike) or None, f"`{word}`", edit)
 

@@ -25,6 +25,11 @@ from ppl.syntax.values import (
 )
 
 
+_COUNTS = frozenset({"Binomial", "BetaBinomial", "BoundedZipf", "Categorical", "DirichletMultinomial", "Multinomial",
+                     "OrderedLogistic", "OrderedProbit"})  # fmt: skip
+"""Families of counts and categories whose largest value is a parameter's."""
+
+
 @dataclass
 class Calls(Callees):
     """Checks calls in one body."""
@@ -49,7 +54,9 @@ class Calls(Callees):
                 f"a random choice needs a distribution, and this is {value}",
                 expected="a distribution such as Normal(0, 1), or a model with its arguments",
                 found=str(value),
-                edit=f"{name} = {expression_text(e)}, if it is computed" if value.is_number else "Normal(0, 1)",
+                edit=f"{name} = {expression_text(e)}, if it is computed"
+                if value.is_number
+                else "Normal(0, 1)",
             )
         )
         return ANY
@@ -57,7 +64,7 @@ class Calls(Callees):
     def __call__(self, e: tree.Call, function: Value) -> Value:
         path = expression_text(e.function)
         callee = self.callees.get(path)
-        if callee is not None:
+        if callee is not None and path not in self.expressions.scope.names:
             return self._called(e, callee)
         known = families()
         if path in known and function.kind == "any":
@@ -70,7 +77,9 @@ class Calls(Callees):
         if function.is_number or function.kind in ("text", "trace", "tuple"):
             inside = ", ".join(expression_text(a) for a in e.arguments)
             single = bool(e.arguments) and isinstance(e.arguments[0], tree.Name | tree.Number)
-            edit = f"{path}[{inside}]" if function.shape else f"{path} * {inside if single else f'({inside})'}"
+            edit = (
+                f"{path}[{inside}]" if function.shape else f"{path} * {inside if single else f'({inside})'}"
+            )
             what = f"`{path}` is {function if not path.isdigit() else 'a number'}, not a function"
             self.report(Problem("type", e.span, what, "a function", expression_text(e), edit))
             return ANY
@@ -156,7 +165,9 @@ class Calls(Callees):
                 f"{family.name} has no parameter `{keyword.name.id}`",
                 expected=family.signature(),
                 found=f"`{keyword.name.id}`",
-                edit=f"{found[0]}={expression_text(keyword.value)}" if found else foreign or family.signature(),
+                edit=f"{found[0]}={expression_text(keyword.value)}"
+                if found
+                else foreign or family.signature(),
             )
         )
 
@@ -260,6 +271,8 @@ class Calls(Callees):
             )
             batch = None
         drawn = of_need(family.support, family.event_dim, family.discrete)
+        if family.name in _COUNTS:
+            drawn = replace(drawn, interval=Interval(0.0))
         if any(p.support is None for p in family.parameters) and family.support is None:
             drawn, batch = self._special(e, family, given, batch)
         event = drawn.shape or ()
@@ -268,9 +281,7 @@ class Calls(Callees):
             event = sized
         return replace(drawn, shape=(*batch, *event) if batch is not None else None)
 
-    def _swapped(
-        self, e: tree.Call, family: Family, given: dict[str, tuple[tree.Expression, Value]]
-    ) -> bool:
+    def _swapped(self, e: tree.Call, family: Family, given: dict[str, tuple[tree.Expression, Value]]) -> bool:
         """Two arguments in each other's place: the second does not fit its parameter, and would fit the first's."""
         if len(e.arguments) != 2 or len(given) != 2:
             return False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ppl.syntax import tree
 from ppl.syntax.check.body import Body, reserved
-from ppl.syntax.check.scope import underscored
 from ppl.syntax.check.callees import Callee, example
-from ppl.syntax.check.scope import Binding, Scope
+from ppl.syntax.check.scope import Binding, Scope, underscored
 from ppl.syntax.check.types import value_of
 from ppl.syntax.loops import structure
 from ppl.syntax.problems import Problem
@@ -99,6 +99,8 @@ class Parameters:
             known = scope.names.get(node.id)
             if known is not None and known.kind == "parameter":
                 known.used = True
+                if known.value.kind == "int" and known.value.interval.low < 0:
+                    known.value = replace(known.value, interval=Interval(0.0, known.value.interval.high))
                 if known.value.kind not in ("int", "any") or known.value.shape:
                     say(
                         Problem(

@@ -13,7 +13,6 @@ from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 from ppl.syntax.values import Size, Value
 
-
 _PROGRAMS = ("model", "guide", "objective", "function", "namespace")
 
 
@@ -124,7 +123,9 @@ class Scope:
         if name.id in self.partial:
             headline = f"`{name.id}` has a value in some branches of an `if` only"
             edit = f"{name.id} = … (or ~ …) in every branch, `else` too"
-            return Problem("name", name.span, headline, "a value in every branch", f"line {span.line} only", edit)
+            return Problem(
+                "name", name.span, headline, "a value in every branch", f"line {span.line} only", edit
+            )
         return None
 
 

@@ -137,14 +137,23 @@ def _bounds(kind: tree.Type, usual: Interval, report: Callable[[Problem], None])
                 "there is no number between these bounds",
                 expected="lower < upper",
                 found=f"{ends[0]:g} and {ends[1]:g}",
-                edit=f"{name}({ends[1]:g}, {ends[0]:g})" if ends[0] > ends[1] else f"{name}({ends[0]:g}, {ends[0] + 1:g})",
+                edit=f"{name}({ends[1]:g}, {ends[0]:g})"
+                if ends[0] > ends[1]
+                else f"{name}({ends[0]:g}, {ends[0] + 1:g})",
             )
         )
     return Interval(ends[0], ends[1]) if given else usual
 
 
 def _keyword(keyword: tree.Keyword, name: str) -> str:
-    words = {"min": "lower", "low": "lower", "minimum": "lower", "max": "upper", "high": "upper", "maximum": "upper"}
+    words = {
+        "min": "lower",
+        "low": "lower",
+        "minimum": "lower",
+        "max": "upper",
+        "high": "upper",
+        "maximum": "upper",
+    }
     right = words.get(keyword.name.id, "lower")
     return f"{name}({right}={expression_text(keyword.value)})"
 
