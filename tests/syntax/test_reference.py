@@ -96,7 +96,15 @@ def test_every_command_and_option_is_named():
 
 def test_limits_style_and_kinds_are_those_of_the_code():
     text = section("Safety and limits")
-    for number in (limits.CHARACTERS, limits.TOKENS, limits.BRACKETS, limits.LEVELS):
+    for number in (
+        limits.CHARACTERS,
+        limits.TOKENS,
+        limits.ITEMS,
+        limits.BRACKETS,
+        limits.LEVELS,
+        limits.ELEMENTS,
+        limits.IMPORTS,
+    ):
         assert f" {number:,}" in text
     assert f"lines of at most {WIDTH} columns" in section("The style of `ppl fmt`")
     assert f"Classes: {', '.join(KINDS)}." in section("Errors")
