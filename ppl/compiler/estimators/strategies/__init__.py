@@ -2,6 +2,7 @@
 
 from ppl.compiler.estimators.strategies import (  # noqa: F401 (each registers itself)
     enumeration,
+    icdf,
     mvd,
     quadrature,
     rebar,

@@ -8,7 +8,9 @@ reparameterization gradients" (2018), for families without an explicit map (gamm
 
 from __future__ import annotations
 
-from ppl.compiler.estimators.pathwise import pathwise
+from typing import ClassVar
+
+from ppl.compiler.estimators.pathwise import Pathwise, pathwise
 from ppl.compiler.estimators.strategy import Build, Facts, Strategy, strategy
 from ppl.compiler.graph import Node, inline
 from ppl.compiler.ops.effects import Effect
@@ -16,8 +18,11 @@ from ppl.compiler.ops.effects import Effect
 _ADMIT = ("reparam", "implicit", "icdf")
 
 
-class _Pathwise(Strategy):
+class PathwiseStrategy(Strategy):
+    """The value is the family's sampler at noise; `inverse`: its inverse cdf at uniform noise."""
+
     pathwise = True
+    inverse: ClassVar[bool] = False
 
     def refusal(self, site: Facts) -> str | None:
         family = site.family
@@ -28,7 +33,7 @@ class _Pathwise(Strategy):
         return site.jumping
 
     def value(self, e: Effect, build: Build) -> Node:
-        form = pathwise(e.site.spec, tuple(p.type for p in e.params), e.node.type)
+        form = sampler(e, self.inverse)
         draws = [
             build.noise(
                 e, f"{noise.name}{i or ''}", noise.spec, inline(noise.params, list(e.params)), noise.type
@@ -38,15 +43,20 @@ class _Pathwise(Strategy):
         return inline(form.value, [*e.params, *draws])[0]
 
 
+def sampler(e: Effect, inverse: bool) -> Pathwise:
+    """The site as a function of noise."""
+    return pathwise(e.site.spec, tuple(p.type for p in e.params), e.node.type, inverse)
+
+
 @strategy
-class Reparam(_Pathwise):
+class Reparam(PathwiseStrategy):
     """Pathwise derivatives, by the family's own map from noise or implicitly."""
 
     name = "reparam"
 
 
 @strategy
-class Implicit(_Pathwise):
+class Implicit(PathwiseStrategy):
     """The same, asked for by the name of what gamma, beta, Dirichlet and Student-t need."""
 
     name = "implicit"
