@@ -27,7 +27,7 @@ from ppl.compiler.tracer import GuardMode
 from ppl.distributions import family_of
 from ppl.distributions.constraints import constraint_from
 from ppl.errors import DataError, Location, Mark, RecordingError, StructureError, user_mark
-from ppl.language import checks, record_regions, values
+from ppl.language import checks, record_regions, strategies, values
 from ppl.language.handlers import Message
 from ppl.language.known import known
 from ppl.language.program import Bound
@@ -241,11 +241,12 @@ class Recorder(Runtime):
         options = tuple(sorted((k, v) for k, v in message.options.items()))
         if message.hidden:
             options = (*options, ("hidden", True))
+        grad, reads = strategies.apart(message, self)
         site = Site(
             message.name,
             spec,
             message.dims,
-            message.grad,
+            grad,
             len(d.event_shape),
             fixed=message.fixed,
             options=options,
@@ -261,7 +262,8 @@ class Recorder(Runtime):
                 "observe", site, [value, *params], Type(shape, dtype), self.context, mask, scale, message.mark
             )
         message.value = None
-        return effect("sample", site, params, Type(shape, dtype), self.context, mask, scale, message.mark)
+        type_ = Type(shape, dtype)
+        return effect("sample", site, params, type_, self.context, mask, scale, message.mark, reads)
 
     def element(self, value: Any, message: Message, role: str = "value") -> Any:
         if self.tracer.is_traced(value):

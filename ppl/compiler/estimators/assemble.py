@@ -85,7 +85,7 @@ def estimator(
             return item(args[0], node.attr("index"))  # type: ignore[arg-type]
         if node.op != "sample":
             return None
-        e = Effect.of(rebuild(node, args))
+        e = Effect.of(rebuild(node, args)).bare
         decision = decisions[e.name]
         if decision.strategy is None:
             return build.drawn(e)

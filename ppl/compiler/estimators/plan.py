@@ -12,7 +12,8 @@ from ppl.compiler.estimators.credit import elementwise, terms
 from ppl.compiler.estimators.flow import Passes, bodies_of, dependents, jumps, reached_inside
 from ppl.compiler.estimators.regions import choices_in, has_choices
 from ppl.compiler.estimators.strategy import REGISTRY, Facts, Strategy, support_size
-from ppl.compiler.graph import Graph, Node, topological
+from ppl.compiler.graph import Graph, Node, rebuild, substitute, topological
+from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
 from ppl.errors import MethodError, closest
 
@@ -40,6 +41,7 @@ def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
     Raises:
         MethodError: what the user asked for is not sound, or nothing is.
     """
+    graph = _bare(graph)
     root = graph.outputs[0]
     order = topological((root, *graph.effects))
     choices = [n for n in order if n.op == "sample" or has_choices(n)]
@@ -79,6 +81,20 @@ def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
             decision = Decision(decision.name, None, "no derivative reaches it", decision.facts)
         result[decision.name] = decision
     return result
+
+
+def _bare(graph: Graph) -> Graph:
+    """The graph without what strategies read: a baseline is no path to the objective."""
+
+    def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
+        if node.op != "sample" or not node.attr("site").reads:
+            return None
+        return Effect.of(rebuild(node, args)).bare.node
+
+    memo: dict[Node, Node] = {n: n for n in graph.inputs}
+    outputs = substitute(graph.outputs, memo, visit)
+    effects = substitute(graph.effects, memo, visit)
+    return Graph(graph.inputs, tuple(outputs), tuple(effects), graph.names)
 
 
 def _decide_inside(

@@ -71,7 +71,8 @@ class InRegion(Build):
     def drawn(self, e: Effect, **changes: Any) -> Node:
         if changes.get("kind"):
             raise MethodError(f"'{e.name}' can't be drawn so inside a scan or branch", site=e.name)
-        return self._read(e.name, e.replaced(mask=None, scale=None, context=self.context(e), **changes), None)
+        node = e.replaced(mask=None, scale=None, reads=(), context=self.context(e), **changes)
+        return self._read(e.name, node, None)
 
     def noise(self, e: Effect, name: str, spec: Any, params: Sequence[Node], type_: Type) -> Node:
         site = Site(f"{e.name}.{name}", spec)
@@ -206,7 +207,7 @@ def _run_body(
     def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
         if node.op != "sample":
             return None
-        e = Effect.of(rebuild(node, args))
+        e = Effect.of(rebuild(node, args)).bare
         strategy = strategies[e.name]
         if strategy is None:
             return inside.drawn(e)

@@ -13,11 +13,13 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
+from torch.distributions import Distribution
 
 from ppl.compiler import specs
 from ppl.compiler.estimators.flow import Jump
 from ppl.compiler.estimators.noise import described
-from ppl.compiler.graph import Node, Plate, Type
+from ppl.compiler.graph import Node, Plate, Type, substitute, topological
 from ppl.compiler.ops import constant, full, make, plate_slice
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect, Site, effect
@@ -25,6 +27,10 @@ from ppl.distributions import family_of
 from ppl.distributions.registry import Family
 
 Terms = list[tuple[Node, Operand]]
+Tensors = tuple[Tensor, ...]
+
+STAND_IN = "stand-in"
+"""The role of inputs that stand for what is known when terms are made."""
 
 _INNERMOST = 1 << 20
 """The depth of plates of values."""
@@ -146,7 +152,7 @@ class Build:
 
     def drawn(self, e: Effect, **changes: Any) -> Node:
         """The site as a draw."""
-        return e.replaced(mask=None, scale=None, context=self.context(e), **changes)
+        return e.replaced(mask=None, scale=None, reads=(), context=self.context(e), **changes)
 
     def values(self, e: Effect, values: torch.Tensor) -> tuple[Node, Plate]:
         """A list of values `[number, *event]` as a value over a plate of their own, inside all others."""
@@ -182,6 +188,15 @@ class Strategy:
     biased: ClassVar[bool] = False
     paper: ClassVar[str] = ""
 
+    def apart(self, d: Distribution, later: Callable[[Sequence[int]], Tensor]) -> tuple[Strategy, Tensors]:
+        """The strategy as a site keeps it, and the program's values that it reads: its terms find them in `e.reads`.
+
+        Args:
+            d: the site's distribution.
+            later: makes a stand-in of this shape for a value that is known when the terms are made (`at`).
+        """
+        return self, ()
+
     def refusal(self, site: Facts) -> str | None:
         """Why it would be wrong at this site, in words that finish "… can't be used here: "; None if it is sound."""
         raise NotImplementedError
@@ -210,6 +225,20 @@ class Strategy:
     def __repr__(self) -> str:
         options = ", ".join(f"{k}={v!r}" for k, v in vars(self).items())
         return f"{type(self).__name__}({options})"
+
+
+def at(read: Node, value: Node) -> Node:
+    """What a strategy reads, with `value` in the place of its stand-in."""
+    places = [n for n in topological([read]) if n.op == "input" and n.attr("role") == STAND_IN]
+    return substitute([read], dict.fromkeys(places, value))[0]
+
+
+def own_leaves(read: Node, root: Node) -> list[Node]:
+    """The params behind what a strategy reads that the objective does not know: what it may learn."""
+    known = set(topological([root]))
+    return [
+        n for n in topological([read]) if n.op == "input" and n.attr("role") == "param" and n not in known
+    ]
 
 
 REGISTRY: dict[str, Callable[[], Strategy]] = {}
