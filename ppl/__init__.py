@@ -24,7 +24,7 @@ _NAMES = {
     "ppl.language.draw": ("graph",),
     "ppl.inference.infer": ("infer",),
     "ppl.inference.mcmc": ("NUTS", "HMC"),
-    "ppl.compiler.estimators.strategies": ("Score", "Quadrature", "GumbelSoftmax", "Rebar", "Rejection"),
+    "ppl.compiler.estimators.strategies": ("Score", "Quadrature", "GumbelSoftmax", "Rebar", "Rejection", "Relax"),
     "ppl.inference.vi.method": ("VI", "minimize"),
     "ppl.inference.vi.gradients": ("value_and_grad", "estimate"),
     "ppl.results": ("Posterior", "load_posterior"),

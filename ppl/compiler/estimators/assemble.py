@@ -23,10 +23,11 @@ from ppl.compiler.estimators.regions import rewritten as rewrite_region
 from ppl.compiler.estimators.strategies.score import Score
 from ppl.compiler.estimators.strategy import Build, Kept
 from ppl.compiler.graph import Graph, Node, Plate, rebuild, substitute
-from ppl.compiler.ops import item, make_input, plate_slice, plate_sum
+from ppl.compiler.ops import item, make, make_input, plate_slice, plate_sum
 from ppl.compiler.ops.barriers import strip
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
+from ppl.compiler.ops.pointwise import mul
 from ppl.compiler.passes.differentiate import materialise, vjp
 
 
@@ -112,9 +113,28 @@ def estimator(
                 cotangents.append(_summed(cotangent, output))
     grads = vjp(outputs, cotangents, targets)
     full = [materialise(g, n) for g, n in zip(grads, targets, strict=True)]
+    full = _tuned(full, targets, build)
     kept = build.states.values()
     whole = Graph((*inputs, *(k.now for k in kept)), (root, *rest, *(k.then for k in kept), *full))
     return Estimator(whole, tuple(wrt), decisions, build.states)
+
+
+def _tuned(grads: list[Node], targets: Sequence[Node], build: Build) -> list[Node]:
+    """The gradients, those of params that lower the variance replaced by the gradient of −Σ ĝ² over the objective's
+    own: of one estimate, unbiased for that of −variance, since E ĝ does not depend on them.
+    """
+    leaf = {t: t.nodes[0] if t.op == "plate_slice" else t for t in targets}
+    wrt = [t for t in targets if leaf[t] in build.tuned]
+    if not wrt:
+        return grads
+    squares: list[Operand] = [
+        make("sum", mul(g, g), dims=tuple(range(-len(g.shape), 0)), keepdim=False) if g.shape else mul(g, g)
+        for g, t in zip(grads, targets, strict=True)
+        if leaf[t] not in build.fitted
+    ]
+    ends = [s for s in squares if isinstance(s, Node)]
+    found = dict(zip(wrt, vjp(ends, [-1.0] * len(ends), wrt), strict=True))
+    return [materialise(found[t], t) if t in found else g for g, t in zip(grads, targets, strict=True)]
 
 
 def _summed(cotangent: Operand, output: Node) -> Operand:

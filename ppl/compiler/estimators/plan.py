@@ -4,7 +4,8 @@ for "auto" the best sound one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ppl.compiler.estimators import strategies  # noqa: F401 (fills the registry)
@@ -67,10 +68,11 @@ def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
             for t in terms(root, seeds)
         )
         moving = tuple(p in active for p in e.params)
-        facts = Facts(e, tuple(jumps([root], [node], passes)), separate, moving=moving)
+        rough = functools.partial(_roughness, root, node, dict(found))
+        facts = Facts(e, tuple(jumps([root], [node], passes)), separate, moving=moving, rough=rough)
         found[node] = _decided(e, facts)
     # Forwards again: behind a choice that is not pathwise, nothing depends on the parameters through it.
-    reached = dependents(order, wrt, passes)
+    reached = dependents(order, wrt, lambda n: passes(n) or _relaxes(found.get(n)))
     result: dict[str, Decision] = {}
     for node in choices:
         if node.op != "sample":
@@ -81,6 +83,35 @@ def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
             decision = Decision(decision.name, None, "no derivative reaches it", decision.facts)
         result[decision.name] = decision
     return result
+
+
+def _relaxes(decision: Decision | None) -> bool:
+    return decision is not None and decision.strategy is not None and decision.strategy.relaxes
+
+
+def _roughness(root: Node, choice: Node, later: Mapping[Node, Decision]) -> str | None:
+    """Why the objective is not differentiable at values between the choice's own; what comes after it is drawn as its
+    strategies say.
+    """
+    memo: dict[Node, Node] = {}
+    inside = substitute([root], memo, _opened)[0]
+    seed = memo[choice]
+    why = "{} is not differentiable between its values"
+    draws = {memo.get(n, n): d for n, d in later.items()}
+    order = topological([inside])
+    behind = dependents(order, [seed], lambda _: True)
+    for node in order:
+        for drawn in choices_in(node) if has_choices(node) else [node]:
+            d = draws.get(drawn) if node in behind else None
+            if d is not None and (d.strategy is None or not d.strategy.moves_smoothly(d.facts.effect)):
+                return why.format(f"'{d.name}' drawn after it")
+    found = jumps([inside], [seed], lambda _: True)
+    return why.format(found[0].what) if found else None
+
+
+def _opened(node: Node, args: tuple[Operand, ...]) -> Node | None:
+    """Densities with their inside to be seen."""
+    return args[0] if node.op == "density" and isinstance(args[0], Node) else None
 
 
 def _bare(graph: Graph) -> Graph:

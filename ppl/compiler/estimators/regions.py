@@ -166,7 +166,9 @@ def rewritten(
 ) -> Rewritten:
     """The region on these arguments, its choices taken over by their strategies."""
     region = rebuild(node, tuple(args))
-    inside = InRegion(build.batch, build.particles, {}, build.states, region, build)
+    inside = InRegion(
+        build.batch, build.particles, {}, build.states, build.fitted, build.tuned, region, build
+    )
     _run_bodies(region, strategies, inside)  # finds out what is supplied
     drawn: dict[str, Node] = {}
     if any(s.outside is None for s in inside.supplies.values()):

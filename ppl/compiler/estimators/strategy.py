@@ -45,6 +45,7 @@ class Facts:
         jumps: where paths from it to the objective are not continuous.
         separate: each element of the plates it stands in meets the others' in sums only.
         moving: for each of its parameters, whether a param is behind it.
+        rough: why the objective can't be differentiated at values between its own (looked up when asked).
     """
 
     effect: Effect
@@ -52,6 +53,7 @@ class Facts:
     separate: bool
     in_region: bool = False
     moving: tuple[bool, ...] = ()
+    rough: Callable[[], str | None] = lambda: None
 
     @cached_property
     def family(self) -> Family:
@@ -139,12 +141,16 @@ class Build:
         particles: plates that the objective itself opens.
         weights: plates over the values of a choice, over which the objective is summed with these weights.
         states: what strategies keep from step to step, by name.
+        fitted: params that strategies fit to an aim of their own, none of the objective's.
+        tuned: those of them that lower the gradient's variance.
     """
 
     batch: Plate | None = None
     particles: frozenset[Plate] = frozenset()
     weights: dict[Plate, Node] = field(default_factory=dict)
     states: dict[str, Kept] = field(default_factory=dict)
+    fitted: set[Node] = field(default_factory=set)
+    tuned: set[Node] = field(default_factory=set)
 
     def context(self, e: Effect) -> tuple[Plate, ...]:
         own = set(e.node.plates) | ({self.batch} if self.batch is not None else set())
@@ -172,9 +178,11 @@ class Build:
         site = Site(f"{e.name}.{name}", spec)
         return effect("sample", site, list(params), type_, self.context(e), mark=e.node.mark)
 
-    def draw(self, e: Effect, name: str, family: Any, *params: float | Node) -> Node:
-        """Noise of the site's shape from `family` with these parameters."""
-        type_ = e.node.type
+    def draw(
+        self, e: Effect, name: str, family: Any, *params: float | Node, type_: Type | None = None
+    ) -> Node:
+        """Noise from `family` with these parameters, of the site's shape if not said otherwise."""
+        type_ = type_ or e.node.type
         given = (p if isinstance(p, Node) else full(p, type_.shape, type_.dtype) for p in params)
         spec, nodes = described(family, *given)
         return self.noise(e, name, spec, nodes, type_)
@@ -185,6 +193,7 @@ class Strategy:
 
     name: ClassVar[str]
     pathwise: ClassVar[bool] = False
+    relaxes: ClassVar[bool] = False  # what comes after it is differentiated at values between its own
     biased: ClassVar[bool] = False
     paper: ClassVar[str] = ""
 
@@ -207,6 +216,10 @@ class Strategy:
         if site.in_region and adds:
             return "it stands in a scan or a branch"
         return self.refusal(site)
+
+    def moves_smoothly(self, e: Effect) -> bool:
+        """Whether the value is a differentiable function of the site's parameters and of noise that knows none."""
+        return self.pathwise
 
     def value(self, e: Effect, build: Build) -> Node:
         """The choice's value."""

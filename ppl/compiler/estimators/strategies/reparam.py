@@ -32,6 +32,9 @@ class PathwiseStrategy(Strategy):
             )
         return site.jumping
 
+    def moves_smoothly(self, e: Effect) -> bool:
+        return all(noise.standard for noise in sampler(e, self.inverse).noises)
+
     def value(self, e: Effect, build: Build) -> Node:
         form = sampler(e, self.inverse)
         draws = [

@@ -168,6 +168,7 @@ class _Given(Score):
         centred = sub(reward, baseline)
         terms: Terms = [(specs.log_density(e.site.spec, e.params, value), centred)]
         if own := own_leaves(baseline, root):
+            build.fitted.update(own)
             terms.append((_only(baseline, own), mul(centred, 2.0)))
         return terms
 
