@@ -15,7 +15,7 @@ _NAMES = {
     "ppl.language.program": ("model", "guide", "objective", "Program", "Bound"),
     "ppl.language.primitives": (
         "sample", "observe", "factor", "deterministic", "param", "module", "plate", "scan", "cond", "switch",
-        "score_factor", "state", "assume_continuous",
+        "score_factor", "state", "assume_continuous", "surrogate", "black_box",
     ),
     "ppl.language.reparam": ("NonCentered",),
     "ppl.language.marginals": ("marginal", "normalize", "importance"),

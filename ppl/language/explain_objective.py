@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ppl.compiler import specs
 from ppl.compiler.estimators.gathers import flat_sums
 from ppl.compiler.estimators.plan import decide
-from ppl.compiler.graph import topological
+from ppl.compiler.graph import Node, topological
 from ppl.compiler.tracer import working_dtype
 from ppl.language.objectives import record_objective
 from ppl.language.program import Bound
@@ -28,7 +28,7 @@ class ChoiceInfo:
 @dataclass(frozen=True)
 class ObjectiveExplanation:
     """What `explain` found of an objective; printing it gives a report in plain text. `vouched` counts the values that
-    `ppl.assume_continuous` vouches for.
+    `ppl.assume_continuous` vouches for; `given` lists derivatives that are not the functions' own.
     """
 
     objective: str
@@ -36,6 +36,7 @@ class ObjectiveExplanation:
     params: tuple[tuple[str, tuple[int, ...], str], ...]
     particles: tuple[tuple[str, int], ...]
     vouched: int = 0
+    given: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         rows = [f"objective {self.objective}: {len(self.choices)} random choices, {len(self.params)} params"]
@@ -51,6 +52,7 @@ class ObjectiveExplanation:
             rows.append(f"  param {name} {list(shape)} of {owner}")
         if self.vouched:
             rows.append(f"  taken as continuous on the user's word: {self.vouched}")
+        rows += [f"  {what} (biased)" for what in self.given]
         return "\n".join(rows)
 
 
@@ -79,6 +81,16 @@ def explain_objective(bound: Bound) -> ObjectiveExplanation:
         (name, tuple(p.init.shape), owner.name if (owner := owners[name]) is not None else bound.name)
         for name, p in recorded.params.items()
     )
-    vouched = sum(n.op == "continuous" for n in topological(recorded.graph.outputs))
+    order = topological(recorded.graph.outputs)
+    vouched = sum(n.op == "continuous" for n in order)
+    given = tuple(
+        _given(n) for n in order if n.op in ("surrogate", "black_box") and n.attr("step", 0.0) is not None
+    )
     plates = tuple(sorted((p.name, p.size) for p in objective.particles))
-    return ObjectiveExplanation(bound.name, choices, params, plates, vouched)
+    return ObjectiveExplanation(bound.name, choices, params, plates, vouched, given)
+
+
+def _given(node: Node) -> str:
+    if node.op == "surrogate":
+        return f"the derivative of '{node.attr('name')}' is the user's"
+    return f"black box '{node.attr('name')}': simultaneous perturbations of {node.attr('step'):g}"

@@ -9,7 +9,7 @@ list, which `Lowering` then reads as a sampler or as a density.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from ppl.compiler.passes.differentiate import materialise, vjp
 from ppl.compiler.passes.layouts import Layout, effects_in
 from ppl.compiler.passes.sites import Lowering, Reading
 from ppl.errors import MethodError, PplError, StructureError, user_mark
-from ppl.language import agreement, checks, integrals
+from ppl.language import agreement, checks, integrals, surrogates
 from ppl.language.marginals import Law
 from ppl.language.program import Bound, Program, as_bound
 from ppl.language.record import Recorded, Recorder, record_with
@@ -160,6 +160,7 @@ class ObjectiveRecorder(Recorder):
         self.owners.clear()
         self.program: Bound | None = None
         self.drawn: set[str] = set()
+        self.given = 0  # derivatives that the user gives, so far
         self.integrals = 0  # how many were estimated so far: each has a plate of its own name
 
     # ------------------------------------------------------------ programs inside
@@ -342,6 +343,10 @@ class ObjectiveRecorder(Recorder):
 
     def assume_continuous(self, x: Any) -> torch.Tensor:
         return self.tracer.lift(continuous(self._node(x)))
+
+    def surrogate(self, function: Any, vjp: Any, args: Sequence[Any]) -> torch.Tensor:
+        self.given += 1
+        return surrogates.with_jacobian(self, function, vjp, args, self.given)
 
     def state(self, name: str, init: Any) -> Any:
         if self.program is not None:

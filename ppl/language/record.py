@@ -27,7 +27,7 @@ from ppl.compiler.tracer import GuardMode
 from ppl.distributions import family_of
 from ppl.distributions.constraints import constraint_from
 from ppl.errors import DataError, Location, Mark, RecordingError, StructureError, user_mark
-from ppl.language import checks, record_regions, strategies, values
+from ppl.language import checks, record_regions, strategies, surrogates, values
 from ppl.language.handlers import Message
 from ppl.language.known import known
 from ppl.language.program import Bound
@@ -110,6 +110,8 @@ def record_with(recorder: type[Recorder], bound: Bound, dtype: torch.dtype | Non
 
 
 class Recorder(Runtime):
+    records = True
+
     def __init__(self, dtype: torch.dtype, flexible: bool) -> None:
         super().__init__()
         self.dtype = dtype
@@ -121,6 +123,7 @@ class Recorder(Runtime):
         self.observed: dict[str, torch.Tensor] = {}
         self.marks: dict[str, Mark | None] = {}
         self.plates: dict[str, tuple[int, Mark | None]] = {}
+        self.boxes = 0  # black boxes that were called so far
 
     def record(self, bound: Bound) -> Recorded:
         arguments = {k: self.as_data(v, k) for k, v in bound.arguments.items()}
@@ -350,6 +353,12 @@ class Recorder(Runtime):
             n.op == "sample" or n.attr("role", "").startswith(("carry", "capture"))
             for n in topological(nodes)
         )
+
+    def black_box(
+        self, function: Any, args: Sequence[Any], shape: tuple[int, ...], step: float | None
+    ) -> Any:
+        self.boxes += 1
+        return surrogates.called(self, function, args, shape, step, self.boxes)
 
     # ------------------------------------------------------------ parameters and modules
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ppl.compiler.estimators import black_boxes
 from ppl.compiler.estimators.eliminate import expectation
 from ppl.compiler.estimators.gathers import flat_sums
 from ppl.compiler.estimators.plan import Decision, decide
@@ -84,6 +85,8 @@ def estimator(
         if node.op == "item" and args[0] in regions:
             assert node.attr("index") < regions[args[0]].kept  # type: ignore[index]
             return item(args[0], node.attr("index"))  # type: ignore[arg-type]
+        if node.op == "black_box":
+            return black_boxes.rewritten(node, args, build)
         if node.op != "sample":
             return None
         e = Effect.of(rebuild(node, args)).bare
@@ -111,11 +114,13 @@ def estimator(
             for output, cotangent in s.strategy.weighted(s.name, s.log_density, s.value, seeds, root, build):
                 outputs.append(output)
                 cotangents.append(_summed(cotangent, output))
+    black_boxes.check(outputs, targets)
     grads = vjp(outputs, cotangents, targets)
     full = [materialise(g, n) for g, n in zip(grads, targets, strict=True)]
     full = _tuned(full, targets, build)
     kept = build.states.values()
     whole = Graph((*inputs, *(k.now for k in kept)), (root, *rest, *(k.then for k in kept), *full))
+    whole = strip(whole, ("surrogate",))
     return Estimator(whole, tuple(wrt), decisions, build.states)
 
 
@@ -160,4 +165,4 @@ def sampler(graph: Graph, batch: Plate) -> Graph:
         return build.drawn(Effect.of(rebuild(node, args))) if node.op == "sample" else None
 
     plain = strip(graph)
-    return Graph(plain.inputs, tuple(substitute(plain.outputs, {}, visit)))
+    return strip(Graph(plain.inputs, tuple(substitute(plain.outputs, {}, visit))), ("surrogate",))

@@ -10,6 +10,7 @@ from ppl.compiler.graph import Graph, Node, bodies, topological
 from ppl.compiler.ops import OPERATORS
 from ppl.compiler.ops.barriers import BARRIERS
 from ppl.compiler.ops.effects import EFFECTS, Site
+from ppl.compiler.ops.surrogates import visible
 from ppl.distributions import family_of
 
 Passes = Callable[[Node], bool]
@@ -56,15 +57,24 @@ def _visible(roots: Sequence[Node]) -> set[Node]:
         if node in seen:
             continue
         seen.add(node)
-        waiting.extend(node.nodes[1:] if node.op in BARRIERS else node.nodes)
+        waiting.extend(_operands(node))
     return seen
+
+
+def _operands(node: Node) -> tuple[Node, ...]:
+    if node.op == "surrogate":
+        return visible(node)
+    return node.nodes[1:] if node.op in BARRIERS else node.nodes
 
 
 def _at(node: Node, depends: set[Node], passes: Passes) -> list[Jump]:
     if node.op == "density":
         return _in_density(node, depends)
-    if node.op in ("continuous", *EFFECTS):
+    if node.op in ("continuous", "surrogate", *EFFECTS):
         return []
+    if node.op == "black_box":
+        name, step = node.attr("name"), node.attr("step")
+        return [] if step is not None else [Jump(node, f"the black box '{name}', for all that is known,")]
     if node.op in ("scan", "switch"):
         return _in_region(node, depends, passes)
     operator = OPERATORS[node.op]

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from ppl.compiler import specs
+from ppl.compiler.estimators import black_boxes
 from ppl.compiler.estimators.strategy import Build, Strategy
 from ppl.compiler.graph import Graph, Node, Plate, Type, bodies, rebuild, substitute
 from ppl.compiler.ops import (
@@ -136,7 +137,10 @@ class Rewritten:
 
 
 def has_choices(node: Node) -> bool:
-    return node.op in ("scan", "switch") and any(b.effects for b in bodies(node))
+    """Whether a region has random choices, or black boxes whose derivatives need noise."""
+    return node.op in ("scan", "switch") and any(
+        b.effects or any(n.op == "black_box" for n in b.nodes()) for b in bodies(node)
+    )
 
 
 def choices_in(node: Node) -> list[Node]:
@@ -207,6 +211,8 @@ def _run_body(
     logs: dict[str, Node] = {}
 
     def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
+        if node.op == "black_box":
+            return black_boxes.rewritten(node, args, inside)
         if node.op != "sample":
             return None
         e = Effect.of(rebuild(node, args)).bare

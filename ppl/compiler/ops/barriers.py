@@ -6,6 +6,7 @@ before a graph is run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ppl.compiler.graph import Graph, Node, rebuild, substitute
@@ -27,22 +28,22 @@ def continuous(x: Node) -> Node:
     return make("continuous", x)
 
 
-def strip(graph: Graph) -> Graph:
-    """The graph without barriers, in bodies of regions too."""
+def strip(graph: Graph, barriers: Sequence[str] = BARRIERS) -> Graph:
+    """The graph without barriers (of these kinds), in bodies of regions too."""
+
+    def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
+        if node.op in barriers:
+            return args[0] if isinstance(args[0], Node) else None
+        if node.op == "scan":
+            return rebuild(with_bodies(node, (strip(node.attr("body"), barriers),)), args)
+        if node.op == "switch":
+            return rebuild(with_bodies(node, tuple(strip(b, barriers) for b in node.attr("branches"))), args)
+        return None
+
     memo: dict[Node, Node] = {n: n for n in graph.inputs}
-    outputs = substitute(graph.outputs, memo, _stripped)
-    effects = substitute(graph.effects, memo, _stripped)
+    outputs = substitute(graph.outputs, memo, visit)
+    effects = substitute(graph.effects, memo, visit)
     return Graph(graph.inputs, tuple(outputs), tuple(effects), graph.names)
-
-
-def _stripped(node: Node, args: tuple[Operand, ...]) -> Node | None:
-    if node.op in BARRIERS:
-        return args[0] if isinstance(args[0], Node) else None
-    if node.op == "scan":
-        return rebuild(with_bodies(node, (strip(node.attr("body")),)), args)
-    if node.op == "switch":
-        return rebuild(with_bodies(node, tuple(strip(b) for b in node.attr("branches"))), args)
-    return None
 
 
 def with_bodies(node: Node, bodies: tuple[Graph, ...]) -> Node:
