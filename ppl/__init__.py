@@ -27,6 +27,7 @@ _NAMES = {
     "ppl.compiler.estimators.strategies": ("Score", "Quadrature", "GumbelSoftmax", "Rebar", "Rejection", "Relax"),
     "ppl.inference.vi.method": ("VI", "minimize"),
     "ppl.inference.vi.gradients": ("value_and_grad", "estimate"),
+    "ppl.inference.vi.tuning": ("tune_gradients",),
     "ppl.results": ("Posterior", "load_posterior"),
     "ppl.language.gfi": ("simulate", "log_density", "score", "generate", "update", "regenerate", "project"),
     "ppl.language.traces": ("Trace", "select"),

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ppl.compiler.estimators import black_boxes
 from ppl.compiler.estimators.eliminate import expectation
 from ppl.compiler.estimators.gathers import flat_sums
-from ppl.compiler.estimators.plan import Decision, decide
+from ppl.compiler.estimators.plan import Asked, Decision, decide
 from ppl.compiler.estimators.regions import Rewritten, has_choices, names_in
 from ppl.compiler.estimators.regions import rewritten as rewrite_region
 from ppl.compiler.estimators.strategies.score import Score
@@ -35,13 +35,15 @@ from ppl.compiler.passes.differentiate import materialise, vjp
 @dataclass(frozen=True)
 class Estimator:
     """`graph` maps the objective's inputs and the strategies' states to (value, the objective's next states…, the
-    strategies' next states…, one gradient per param of `wrt`).
+    strategies' next states…, one gradient per param of `wrt`). `fitted` names params that have an aim of their own, not
+    the objective's: baselines, control variates.
     """
 
     graph: Graph
     wrt: tuple[Node, ...]
     decisions: dict[str, Decision]
     states: dict[str, Kept]
+    fitted: frozenset[str]
 
 
 def estimator(
@@ -49,6 +51,7 @@ def estimator(
     wrt: Sequence[Node],
     particles: frozenset[Plate] = frozenset(),
     batch: Plate | None = None,
+    asked: Asked | None = None,
 ) -> Estimator:
     """The estimator of the gradient of E[first output] with respect to the inputs `wrt`.
 
@@ -57,12 +60,13 @@ def estimator(
         wrt: inputs of the graph.
         particles: plates that the objective opens, whose elements are alike.
         batch: a plate each element of which makes an estimate of its own; the params then vary over it too.
+        asked: strategies by name, in place of those that the choices ask for.
 
     Raises:
         MethodError: a choice has no sound estimator.
     """
     graph = flat_sums(graph)
-    decisions = decide(graph, wrt)
+    decisions = decide(graph, wrt, asked)
     plain = strip(graph)
     build = Build(batch, particles)
     memo: dict[Node, Node] = {}
@@ -121,7 +125,8 @@ def estimator(
     kept = build.states.values()
     whole = Graph((*inputs, *(k.now for k in kept)), (root, *rest, *(k.then for k in kept), *full))
     whole = strip(whole, ("surrogate",))
-    return Estimator(whole, tuple(wrt), decisions, build.states)
+    fitted = frozenset(n.attr("name") for n in build.fitted)
+    return Estimator(whole, tuple(wrt), decisions, build.states, fitted)
 
 
 def _tuned(grads: list[Node], targets: Sequence[Node], build: Build) -> list[Node]:

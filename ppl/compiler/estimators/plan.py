@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ppl.compiler.estimators import strategies  # noqa: F401 (fills the registry)
 from ppl.compiler.estimators.credit import elementwise, terms
@@ -36,7 +37,11 @@ class Decision:
         return self.strategy is not None and self.strategy.biased
 
 
-def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
+Asked = Mapping[str, Any]
+"""Strategies for choices by name, in place of those they ask for."""
+
+
+def decide(graph: Graph, wrt: Sequence[Node], asked: Asked | None = None) -> dict[str, Decision]:
     """A decision for every random choice of an objective's graph, by name, in program order.
 
     Raises:
@@ -56,7 +61,7 @@ def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
 
     for node in reversed(choices):
         if node.op != "sample":
-            _decide_inside(node, active, order, root, passes, found)
+            _decide_inside(node, active, order, root, passes, found, asked or {})
             continue
         e = Effect.of(node)
         if not any(p in active for p in e.params):
@@ -70,7 +75,7 @@ def decide(graph: Graph, wrt: Sequence[Node]) -> dict[str, Decision]:
         moving = tuple(p in active for p in e.params)
         rough = functools.partial(_roughness, root, node, dict(found))
         facts = Facts(e, tuple(jumps([root], [node], passes)), separate, moving=moving, rough=rough)
-        found[node] = _decided(e, facts)
+        found[node] = _decided(e, facts, asked or {})
     # Forwards again: behind a choice that is not pathwise, nothing depends on the parameters through it.
     reached = dependents(order, wrt, lambda n: passes(n) or _relaxes(found.get(n)))
     result: dict[str, Decision] = {}
@@ -135,6 +140,7 @@ def _decide_inside(
     root: Node,
     passes: Passes,
     found: dict[Node, Decision],
+    instead: Asked,
 ) -> None:
     """Decisions for the choices in the bodies of a scan or switch."""
     choices_in(region)
@@ -161,12 +167,13 @@ def _decide_inside(
             seeds = [i for i in body.inputs if i in after]
             found_jumps = [*jumps(body.outputs, [node, *seeds], passes), *jumps([root], items, passes)]
             moving = tuple(p in reached for p in e.params)
-            found[node] = _decided(e, Facts(e, tuple(found_jumps), False, True, moving=moving))
+            found[node] = _decided(e, Facts(e, tuple(found_jumps), False, True, moving=moving), instead)
 
 
-def _decided(e: Effect, facts: Facts) -> Decision:
-    if e.site.grad != "auto":
-        asked = named(e.site.grad, e)
+def _decided(e: Effect, facts: Facts, instead: Asked) -> Decision:
+    grad = instead.get(e.name, e.site.grad)
+    if not (isinstance(grad, str) and grad == "auto"):
+        asked = named(grad, e)
         reason = asked.unsound(facts)
         if reason is not None:
             raise _refused(e, facts, asked, reason)

@@ -41,6 +41,7 @@ class CompiledObjective:
         bound: the objective with its arguments.
         free: whether gradients are taken in the params' unconstrained coordinates, and not in their values.
         wanted: names of the params whose gradients are wanted; None: all.
+        gradients: strategies of random choices by name, in place of those they ask for.
 
     Attributes:
         objective: what was recorded.
@@ -56,11 +57,21 @@ class CompiledObjective:
         free: bool = False,
         wanted: Collection[str] | None = None,
         number: bool = True,
+        gradients: Mapping[str, Any] | None = None,
     ) -> None:
+        self.gradients = gradients
         self.bound, self.device, self.free = bound, device, free
         self.objective: Objective = record_objective(bound, dtype, number)
         self.wanted = list(self.params) if wanted is None else [n for n in self.params if n in wanted]
         self._programs: dict[int | None, _Program] = {}
+
+    def with_gradients(self, gradients: Mapping[str, Any]) -> CompiledObjective:
+        """The same objective, not recorded again, with these strategies."""
+        other = object.__new__(CompiledObjective)
+        other.bound, other.device, other.free = self.bound, self.device, self.free
+        other.objective, other.wanted = self.objective, self.wanted
+        other.gradients, other._programs = gradients, {}
+        return other
 
     @property
     def params(self) -> dict[str, Param]:
@@ -73,6 +84,11 @@ class CompiledObjective:
     @cached_property
     def coordinates(self) -> Coordinates:
         return Coordinates.of(self.params)
+
+    @property
+    def choices(self) -> set[str]:
+        """The names of its random choices."""
+        return set(self.estimator.decisions)
 
     @cached_property
     def states(self) -> dict[str, torch.Tensor]:
@@ -92,14 +108,14 @@ class CompiledObjective:
             if self.free:
                 graph, inputs = self.coordinates.apart(graph)
             wrt = [n for name, n in zip(self.params, inputs, strict=True) if name in self.wanted]
-            return estimator(graph, wrt, self.objective.particles, batch)
+            return estimator(graph, wrt, self.objective.particles, batch, self.gradients)
 
     @cached_property
     def flat(self) -> Estimator:
         """The estimator as a function of all params' unconstrained coordinates in one vector."""
         with working_dtype(self.dtype):
             graph, wrt = self.coordinates.together(self.objective.recorded.graph)
-            return estimator(graph, wrt, self.objective.particles)
+            return estimator(graph, wrt, self.objective.particles, asked=self.gradients)
 
     def _program(self, draws: int | None) -> _Program:
         if draws not in self._programs:

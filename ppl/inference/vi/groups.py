@@ -36,6 +36,7 @@ class Groups:
         programs: Mapping[str, Program],
         dtype: torch.dtype | None,
         device: str,
+        gradients: Mapping[str, Any] | None = None,
     ) -> None:
         everything = {n: CompiledObjective(b, dtype, device, free=True) for n, b in objectives.items()}
         first = next(iter(everything.values()))
@@ -55,7 +56,9 @@ class Groups:
         }
         self._check(members)
         self.parts = {
-            name: CompiledObjective(each.bound, dtype, device, True, members[name] & set(each.params))
+            name: CompiledObjective(
+                each.bound, dtype, device, True, members[name] & set(each.params), gradients=gradients
+            )
             for name, each in everything.items()
         }
 
@@ -77,6 +80,10 @@ class Groups:
                     found=f"params {', '.join(self.params)}",
                     edit=f"remove the objective of '{name}'",
                 )
+
+    @property
+    def choices(self) -> set[str]:
+        return {name for part in self.parts.values() for name in part.choices}
 
     @cached_property
     def coordinates(self) -> Coordinates:

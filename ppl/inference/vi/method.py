@@ -37,6 +37,8 @@ class VI:
         average: the share of the last steps whose iterates are averaged (Polyak & Juditsky 1992); 0: the last
             iterate is taken.
         clip: the largest norm of a gradient; None: not clipped.
+        gradients: strategies of random choices by name, in place of those they ask for, as `ppl.tune_gradients`
+            finds them.
 
     Raises:
         MethodError: an option is unknown or out of range.
@@ -59,6 +61,7 @@ class VI:
     schedule: str = "cosine"
     average: float = 0.1
     clip: float | None = None
+    gradients: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:

@@ -44,6 +44,7 @@ def run_vi(run: Run, method: VI) -> Posterior:
     with working(f"recording and compiling {run.bound.name}", run.progress):
         guide = _guide(run.bound, method.guide)
         compiled = _compiled(run, method, guide)
+        _require_choices(method.gradients, compiled)
         if not compiled.params and method.guide != "laplace":
             raise MethodError(
                 f"nothing to optimise: neither {guide.name} nor {run.bound.name} has params",
@@ -96,6 +97,18 @@ def _require_options(run: Run) -> None:
             )
 
 
+def _require_choices(gradients: Mapping[str, Any], compiled: CompiledObjective | Groups) -> None:
+    for name in gradients:
+        if name not in compiled.choices:
+            near = closest(name, compiled.choices)
+            raise MethodError(
+                f"VI: gradients= names '{name}', which is no random choice of {compiled.bound.name}",
+                expected="some of " + ", ".join(sorted(compiled.choices)),
+                found=name,
+                edit=f"rename it to '{near[0]}'" if near else f"leave '{name}' out",
+            )
+
+
 def _guide(model: Bound, given: Any) -> Bound | Law:
     if not isinstance(given, str):
         return given if isinstance(given, Law) else as_bound(given, "a guide with its arguments")
@@ -124,10 +137,10 @@ def _laplace(model: Bound) -> tuple[torch.Tensor, torch.Tensor] | None:
 def _compiled(run: Run, method: VI, guide: Bound | Law) -> CompiledObjective | Groups:
     if not isinstance(method.objective, Mapping):
         objective = _bound(method.objective, method, run.bound, guide)
-        return CompiledObjective(objective, run.dtype, run.device, free=True)
+        return CompiledObjective(objective, run.dtype, run.device, free=True, gradients=method.gradients)
     objectives = {name: _bound(o, method, run.bound, guide) for name, o in method.objective.items()}
     programs = {"model": run.bound.program, "guide": guide.program}
-    return Groups(objectives, programs, run.dtype, run.device)
+    return Groups(objectives, programs, run.dtype, run.device, method.gradients)
 
 
 def _bound(objective: Any, method: VI, model: Bound, guide: Bound | Law) -> Bound:

@@ -136,7 +136,7 @@ class Relax(Strategy):
         build.fitted |= build.tuned
 
 
-_READ: Any = "read"
+_READ: Any = "…"
 """In place of what the program computes."""
 
 

@@ -155,6 +155,9 @@ class _Given(Score):
     def __init__(self, decay: float) -> None:
         self.baseline, self.decay = "given", decay
 
+    def __repr__(self) -> str:
+        return "Score(baseline=…)"
+
     def refusal(self, site: Facts) -> str | None:
         if site.in_region:
             return "its baseline is a value inside a scan or branch"
