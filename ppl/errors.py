@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
 from types import CodeType, FrameType
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STDLIB = os.path.join(os.path.dirname(os.path.dirname(_HERE)), "stdlib") + os.sep  # in a checkout
@@ -115,13 +115,17 @@ def raised_at(error: BaseException) -> Location | None:
     return found.locate() if found is not None else None
 
 
-def placed(function: Callable[..., Any]) -> Callable[..., Any]:
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def placed(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
     """`function`, whose errors that have no place in a program get the line of the call, if that is in
     the user's code.
     """
 
     @wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         try:
             return function(*args, **kwargs)
         except PplError as error:

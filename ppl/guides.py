@@ -1,27 +1,4 @@
 """Automatic guides under their public name: `ppl.guides.mean_field(model(x).condition(y=y))`."""
 
-from ppl.inference.vi.guides import (
-    delta,
-    flow,
-    flows,
-    full_rank,
-    laplace,
-    low_rank,
-    mean_field,
-    mix,
-    source,
-    structured,
-)
-
-__all__ = [
-    "delta",
-    "flow",
-    "flows",
-    "full_rank",
-    "laplace",
-    "low_rank",
-    "mean_field",
-    "mix",
-    "source",
-    "structured",
-]
+from ppl.inference.vi.guides import *  # noqa: F403 (the room's __all__)
+from ppl.inference.vi.guides import __all__ as __all__

@@ -74,17 +74,17 @@ def run_hamiltonian(run: Run, method: Any) -> Any:
     started = perf_counter()
     with working(f"recording and compiling {run.bound.name}", run.progress):
         compiled = Compiled(run.bound, run.engine, device=run.device, dtype=run.dtype)
-        _require_latents(compiled, type(method).__name__)
+        require_latents(compiled, type(method).__name__)
         check_report(run, compiled)
         chain_ids = list(range(run.chains)) if run.chain_ids is None else list(run.chain_ids)
         place = Memory() if run.draws_to is None else Folder(run.draws_to)
         require_room(run, compiled, len(chain_ids), place)
         target, sampler = _native(compiled, len(chain_ids)) if compiled.engine.pointwise else _torch(compiled)
     compile_seconds = perf_counter() - started
-    points, rungs = None, ["resumed"] * len(chain_ids)
+    points, origins = None, ["resumed"] * len(chain_ids)
     if run.resume is None:
-        points, rungs = find_initial_points(
-            target, _rungs(compiled, run.seed), chain_ids, run.seed, _explainer(compiled)
+        points, origins = find_initial_points(
+            target, _starts(compiled, run.seed, method.init), chain_ids, run.seed, explainer(compiled)
         )
     began = perf_counter()
     with Progress(enabled=run.progress) as show:
@@ -108,13 +108,13 @@ def run_hamiltonian(run: Run, method: Any) -> Any:
                 place.discard()
             raise
     seconds = {"compile_seconds": compile_seconds, "run_seconds": perf_counter() - began}
-    facts = _facts(run, method, compiled, draws, rungs) | seconds
+    facts = _facts(run, method, compiled, draws, origins) | seconds
     posterior = assemble(run, compiled, draws.q, draws.stats, facts, draws, place)
     _say(run, posterior)
     return posterior
 
 
-def _require_latents(compiled: Compiled, method: str) -> None:
+def require_latents(compiled: Compiled, method: str) -> None:
     compiled._require_no_params()
     if compiled.recorded.subsamples:
         name = next(iter(compiled.recorded.subsamples))
@@ -137,8 +137,17 @@ def _require_latents(compiled: Compiled, method: str) -> None:
 # ---------------------------------------------------------------- starting points
 
 
-def _rungs(compiled: Compiled, seed: int) -> list[Any]:
-    """Prior median (with a little noise, so that chains differ), then prior draws. Improper sites start
+def _starts(compiled: Compiled, seed: int, init: str) -> list[Any]:
+    """The ladder, with draws of Pathfinder's approximations before it where they are asked for."""
+    if init == "prior":
+        return rungs(compiled, seed)
+    from ppl.inference.pathfinder.method import rung
+
+    return [("pathfinder", rung(compiled, seed)), *rungs(compiled, seed)]
+
+
+def rungs(compiled: Compiled, seed: int) -> list[Any]:
+    """What to start from: prior median (with a little noise, so that chains differ), then prior draws. Improper sites start
     uniform(−2, 2).
     """
     free = improper(compiled.recorded)
@@ -158,7 +167,7 @@ def _rungs(compiled: Compiled, seed: int) -> list[Any]:
     if any(lay.optional for lay in compiled.layouts):
         return []
     many = unconstrained_draws(64, "median")
-    rungs: list[Any] = []
+    found: list[Any] = []
     if many is not None:
         with np.errstate(all="ignore"):
             centre = np.nanmedian(many, axis=0)
@@ -171,17 +180,17 @@ def _rungs(compiled: Compiled, seed: int) -> list[Any]:
                 )
                 return centre + noise * np.nan_to_num(spread) * 0.5**attempt
 
-            rungs.append(("prior median", near_median))
+            found.append(("prior median", near_median))
 
         def draw(chain: int, attempt: int) -> np.ndarray | None:
             one = unconstrained_draws(1, "prior", chain, attempt)
             return None if one is None else one[0]
 
-        rungs.append(("prior draw", draw))
-    return rungs
+        found.append(("prior draw", draw))
+    return found
 
 
-def _explainer(compiled: Compiled) -> Any:
+def explainer(compiled: Compiled) -> Any:
     """Rows (site, value, log density, cause) for the table of a failed initialisation."""
 
     def rows(q: np.ndarray) -> Iterable[tuple[str, str, str, str]]:
@@ -234,7 +243,9 @@ def _short(value: torch.Tensor | None) -> str:
 # ---------------------------------------------------------------- reporting
 
 
-def _facts(run: Run, method: Any, compiled: Compiled, draws: ChainDraws, rungs: list[str]) -> dict[str, Any]:
+def _facts(
+    run: Run, method: Any, compiled: Compiled, draws: ChainDraws, origins: list[str]
+) -> dict[str, Any]:
     return {
         "method": type(method).__name__.lower(),
         "model": run.bound.name,
@@ -242,7 +253,7 @@ def _facts(run: Run, method: Any, compiled: Compiled, draws: ChainDraws, rungs: 
         "engine": compiled.engine.name,
         "warmup": run.warmup,
         **{k: v for k, v in asdict(method).items() if v is not None},
-        "init_rung": ", ".join(dict.fromkeys(rungs)),
+        "init_rung": ", ".join(dict.fromkeys(origins)),
         "step_sizes": draws.step_sizes.tolist(),
         "warmup_seconds": float(draws.warmup_seconds.max(initial=0.0)),
         "sampling_seconds": float(draws.sampling_seconds.max(initial=0.0)),

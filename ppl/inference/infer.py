@@ -59,7 +59,8 @@ def infer(
         coords: labels for dims, `{"school": ["A", "B", …]}`.
         keep: names of the sites to report (all by default).
         progress: live progress on a terminal; always quiet elsewhere.
-        save_to: a file for checkpoints of the run; `resume`: such a file to go on from, with as many `draws` as you
+        save_to: a file for checkpoints of the run, written every 30 s and at its end, or
+            `ppl.Checkpoint(file, every=5.0)`; `resume`: such a file to go on from, with as many `draws` as you
             like. Of a chain that has more already the first are returned; `save_to` keeps them all.
         draws_to: a folder that holds no draws yet, for runs larger than memory. While sampling, draws go to a
             mapped file there, float64 [chains, draws, unconstrained numbers]; then each site's values to an

@@ -10,6 +10,7 @@ from typing import Any
 
 from ppl.inference.hamiltonian import run_hamiltonian
 from ppl.inference.mcmc import HMC, NUTS
+from ppl.inference.pathfinder import Pathfinder
 from ppl.inference.vi.method import VI
 
 
@@ -25,8 +26,15 @@ def _vi(run: Any, method: Any) -> Any:
     return run_vi(run, method)
 
 
+def _pathfinder(run: Any, method: Any) -> Any:
+    from ppl.inference.pathfinder.method import run_pathfinder
+
+    return run_pathfinder(run, method)
+
+
 METHODS: dict[str, Method] = {
     "nuts": Method(NUTS, run_hamiltonian),
     "hmc": Method(HMC, run_hamiltonian),
     "vi": Method(VI, _vi),
+    "pathfinder": Method(Pathfinder, _pathfinder),
 }

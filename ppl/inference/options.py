@@ -79,6 +79,7 @@ def require(method: str, name: str, value: Any, good: bool, expected: str, edit:
     if not good:
         raise MethodError(
             f"{method}: `{name}` is out of range",
+            where=user_mark(),
             expected=expected,
             found=f"{name}={value!r}",
             edit=f"{name}={edit}",

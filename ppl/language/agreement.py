@@ -14,7 +14,7 @@ from ppl.compiler.estimators.supports import Region, kind, region
 from ppl.compiler.graph import Node
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.passes.layouts import Layout
-from ppl.distributions import family_of
+from ppl.distributions import Independent, family_of
 from ppl.errors import DataError, StructureError, closest, user_mark
 from ppl.language.marginals import Law
 from ppl.language.program import Bound
@@ -43,10 +43,10 @@ def check(
     """
     for name in sites:
         if name not in choices:
-            _missing(name, bound, sites[name], choices, source)
+            _missing(name, bound, sites, choices, source)
     for name in choices:
         if name not in sites and not auxiliary(name):
-            _too_many(name, bound, sites, others, source)
+            _too_many(name, bound, sites, choices, others, source)
     if others is None or source is None:
         return
     for name, layout in sites.items():
@@ -81,16 +81,20 @@ def unknown_choice(name: str, bound: Bound | Law, known: Iterable[str]) -> DataE
 
 
 def _missing(
-    name: str, bound: Bound | Law, layout: Layout, choices: Mapping[str, Any], source: Bound | Law | None
+    name: str,
+    bound: Bound | Law,
+    sites: Mapping[str, Layout],
+    choices: Mapping[str, Any],
+    source: Bound | Law | None,
 ) -> None:
-    family = specs.class_name(layout.effect.site.spec.cls)
+    layout = sites[name]
     giver = f"{source.program.kind} {source.name}" if source is not None else "the choices"
-    near = [n for n in closest(name, choices) if n != name]
+    near = closest(name, [n for n in choices if n not in sites])
     raise StructureError(
         f"{giver} {'does not draw' if source is not None else 'lack'} '{name}', a random choice of {bound.name}",
         site=name,
         where=layout.effect.node.mark,
-        expected="a value for " + ", ".join(repr(n) for n in [name]) + f" ({family})",
+        expected=f"a value for '{name}' ({_family(layout.effect)})",
         found="values for " + (", ".join(choices) or "nothing"),
         edit=f"rename '{near[0]}' to '{name}'" if near else f'ppl.sample("{name}", …) in {giver.split()[-1]}',
     )
@@ -100,21 +104,25 @@ def _too_many(
     name: str,
     bound: Bound | Law,
     sites: Mapping[str, Layout],
+    choices: Mapping[str, Any],
     others: Mapping[str, Layout] | None,
     source: Bound | Law | None,
 ) -> None:
     giver = f"{source.program.kind} {source.name} draws" if source is not None else "the choices hold"
     mark = others[name].effect.node.mark if others and name in others else None
-    near = closest(name, sites)
+    near = closest(name, [n for n in sites if n not in choices])
+    drop = (
+        f'remove it, or name it "_{name}" if it is an auxiliary variable of {source.name}'
+        if source
+        else (f'trace.without("{name}")')
+    )
     raise StructureError(
         f"{giver} '{name}', which is not a random choice of {bound.name}",
         site=name,
         where=mark,
         expected="values for " + (", ".join(sites) or "nothing: all its sites are observed"),
         found=f"a value for '{name}'",
-        edit=f"rename it to '{near[0]}'"
-        if near
-        else f'name an auxiliary variable "_{name}", or leave it out: trace.without("{name}")',
+        edit=f"rename it to '{near[0]}'" if near else drop,
     )
 
 
@@ -148,7 +156,7 @@ def _check_support(name: str, model: Effect, guide: Effect, bound: Bound | Law, 
         site=name,
         where=guide.node.mark,
         expected=f"values inside the support in {bound.name}: {there.words}",
-        found=f"{specs.class_name(guide.site.spec.cls)}, whose values are {here.words}",
+        found=f"{_family(guide)}, whose values are {here.words}",
         edit=_better(there),
     )
 
@@ -158,16 +166,25 @@ def _check_kind(name: str, model: Effect, guide: Effect, bound: Bound | Law, sou
     if family_of(guide.site.spec.cls).atoms:
         return
     drawn, wanted = (kind(e.site.spec, e.params) for e in (guide, model))
+    numbers = region(guide.site.spec, guide.params)
     if wanted is None or drawn == wanted or family_of(model.site.spec.cls).discrete:
         return
     raise StructureError(
         f"{source.name} draws '{name}' where {bound.name} has no density",
         site=name,
         where=guide.node.mark,
-        expected=f"values of the kind in {bound.name}: {wanted}",
-        found=f"{specs.class_name(guide.site.spec.cls)}, whose values are {drawn or 'numbers'}",
-        edit="the same family, or Pushforward(Normal(loc, scale), …) onto that support",
+        expected=f"values with the support in {bound.name}: {wanted}",
+        found=f"{_family(guide)}, whose values are {drawn or (numbers.words if numbers else 'numbers')}",
+        edit=f'{_family(model)}(…), or Pushforward(Normal(loc, scale), "{wanted}")',
     )
+
+
+def _family(e: Effect) -> str:
+    """The name of a site's family; of independent elements theirs."""
+    spec = e.site.spec
+    while isinstance(spec, specs.Record) and spec.cls is Independent:
+        spec = dict(spec.fields)["base_dist"]
+    return specs.class_name(spec.cls)
 
 
 def _better(there: Region) -> str:

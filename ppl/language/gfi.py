@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ppl.compiler.engines.torch_engine import key
-from ppl.errors import DataError, closest, listed, placed
+from ppl.errors import DataError, closest, listed, placed, user_mark
 from ppl.language import laws
 from ppl.language.arrays import as_tensor
 from ppl.language.interpret import interpret
@@ -86,12 +86,25 @@ def log_density(
     >>> round(float(ppl.log_density(m(), {"x": 0.0})), 4)
     -0.9189
     """
+    named = _by_name(choices)
     objective = recording_objective()
     if objective is not None:
-        return objective.log_density(bound if isinstance(bound, Law) else as_bound(bound), choices or {})
+        return objective.log_density(bound if isinstance(bound, Law) else as_bound(bound), named)
     if isinstance(bound, Law):
-        return laws.log_density(bound, choices or {}, params)
-    return interpret(as_bound(bound), choices or {}, params=params, draw=False).log_density
+        return laws.log_density(bound, named, params)
+    return interpret(as_bound(bound), named, params=params, draw=False).log_density
+
+
+def _by_name(choices: Any) -> Mapping[str, Any]:
+    if choices is None or isinstance(choices, Mapping):
+        return choices or {}
+    raise DataError(
+        "the choices of log_density must be given by name",
+        where=user_mark(),
+        expected="what simulate gave inside an objective, trace.choices, or a dictionary of values",
+        found=f"a {type(choices).__name__}",
+        edit="trace.choices" if isinstance(choices, Trace) else '{"mu": mu, …}, with the names of the sites',
+    )
 
 
 @placed

@@ -9,6 +9,7 @@ list, which `Lowering` then reads as a sampler or as a density.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,12 +17,14 @@ from typing import Any
 import torch
 from torch.utils import _pytree as pytree
 
+from ppl.compiler.estimators.intervals import Interval, of_numbers
 from ppl.compiler.graph import Graph, Node, Plate, substitute
 from ppl.compiler.ops import make_input
 from ppl.compiler.ops.barriers import continuous
 from ppl.compiler.passes.differentiate import materialise, vjp
 from ppl.compiler.passes.layouts import Layout, effects_in
 from ppl.compiler.passes.sites import Lowering, Reading
+from ppl.distributions.bounds import of_support
 from ppl.errors import MethodError, PplError, StructureError, user_mark
 from ppl.language import agreement, checks, integrals, surrogates
 from ppl.language.marginals import Law
@@ -58,9 +61,22 @@ class Objective:
         return self.recorded.graph.outputs[0]
 
     @property
+    def known(self) -> dict[Node, Interval]:
+        """Between which numbers data and params lie."""
+        data = {node: of_numbers(x) for node, x in self.recorded.data.items()}
+        return data | {p.node: _inside(p.constraint) for p in self.recorded.params.values()}
+
+    @property
     def densities(self) -> list[Node]:
         """The log densities in it, in an order in which what is needed comes first."""
         return [n for n in self.recorded.graph.nodes() if n.op == "density"]
+
+
+def _inside(constraint: Any) -> Interval:
+    """The interval of numbers inside a constraint."""
+    low, high = (b if isinstance(b, int | float) else math.inf for b in of_support(constraint))
+    low = -math.inf if low == math.inf else low
+    return Interval(float(low), float(high), True, True)
 
 
 def record_objective(bound: Bound, dtype: torch.dtype | None = None, number: bool = True) -> Objective:
@@ -330,7 +346,7 @@ class ObjectiveRecorder(Recorder):
                 f"param '{full_name}' is declared by two programs",
                 where=user_mark(3),
                 expected="one program for each param; they would share its value",
-                found=f"{first.name if first else 'the objective'} and {owner.name if owner else 'the objective'}",
+                found=" and ".join(f"{p.kind} {p.name}" if p else "the objective" for p in (first, owner)),
                 edit=f'another name here, for instance "{owner.name if owner else "objective"}_{name}"',
             )
         return super().param(name, init, constraint)

@@ -32,6 +32,7 @@ from ppl.language.handlers import Message
 from ppl.language.known import known
 from ppl.language.program import Bound
 from ppl.language.record_plates import PlateLoop
+from ppl.language.refusals import param_with_two_shapes
 from ppl.language.runtime import Runtime, activated
 from ppl.language.scopes import Loop, ScopedTracer
 
@@ -367,13 +368,7 @@ class Recorder(Runtime):
         tensor = checks.as_tensor(init, self.dtype)
         known = self.params.get(full_name)
         if known is not None and known.init.shape != tensor.shape:
-            raise StructureError(
-                f"param '{full_name}' is used with two shapes",
-                where=user_mark(3),
-                expected=f"shape {tuple(known.init.shape)}",
-                found=f"shape {tuple(tensor.shape)}",
-                edit="give the second one a name of its own",
-            )
+            param_with_two_shapes(full_name, known.init.shape, tensor.shape, user_mark(3))
         if known is None:
             node = make_input(full_name, tensor.shape, tensor.dtype, (), "param")
             rule = constraint_from(constraint) if constraint is not None else None

@@ -92,8 +92,8 @@ def param_with_two_shapes(name: str, first: torch.Size, second: torch.Size, mark
     raise StructureError(
         f"param '{name}' is used with two shapes",
         where=mark,
-        expected=f"shape {tuple(first)}",
-        found=f"shape {tuple(second)}",
+        expected=f"shape {list(first)}, as where it is used first",
+        found=f"shape {list(second)}",
         edit="give the second one a name of its own",
     )
 

@@ -6,6 +6,7 @@ load when a method first needs them.
 """
 
 from ppl.results.arrays import NamedArrays
+from ppl.results.calibration import Calibration
 from ppl.results.checks import Limits
 from ppl.results.diagnostics import Diagnosis, Problem, diagnose, notices
 from ppl.results.posterior import Posterior
@@ -13,6 +14,7 @@ from ppl.results.progress import ChainProgress, Progress
 from ppl.results.store import load_posterior
 
 __all__ = [
+    "Calibration",
     "ChainProgress",
     "Diagnosis",
     "Limits",

@@ -8,7 +8,7 @@ these look the same under both.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -244,6 +244,27 @@ def plot_ppc(
     axis.set_yticks([])
     axis.set_ylim(bottom=0)
     return _finish(figure, axes, None, "")
+
+
+def plot_calibration(probabilities: Mapping[str, np.ndarray], bins: int = 20, limit: int = 12) -> Figure:
+    """A histogram for each quantity's probabilities in (0, 1), with the band of 99 of 100 bars of uniform ones."""
+    from scipy import stats
+
+    names = list(probabilities)[:limit]
+    columns = min(len(names), 3)
+    figure, axes = _grid(
+        math.ceil(len(names) / columns), columns, (3.2 * columns, 2.0 * len(names) / columns + 1)
+    )
+    for axis in np.ravel(axes)[len(names) :]:
+        axis.set_visible(False)
+    for axis, name in zip(np.ravel(axes), names, strict=False):
+        p = probabilities[name]
+        low, high = stats.binom.interval(0.99, len(p), 1 / bins)
+        axis.axhspan(low, high, color="#e6eaf0", zorder=0, linewidth=0)
+        axis.hist(p, bins=bins, range=(0, 1), color=_BLUE)
+        axis.set_title(_short(name, 40), fontsize=9, loc="left")
+    shown = f"{len(names)} of {len(probabilities)} quantities · " if len(names) < len(probabilities) else ""
+    return _finish(figure, axes, None, f"{shown}P(draw < truth); grey: 99 % of uniform bars")
 
 
 def _chosen(posterior: Posterior, names: Names, limit: int) -> Elements:

@@ -53,7 +53,7 @@ class Posterior:
         `warmup_sample_stats`.
         hierarchy: child site → (site of its location, site of its scale), None where that is no site; lets
         `diagnose()` propose edits.
-        log_weights, log_evidence, params, losses, khat: from the methods that have them, else None.
+        log_weights, log_evidence, params, losses, gradient_norms, khat: from the methods that have them, else None.
     Errors: `PplError` when arrays disagree about the number of chains or draws, or dims about the number of
     axes.
 
@@ -75,6 +75,7 @@ class Posterior:
     log_evidence: float | None
     params: NamedArrays | None
     losses: np.ndarray | None
+    gradient_norms: np.ndarray | None
     khat: float | None
     predictor: Predictor | None
     _log_likelihood: NamedArrays | Callable[[], Arrays] | None
@@ -98,6 +99,7 @@ class Posterior:
         log_evidence: float | None = None,
         params: Arrays | None = None,
         losses: Any = None,
+        gradient_norms: Any = None,
         khat: float | None = None,
     ) -> None:
         stats = NamedArrays(sample_stats or {})
@@ -124,6 +126,7 @@ class Posterior:
             "log_evidence": None if log_evidence is None else float(log_evidence),
             "params": None if params is None else NamedArrays(params),
             "losses": None if losses is None else np.asarray(losses),
+            "gradient_norms": None if gradient_norms is None else np.asarray(gradient_norms),
             "khat": None if khat is None else float(khat),
         }
         for field, value in fields.items():
@@ -150,7 +153,16 @@ class Posterior:
             "attrs",
             "predictor",
         )
-        names += ("groups", "hierarchy", "log_weights", "log_evidence", "params", "losses", "khat")
+        names += (
+            "groups",
+            "hierarchy",
+            "log_weights",
+            "log_evidence",
+            "params",
+            "losses",
+            "gradient_norms",
+            "khat",
+        )
         fields = {name: getattr(self, name) for name in names} | {"log_likelihood": self._log_likelihood}
         return Posterior(**(fields | changes))
 

@@ -18,7 +18,8 @@ _MOST_BARS = 16  # beyond this many chains one bar stands for all
 
 @dataclass(frozen=True, slots=True)
 class ChainProgress:
-    """How far one chain is. Any object with these attributes will do; `note` (say, a loss) is optional.
+    """How far one chain is. Any object with these attributes will do; `note` (say, a loss) and `name` (of what is no
+    chain) are optional.
 
     `iteration` of `total` (or `iterations`) counts warm-up and draws; `elapsed` is in seconds, by our clock
     if it isn't given.
@@ -33,6 +34,7 @@ class ChainProgress:
     gradient_evaluations: int = 0
     elapsed: float = 0.0
     note: str = ""
+    name: str = ""
 
 
 class Progress:
@@ -153,6 +155,7 @@ def _fields(chain: Any, watched: float) -> dict[str, str]:
     parts += [f"{short(gradients / elapsed)} grad/s"] if gradients and elapsed > 0 else []
     parts += [str(chain.note)] if getattr(chain, "note", "") else []
     name = f"chain {chain.chain}" if chain.chain >= 0 else f"{-chain.chain} chains"
+    name = getattr(chain, "name", "") or name
     return {
         "name": name,
         "phase": str(getattr(chain, "phase", "")),

@@ -142,7 +142,8 @@ def loose_arrays(posterior: Posterior) -> NamedArrays:
     """The arrays of a posterior that belong to no group."""
     arrays = NamedArrays({f"coord:{dim}": values for dim, values in posterior.coords.items()})
     arrays.update({f"param:{name}": value for name, value in (posterior.params or {}).items()})
-    arrays.update({key: a for key in ("log_weights", "losses") if (a := getattr(posterior, key)) is not None})
+    traces = ("log_weights", "losses", "gradient_norms")
+    arrays.update({key: a for key in traces if (a := getattr(posterior, key)) is not None})
     return arrays
 
 
@@ -216,6 +217,7 @@ def put_together(
         log_evidence=meta["log_evidence"],
         params=params if meta["has_params"] else None,
         losses=extra.get("losses"),
+        gradient_norms=extra.get("gradient_norms"),
         khat=meta["khat"],
     )
 

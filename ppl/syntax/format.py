@@ -138,6 +138,8 @@ class _Writer:
 
     def __post_init__(self) -> None:
         self.waiting = list(self.file.comments)
+        parts = (tree.Statement, tree.Item, tree.Branch, tree.Keyword)
+        self.begins = {n.span.line for i in self.file.items for n in tree.walk(i) if isinstance(n, parts)}
         self.blank = {n for n, line in enumerate(self.source.splitlines(), start=1) if not line.strip()}
 
     def written(self) -> str:
@@ -250,7 +252,19 @@ class _Writer:
         for at, statement in enumerate(body):
             self._between(statement.span.line, at == 0)
             self._statement(statement)
+        if body:
+            self._closing(body[-1].span.end_line, body[0].span.column)
         self.depth -= 1
+
+    def _closing(self, last: int, column: int) -> None:
+        """The comments behind a block's last statement that are indented like the block."""
+        following = min((line for line in self.begins if line > last), default=len(self.source) + 1)
+        closing = [c for c in self.waiting if c.own and last < c.line < following and c.column >= column]
+        for comment in closing:
+            if comment.line - 1 in self.blank:
+                self.lines.append("")
+            self.lines.append(_INDENT * self.depth + comment.text)
+        self.waiting = [c for c in self.waiting if c not in closing]
 
     def _between(self, line: int, first: bool) -> None:
         """One empty line stays where the user left any; then the comments above the statement."""
@@ -263,14 +277,14 @@ class _Writer:
         match s:
             case tree.For():
                 head = f"for {s.index.id} in {expression_text(s.domain)}:"
-                self._line(head, s.span, s.domain.span.end_line)
+                self._line(head, s.span, _head_ends(s.domain, s.body))
                 self._block(s.body)
             case tree.If():
                 for word, branch in zip(["if"] + ["elif"] * len(s.branches), s.branches, strict=False):
                     if word == "elif":
                         self._comments_before(branch.test.span.line)
                     head = f"{word} {expression_text(branch.test)}:"
-                    self._line(head, branch.test.span, branch.test.span.end_line)
+                    self._line(head, branch.test.span, _head_ends(branch.test, branch.body))
                     self._block(branch.body)
                 if s.otherwise:
                     self._line("else:", s.otherwise[0].span, s.otherwise[0].span.line - 1)
@@ -280,6 +294,12 @@ class _Writer:
                 self._line(body, s.span)
             case _:
                 self._line(statement_text(s), s.span)
+
+
+def _head_ends(last: tree.Expression, body: Sequence[tree.Statement]) -> int:
+    """The last line whose comments belong to a head: none of a line that its body is on too."""
+    end = last.span.end_line
+    return end - 1 if body and body[0].span.line == end else end
 
 
 def parameter_text(p: tree.Parameter) -> str:

@@ -3,17 +3,18 @@
 import numpy as np
 import pytest
 import torch
-from calibration.sbc import LIKELIHOOD, Ranks, calibrate, chi_square_p, envelope_p
 
 import ppl
 from ppl.distributions import HalfNormal, LogNormal, Normal, Uniform
+from ppl.results.calibration import Calibration, chi_square_p, envelope_p
 
 REPLICATIONS = 200
 LIMIT = 1e-3
 
 
-def assert_uniform(ranks: Ranks) -> None:
-    worst = {name: p for name, p in ranks.p_values().items() if min(p) < LIMIT}
+def assert_uniform(found: Calibration) -> None:
+    p = {name: (chi_square_p(r, found.draws), envelope_p(r, found.draws)) for name, r in found.ranks.items()}
+    worst = {name: both for name, both in p.items() if min(both) < LIMIT}
     assert not worst, "ranks aren't uniform (p of χ², p of ECDF): " + repr(worst)
 
 
@@ -52,25 +53,20 @@ def local_level(steps):
 def test_hierarchical_normal_non_centred() -> None:
     sigma = torch.tensor([3.0, 5.0, 8.0, 4.0, 6.0])
     model = schools(sigma).reparam(theta=ppl.NonCentered())
-    ranks = calibrate(
-        model, ["y"], {"mu": (), "tau": (), "theta first": (0,), "theta last": (4,)}, REPLICATIONS
-    )
-    assert_uniform(ranks)
+    found = ppl.sbc(model, ["y"], replications=REPLICATIONS)
+    assert {"mu", "tau", "theta[0]", "theta[4]"} < set(found.ranks)
+    assert_uniform(found)
 
 
 @pytest.mark.slow
 def test_regression_with_a_positive_scale() -> None:
     x = torch.randn(12, 2, generator=torch.Generator().manual_seed(0))
-    ranks = calibrate(
-        regression(x), ["y"], {"alpha": (), "beta first": (0,), "beta last": (1,), "sigma": ()}, REPLICATIONS
-    )
-    assert_uniform(ranks)
+    assert_uniform(ppl.sbc(regression(x), ["y"], replications=REPLICATIONS))
 
 
 @pytest.mark.slow
 def test_local_level_scan() -> None:
-    quantities = {"phi": (), "sigma": (), "level first": (0,), "level last": (4,)}
-    assert_uniform(calibrate(local_level(5), ["y"], quantities, REPLICATIONS))
+    assert_uniform(ppl.sbc(local_level(5), ["y"], replications=REPLICATIONS))
 
 
 @ppl.model
@@ -82,12 +78,11 @@ def one_mean(scale):
 
 def test_a_simulator_with_another_scale_is_noticed() -> None:
     # Noise three times what the model believes: the posterior is far too sure, ranks pile up at both ends.
-    ranks = calibrate(
-        one_mean(1.0), ["y"], {"mu": ()}, 25, simulator=one_mean(3.0), draws=25, thin=1, warmup=50
+    found = ppl.sbc(
+        one_mean(1.0), ["y"], replications=25, simulator=one_mean(3.0), draws=25, thin=1, warmup=50
     )
-    p = ranks.p_values()
-    assert min(p["mu"]) < 1e-3
-    assert min(p[LIKELIHOOD]) < LIMIT
+    assert set(found.failures()) == {"mu", "log likelihood"}
+    assert found.table().loc["mu", "width"] == "too narrow"
 
 
 def test_exact_draws_pass_and_wrong_ones_do_not() -> None:

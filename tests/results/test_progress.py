@@ -127,3 +127,15 @@ def test_what_is_done_before_there_are_chains_is_said_and_goes():
     with working("compiling", console=quiet):
         pass
     assert quiet.file.getvalue() == ""
+
+
+def test_a_line_of_an_optimisation_fits_a_terminal_of_80_columns():
+    from ppl.inference.vi.watch import Trend
+
+    console = terminal(80)
+    with Progress(console=console, interval=0.0) as progress:
+        progress([Trend(12_345, -1234.5678, 1234.5, 0.01234).line("elbo", 100_000)])
+    shown = console.export_text()
+    last = shown[shown.rindex("vi ") :].rstrip()
+    assert len(last) <= 80 and "12345/100000" in last
+    assert last.endswith("elbo -1234.6 · ‖∇‖ 1.23k · SNR 0.012")

@@ -228,7 +228,7 @@ def test_a_discrete_mixture_is_summed_out():
     @ppl.model
     def m(y):
         mu = ppl.sample("mu", Normal(torch.tensor([-1.0, 1.0], dtype=torch.float64), 1.0))
-        for i in ppl.plate("N", 4):
+        for _ in ppl.plate("N", 4):
             k = ppl.sample("k", Categorical(torch.tensor([0.3, 0.7], dtype=torch.float64)))
             ppl.sample("y", Normal(mu[k], 0.5))
 

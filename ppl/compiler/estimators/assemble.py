@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ppl.compiler.estimators import black_boxes
-from ppl.compiler.estimators.eliminate import expectation
-from ppl.compiler.estimators.gathers import flat_sums
-from ppl.compiler.estimators.plan import Asked, Decision, decide
-from ppl.compiler.estimators.regions import Rewritten, has_choices, names_in
+from ppl.compiler.estimators.eliminate import LIMIT, Combinations, expectation
+from ppl.compiler.estimators.intervals import Known
+from ppl.compiler.estimators.plan import Asked, Decision, plan
+from ppl.compiler.estimators.regions import Rewritten
 from ppl.compiler.estimators.regions import rewritten as rewrite_region
+from ppl.compiler.estimators.steps import base_name, choices_in, has_choices, written_out
 from ppl.compiler.estimators.strategies.score import Score
 from ppl.compiler.estimators.strategy import Build, Kept
 from ppl.compiler.graph import Graph, Node, Plate, rebuild, substitute
@@ -30,6 +31,9 @@ from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.ops.pointwise import mul
 from ppl.compiler.passes.differentiate import materialise, vjp
+
+AUTOMATIC = 2**12
+"""Up to so many combinations of values "auto" visits for one term."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ def estimator(
     wrt: Sequence[Node],
     particles: frozenset[Plate] = frozenset(),
     batch: Plate | None = None,
+    known: Known | None = None,
     asked: Asked | None = None,
 ) -> Estimator:
     """The estimator of the gradient of E[first output] with respect to the inputs `wrt`.
@@ -60,15 +65,99 @@ def estimator(
         wrt: inputs of the graph.
         particles: plates that the objective opens, whose elements are alike.
         batch: a plate each element of which makes an estimate of its own; the params then vary over it too.
+        known: between which numbers inputs lie, where that is known.
         asked: strategies by name, in place of those that the choices ask for.
 
     Raises:
         MethodError: a choice has no sound estimator.
     """
-    graph = flat_sums(graph)
-    decisions = decide(graph, wrt, asked)
+    made = _prepared(graph, wrt, particles, batch, known, asked)
+    black_boxes.check(made.outputs, made.targets)
+    grads = vjp(made.outputs, made.cotangents, made.targets)
+    full = [materialise(g, n) for g, n in zip(grads, made.targets, strict=True)]
+    full = _tuned(full, made.targets, made.build)
+    kept = made.build.states.values()
+    inputs = (*made.inputs, *(k.now for k in kept))
+    whole = Graph(inputs, (made.outputs[0], *made.rest, *(k.then for k in kept), *full))
+    whole = strip(whole, ("surrogate",))
+    fitted = frozenset(n.attr("name") for n in made.build.fitted)
+    return Estimator(whole, tuple(wrt), made.decisions, made.build.states, fitted)
+
+
+def _tuned(grads: list[Node], targets: Sequence[Node], build: Build) -> list[Node]:
+    """The gradients, those of params that lower the variance replaced by the gradient of −Σ ĝ² over the objective's
+    own: of one estimate, unbiased for that of −variance, since E ĝ does not depend on them.
+    """
+    leaf = {t: t.nodes[0] if t.op == "plate_slice" else t for t in targets}
+    wrt = [t for t in targets if leaf[t] in build.tuned]
+    if not wrt:
+        return grads
+    squares: list[Operand] = [
+        make("sum", mul(g, g), dims=tuple(range(-len(g.shape), 0)), keepdim=False) if g.shape else mul(g, g)
+        for g, t in zip(grads, targets, strict=True)
+        if leaf[t] not in build.fitted
+    ]
+    ends = [s for s in squares if isinstance(s, Node)]
+    found = dict(zip(wrt, vjp(ends, [-1.0] * len(ends), wrt), strict=True))
+    return [materialise(found[t], t) if t in found else g for g, t in zip(grads, targets, strict=True)]
+
+
+def decided(
+    graph: Graph,
+    wrt: Sequence[Node],
+    particles: frozenset[Plate] = frozenset(),
+    known: Known | None = None,
+    asked: Asked | None = None,
+) -> dict[str, Decision]:
+    """The strategy of each random choice, as `estimator` takes them."""
+    return _prepared(graph, wrt, particles, None, known, asked).decisions
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Nodes and the cotangents with which they are differentiated: the objective first, then the strategies' terms.
+    `rest` are the objective's further outputs, `targets` what `wrt` became.
+    """
+
+    inputs: tuple[Node, ...]
+    targets: list[Node]
+    outputs: list[Node]
+    cotangents: list[Operand]
+    rest: list[Node]
+    decisions: dict[str, Decision]
+    build: Build
+
+
+def _prepared(
+    graph: Graph,
+    wrt: Sequence[Node],
+    particles: frozenset[Plate],
+    batch: Plate | None,
+    known: Known | None,
+    asked: Asked | None,
+) -> _Prepared:
+    spared: frozenset[str] = frozenset()
+    while True:
+        planned, decisions = plan(graph, wrt, spared, known, asked)
+        by_itself = {n for n, d in decisions.items() if d.by_itself}
+        try:
+            limit = AUTOMATIC if by_itself else LIMIT
+            return _assembled(planned, decisions, wrt, Build(batch, particles), limit)
+        except Combinations as found:
+            if not by_itself & set(found.choices):
+                raise
+            spared |= {base_name(n) for n in by_itself & set(found.choices)}
+
+
+def _assembled(
+    graph: Graph,
+    decisions: dict[str, Decision],
+    wrt: Sequence[Node],
+    build: Build,
+    limit: int,
+) -> _Prepared:
+    batch = build.batch
     plain = strip(graph)
-    build = Build(batch, particles)
     memo: dict[Node, Node] = {}
     inputs = list(plain.inputs)
     targets = list(wrt)
@@ -82,6 +171,8 @@ def estimator(
     strategies = {name: d.strategy for name, d in decisions.items()}
 
     def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
+        if node.op == "switch" and has_choices(node):
+            return black_boxes.in_branches(node, args, build)
         if has_choices(node):
             found = rewrite_region(node, args, strategies, build)
             regions[found.node] = found
@@ -103,7 +194,7 @@ def estimator(
 
     root, *rest = substitute(plain.outputs, memo, visit)
     if build.weights:
-        root = expectation(root, build.weights)
+        root, *rest = (expectation(n, build.weights, limit) for n in (root, *rest))
     outputs: list[Node] = [root]
     cotangents: list[Operand] = [1.0]
     for decision, e, value in rewritten:
@@ -118,33 +209,7 @@ def estimator(
             for output, cotangent in s.strategy.weighted(s.name, s.log_density, s.value, seeds, root, build):
                 outputs.append(output)
                 cotangents.append(_summed(cotangent, output))
-    black_boxes.check(outputs, targets)
-    grads = vjp(outputs, cotangents, targets)
-    full = [materialise(g, n) for g, n in zip(grads, targets, strict=True)]
-    full = _tuned(full, targets, build)
-    kept = build.states.values()
-    whole = Graph((*inputs, *(k.now for k in kept)), (root, *rest, *(k.then for k in kept), *full))
-    whole = strip(whole, ("surrogate",))
-    fitted = frozenset(n.attr("name") for n in build.fitted)
-    return Estimator(whole, tuple(wrt), decisions, build.states, fitted)
-
-
-def _tuned(grads: list[Node], targets: Sequence[Node], build: Build) -> list[Node]:
-    """The gradients, those of params that lower the variance replaced by the gradient of −Σ ĝ² over the objective's
-    own: of one estimate, unbiased for that of −variance, since E ĝ does not depend on them.
-    """
-    leaf = {t: t.nodes[0] if t.op == "plate_slice" else t for t in targets}
-    wrt = [t for t in targets if leaf[t] in build.tuned]
-    if not wrt:
-        return grads
-    squares: list[Operand] = [
-        make("sum", mul(g, g), dims=tuple(range(-len(g.shape), 0)), keepdim=False) if g.shape else mul(g, g)
-        for g, t in zip(grads, targets, strict=True)
-        if leaf[t] not in build.fitted
-    ]
-    ends = [s for s in squares if isinstance(s, Node)]
-    found = dict(zip(wrt, vjp(ends, [-1.0] * len(ends), wrt), strict=True))
-    return [materialise(found[t], t) if t in found else g for g, t in zip(grads, targets, strict=True)]
+    return _Prepared(tuple(inputs), targets, outputs, cotangents, rest, decisions, build)
 
 
 def _summed(cotangent: Operand, output: Node) -> Operand:
@@ -161,13 +226,14 @@ def sampler(graph: Graph, batch: Plate) -> Graph:
     regions: dict[Node, Rewritten] = {}
 
     def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
-        if has_choices(node):
-            found = rewrite_region(node, args, dict.fromkeys(names_in(node)), build)
+        if node.op == "scan" and has_choices(node):
+            names = [Effect.of(n).name for n in choices_in(node)]
+            found = rewrite_region(node, args, dict.fromkeys(names), build)
             regions[found.node] = found
             return found.node
         if node.op == "item" and args[0] in regions:
             return item(args[0], node.attr("index"))  # type: ignore[arg-type]
         return build.drawn(Effect.of(rebuild(node, args))) if node.op == "sample" else None
 
-    plain = strip(graph)
+    plain = strip(written_out(graph))
     return strip(Graph(plain.inputs, tuple(substitute(plain.outputs, {}, visit))), ("surrogate",))

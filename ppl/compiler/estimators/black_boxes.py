@@ -11,13 +11,15 @@ Source: Spall, "Multivariate stochastic approximation using a simultaneous pertu
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch.distributions import Bernoulli
 
 from ppl.compiler.estimators.flow import bodies_of
 from ppl.compiler.estimators.strategy import Build
-from ppl.compiler.graph import Graph, Node, rebuild, topological
-from ppl.compiler.ops import make, make_input
+from ppl.compiler.graph import Graph, Node, Type, bodies, rebuild, substitute, topological
+from ppl.compiler.ops import make, make_input, switch
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import EFFECTS, Effect, Site
 from ppl.compiler.ops.pointwise import add, mul, sub
@@ -41,6 +43,38 @@ def rewritten(node: Node, args: tuple[Operand, ...], build: Build) -> Node:
         total = make("sum", total, dims=tuple(range(-len(total.shape), 0)), keepdim=False)
     pulled = [make("mul", total, s) if s is not None else x for x, s in zip(box.nodes, signs, strict=True)]
     return surrogate(box, box.nodes, pulled, box.attr("name"), place.attr("name"))
+
+
+@dataclass
+class _InBranch(Build):
+    """A strategy's view from inside a branch: noise comes in as an operand."""
+
+    outer: Build = field(default_factory=Build)
+    read: dict[Node, Node] = field(default_factory=dict)
+
+    def noise(self, e: Effect, name: str, spec: Any, params: Sequence[Node], type_: Type) -> Node:
+        drawn = self.outer.noise(e, name, spec, params, type_)
+        place = make_input(f"draw {e.name}.{name}", drawn.shape, drawn.dtype, drawn.plates, "operand")
+        self.read[place] = drawn
+        return place
+
+
+def in_branches(node: Node, args: tuple[Operand, ...], build: Build) -> Node:
+    """A switch, the black boxes of its branches with their estimated derivatives."""
+    old = rebuild(node, args)
+    inside = _InBranch(build.batch, build.particles, outer=build)
+
+    def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
+        if node.op == "black_box":
+            return rewritten(node, args, inside)
+        return in_branches(node, args, inside) if node.op == "switch" else None
+
+    outputs = [tuple(substitute(b.outputs, {n: n for n in b.inputs}, visit)) for b in bodies(old)]
+    graphs = [Graph((*b.inputs, *inside.read), o) for b, o in zip(bodies(old), outputs, strict=True)]
+    index, *operands = old.nodes
+    new = switch(graphs, index, [*operands, *inside.read.values()], old.attr("name"))
+    new.mark = old.mark
+    return new
 
 
 def _signs(e: Effect, name: str, x: Node, build: Build) -> Operand | None:

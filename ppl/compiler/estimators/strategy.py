@@ -17,13 +17,14 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from ppl.compiler import specs
+from ppl.compiler.estimators.eliminate import VALUES
 from ppl.compiler.estimators.flow import Jump
 from ppl.compiler.estimators.noise import described
+from ppl.compiler.estimators.supports import family_with, stand_in
 from ppl.compiler.graph import Node, Plate, Type, substitute, topological
 from ppl.compiler.ops import constant, full, make, plate_slice
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect, Site, effect
-from ppl.distributions import family_of
 from ppl.distributions.registry import Family
 
 Terms = list[tuple[Node, Operand]]
@@ -31,6 +32,8 @@ Tensors = tuple[Tensor, ...]
 
 STAND_IN = "stand-in"
 """The role of inputs that stand for what is known when terms are made."""
+
+LONG = "it stands in a scan that is too long to be written out"
 
 _INNERMOST = 1 << 20
 """The depth of plates of values."""
@@ -44,6 +47,7 @@ class Facts:
         effect: the site.
         jumps: where paths from it to the objective are not continuous.
         separate: each element of the plates it stands in meets the others' in sums only.
+        in_loop: it stands in a scan that is too long to be written out.
         moving: for each of its parameters, whether a param is behind it.
         rough: why the objective can't be differentiated at values between its own (looked up when asked).
     """
@@ -51,7 +55,7 @@ class Facts:
     effect: Effect
     jumps: Sequence[Jump]
     separate: bool
-    in_region: bool = False
+    in_loop: bool = False
     moving: tuple[bool, ...] = ()
     rough: Callable[[], str | None] = lambda: None
 
@@ -69,8 +73,8 @@ class Facts:
         """Why its value can't be changed while all others stay."""
         if not is_single(self.effect):
             return "it is a vector of choices; a plate makes each a choice of its own"
-        if self.in_region:
-            return "it stands in a scan or a branch"
+        if self.in_loop:
+            return LONG
         if not self.separate:
             return (
                 "elements of its plate meet in a function that is not a sum, so that all combinations count"
@@ -85,16 +89,7 @@ class Facts:
 
 def family_at(e: Effect) -> Family:
     """The facts about the family of a site's distribution."""
-    try:
-        return family_of(specs.put_together(e.site.spec, [stand_in(p) for p in e.params]))
-    except Exception:  # what an object says of itself may need parameters inside their domain
-        return family_of(e.site.spec.cls)
-
-
-def stand_in(node: Node, unknown: float = 1.0) -> torch.Tensor:
-    """A tensor of the node's type: its value where that is a constant, else `unknown` throughout."""
-    value = node.attr("value") if node.op == "full" else unknown
-    return torch.full(node.shape, value, dtype=node.dtype)
+    return family_with(e.site.spec, e.params)
 
 
 def support_size(e: Effect) -> int | None:
@@ -162,7 +157,7 @@ class Build:
 
     def values(self, e: Effect, values: torch.Tensor) -> tuple[Node, Plate]:
         """A list of values `[number, *event]` as a value over a plate of their own, inside all others."""
-        plate = Plate(_INNERMOST + len(self.weights), f"values of {e.name}", len(values))
+        plate = Plate(_INNERMOST + len(self.weights), VALUES + e.name, len(values))
         return plate_slice(constant(values), plate), plate
 
     def own(self, e: Effect, value: Node) -> Node:
@@ -189,10 +184,14 @@ class Build:
 
 
 class Strategy:
-    """A gradient strategy. Subclasses declare `name`, say what they refuse, and give value and terms."""
+    """A gradient strategy. Subclasses declare `name`, say what they refuse, and give value and terms.
+
+    `pathwise`: derivatives flow through the value. `rolled`: the value is all it is, so that a scan can stay a loop.
+    """
 
     name: ClassVar[str]
     pathwise: ClassVar[bool] = False
+    rolled: ClassVar[bool] = False
     relaxes: ClassVar[bool] = False  # what comes after it is differentiated at values between its own
     biased: ClassVar[bool] = False
     paper: ClassVar[str] = ""
@@ -211,15 +210,24 @@ class Strategy:
         raise NotImplementedError
 
     def unsound(self, site: Facts) -> str | None:
-        """`refusal`, and that of sites in scans and branches, where a strategy can only give a value or a score."""
-        adds = type(self).terms is not Strategy.terms and not hasattr(self, "weighted")
-        if site.in_region and adds:
-            return "it stands in a scan or a branch"
+        """`refusal`, and that of sites in long scans, where a strategy can only give a value or a score."""
+        if site.in_loop and not self.can_stay:
+            return LONG
         return self.refusal(site)
 
     def moves_smoothly(self, e: Effect) -> bool:
         """Whether the value is a differentiable function of the site's parameters and of noise that knows none."""
         return self.pathwise
+
+    @property
+    def stays(self) -> bool:
+        """Whether scans with such choices stay loops."""
+        return self.rolled and type(self).terms is Strategy.terms
+
+    @property
+    def can_stay(self) -> bool:
+        """Whether scans with such choices can stay loops: a score alone can be weighted outside."""
+        return self.stays or hasattr(self, "weighted")
 
     def value(self, e: Effect, build: Build) -> Node:
         """The choice's value."""

@@ -11,6 +11,9 @@ from torch.distributions import constraints as c
 
 from ppl.compiler import specs
 from ppl.compiler.graph import Node
+from ppl.distributions import family_of
+from ppl.distributions.constraints import name_of
+from ppl.distributions.registry import Family
 
 _INFINITY = float("inf")
 
@@ -57,6 +60,20 @@ def _at_least(x: float | Node, y: float | Node) -> bool:
     return x >= y
 
 
+def family_with(spec: Any, params: Iterable[Node]) -> Family:
+    """The facts about a family with such parameters."""
+    try:
+        return family_of(specs.put_together(spec, [stand_in(p) for p in params]))
+    except Exception:  # what an object says of itself may need parameters inside their domain
+        return family_of(spec.cls)
+
+
+def stand_in(node: Node, unknown: float = 1.0) -> torch.Tensor:
+    """A tensor of the node's type: its value where that is a constant, else `unknown` throughout."""
+    value = node.attr("value") if node.op == "full" else unknown
+    return torch.full(node.shape, value, dtype=node.dtype)
+
+
 def region(spec: Any, params: Iterable[Node]) -> Region | None:
     """The support of a distribution's numbers; None where it is not an interval or a range of whole numbers."""
     support = _support(spec, params)
@@ -64,9 +81,11 @@ def region(spec: Any, params: Iterable[Node]) -> Region | None:
 
 
 def kind(spec: Any, params: Iterable[Node]) -> str | None:
-    """What values look like that are not numbers between bounds: "Simplex", "CorrCholesky"; None for numbers."""
+    """What values look like that are not numbers between bounds: "simplex", "corr_cholesky"; None for numbers."""
     support = _support(spec, params)
-    return None if support is None or _of(support) is not None else type(support).__name__.strip("_")
+    if support is None or _of(support) is not None:
+        return None
+    return name_of(support) or type(support).__name__.strip("_")
 
 
 def _support(spec: Any, params: Iterable[Node]) -> Any:
@@ -86,8 +105,7 @@ class _Named(torch.Tensor):
 
 
 def _named(node: Node) -> torch.Tensor:
-    value = node.attr("value") if node.op == "full" else 1.0
-    tensor: Any = torch.full(node.shape, value, dtype=node.dtype).as_subclass(_Named)
+    tensor: Any = stand_in(node).as_subclass(_Named)
     tensor.node = node
     return tensor  # type: ignore[no-any-return]
 

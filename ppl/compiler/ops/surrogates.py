@@ -77,6 +77,12 @@ def _build(
     return intern_node("black_box", xs, attrs, whole, union_plates(xs), None, mark)
 
 
+def renamed(node: Node, name: str) -> Node:
+    """A black box of another name: its perturbations are drawn apart."""
+    attrs = tuple((k, name if k == "name" else v) for k, v in node.attrs)
+    return intern_node("black_box", node.args, attrs, node.type, node.plates, None, node.mark)
+
+
 def _remake(node: Node, args: tuple[Operand, ...]) -> Node:
     return intern_node("black_box", args, node.attrs, node.type, union_plates(args), None, node.mark)
 
@@ -92,7 +98,7 @@ def _call(*xs: Any, function: Any, lead: tuple[int, ...], name: str, of: Type, s
 
 def result(value: Any, name: str, of: Type) -> torch.Tensor:
     """What a black box returned, as a tensor of its declared type."""
-    found = torch.as_tensor(value).to(of.dtype)
+    found = torch.as_tensor(value, dtype=of.dtype)
     if tuple(found.shape) == of.shape:
         return found
     raise MethodError(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ppl.errors import MethodError, closest
+from ppl.errors import MethodError, closest, user_mark
 from ppl.inference.mcmc.estimators import ESTIMATORS
 from ppl.inference.options import is_real, is_whole, named_options, require
+
+STARTS = ("prior", "pathfinder")
 
 
 def _check_common(method: str, options: NUTS | HMC) -> None:
@@ -30,6 +32,15 @@ def _check_common(method: str, options: NUTS | HMC) -> None:
         "a positive number",
         "1000.0",
     )
+    if options.init not in STARTS:
+        near = closest(str(options.init), STARTS) or STARTS
+        raise MethodError(
+            f"{method}: there is no start {options.init!r}",
+            where=user_mark(),
+            expected=", ".join(f'"{name}"' for name in STARTS),
+            found=f"init={options.init!r}",
+            edit=f'init="{near[0]}"',
+        )
     if options.metric not in ESTIMATORS:
         near = closest(str(options.metric), ESTIMATORS)
         raise MethodError(
@@ -53,6 +64,8 @@ class NUTS:
             "diag_welford", "unit".
         adapt_step_size: whether warm-up learns the step size.
         max_energy_error: the energy error that marks a divergence.
+        init: where chains start: "prior", about its median, or "pathfinder", at draws of `ppl.Pathfinder`'s approximation
+            (each chain has a path of its own).
 
     Raises `MethodError` for values out of range and unknown metrics.
 
@@ -71,6 +84,7 @@ class NUTS:
     metric: str = "diag"
     adapt_step_size: bool = True
     max_energy_error: float = 1000.0
+    init: str = "prior"
 
     def __post_init__(self) -> None:
         _check_common("NUTS", self)
@@ -114,6 +128,7 @@ class HMC:
     metric: str = "diag"
     adapt_step_size: bool = True
     max_energy_error: float = 1000.0
+    init: str = "prior"
 
     def __post_init__(self) -> None:
         _check_common("HMC", self)

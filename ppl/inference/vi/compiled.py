@@ -12,6 +12,7 @@ import torch
 from ppl.compiler.engines import TORCH
 from ppl.compiler.engines.torch_engine import key
 from ppl.compiler.estimators.assemble import Estimator, estimator, sampler
+from ppl.compiler.estimators.steps import site_name
 from ppl.compiler.graph import Graph, Node, Plate
 from ppl.compiler.passes.fold import fold
 from ppl.compiler.passes.simplify import simplify
@@ -64,13 +65,14 @@ class CompiledObjective:
         self.objective: Objective = record_objective(bound, dtype, number)
         self.wanted = list(self.params) if wanted is None else [n for n in self.params if n in wanted]
         self._programs: dict[int | None, _Program] = {}
+        self._samplers: dict[tuple[int, tuple[Node, ...]], tuple[Any, tuple[Node, ...]]] = {}
 
     def with_gradients(self, gradients: Mapping[str, Any]) -> CompiledObjective:
         """The same objective, not recorded again, with these strategies."""
         other = object.__new__(CompiledObjective)
         other.bound, other.device, other.free = self.bound, self.device, self.free
         other.objective, other.wanted = self.objective, self.wanted
-        other.gradients, other._programs = gradients, {}
+        other.gradients, other._programs, other._samplers = gradients, {}, {}
         return other
 
     @property
@@ -88,7 +90,7 @@ class CompiledObjective:
     @property
     def choices(self) -> set[str]:
         """The names of its random choices."""
-        return set(self.estimator.decisions)
+        return set(map(site_name, self.estimator.decisions))
 
     @cached_property
     def states(self) -> dict[str, torch.Tensor]:
@@ -108,14 +110,17 @@ class CompiledObjective:
             if self.free:
                 graph, inputs = self.coordinates.apart(graph)
             wrt = [n for name, n in zip(self.params, inputs, strict=True) if name in self.wanted]
-            return estimator(graph, wrt, self.objective.particles, batch, self.gradients)
+            return estimator(
+                graph, wrt, self.objective.particles, batch, self.objective.known, self.gradients
+            )
 
     @cached_property
     def flat(self) -> Estimator:
         """The estimator as a function of all params' unconstrained coordinates in one vector."""
         with working_dtype(self.dtype):
             graph, wrt = self.coordinates.together(self.objective.recorded.graph)
-            return estimator(graph, wrt, self.objective.particles, asked=self.gradients)
+            objective = self.objective
+            return estimator(graph, wrt, objective.particles, known=objective.known, asked=self.gradients)
 
     def _program(self, draws: int | None) -> _Program:
         if draws not in self._programs:
@@ -182,15 +187,20 @@ class CompiledObjective:
         """Independent draws of nodes of the objective's graph, of its value if none are given: each
         `[draws, *shape]`.
         """
-        graph = self.objective.recorded.graph
-        wanted = Graph(graph.inputs, tuple(roots or graph.outputs[:1]))
-        batch = Plate(-1, "estimate", draws)
-        with working_dtype(self.dtype):
-            drawn = simplify(sampler(wanted, batch))
-            program = TORCH.compile(vectorise(drawn, (batch,)), self.device)
-        inputs = [self._input(n, values, seed, None, {}, {}) for n in drawn.inputs]
+        wanted = tuple(roots or self.objective.recorded.graph.outputs[:1])
+        if (draws, wanted) not in self._samplers:
+            self._samplers[draws, wanted] = self._sampler(draws, wanted)
+        program, needed = self._samplers[draws, wanted]
+        inputs = [self._input(n, values, seed, None, {}, {}) for n in needed]
         with torch.no_grad():
             return list(program(*inputs, seed=seed))
+
+    def _sampler(self, draws: int, wanted: tuple[Node, ...]) -> tuple[Any, tuple[Node, ...]]:
+        """A program that draws nodes, and its inputs."""
+        batch = Plate(-1, "estimate", draws)
+        with working_dtype(self.dtype):
+            drawn = simplify(sampler(Graph(self.objective.recorded.graph.inputs, wanted), batch))
+            return TORCH.compile(vectorise(drawn, (batch,)), self.device), drawn.inputs
 
     def _input(
         self,

@@ -54,7 +54,7 @@ class Groups:
         members = {
             name: {p for p in self.params if _belongs(p, name, owners[p], programs)} for name in objectives
         }
-        self._check(members)
+        self._check(members, {p: _group(p, owners[p], programs) for p in self.params})
         self.parts = {
             name: CompiledObjective(
                 each.bound, dtype, device, True, members[name] & set(each.params), gradients=gradients
@@ -62,7 +62,7 @@ class Groups:
             for name, each in everything.items()
         }
 
-    def _check(self, members: Mapping[str, set[str]]) -> None:
+    def _check(self, members: Mapping[str, set[str]], natural: Mapping[str, str]) -> None:
         for param in self.params:
             groups = [name for name, own in members.items() if param in own]
             if len(groups) != 1:
@@ -70,7 +70,7 @@ class Groups:
                     f"VI: param '{param}' is in {'no group' if not groups else 'groups ' + ', '.join(groups)}",
                     expected="one objective for each param",
                     found=f"objectives for {', '.join(members)}",
-                    edit=f'objective={{…, "{param.partition(".")[0]}": …}}',
+                    edit=f'objective={{…, "{natural[param]}": …}}',
                 )
         for name, own in members.items():
             if not own:
@@ -128,3 +128,8 @@ def _belongs(param: str, group: str, owner: Program | None, programs: Mapping[st
     if group in programs:
         return owner is programs[group]
     return param == group or param.startswith(f"{group}.")
+
+
+def _group(param: str, owner: Program | None, programs: Mapping[str, Program]) -> str:
+    """The group that a param would be in: that of the program that declares it, else what its name begins with."""
+    return next((name for name, p in programs.items() if p is owner), param.partition(".")[0])

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ppl.errors import MethodError, closest
+from ppl.errors import MethodError, closest, user_mark
 from ppl.inference.options import is_real, is_whole, named_options, require
+from ppl.inference.vi.natural import NaturalGradient
+from ppl.inference.vi.stopping import Convergence
 from ppl.language.program import Bound, Program
 
 SCHEDULES = ("constant", "cosine", "exponential")
@@ -22,21 +24,27 @@ class VI:
 
     Args:
         guide: a bound guide, or the name of an automatic one ("mean_field", "full_rank", "low_rank", "delta",
-            "structured", "flow"), see `ppl.guides`.
+            "structured", "flow", "mixture", "laplace", "pathfinder"), see `ppl.guides`.
+        init: "pathfinder": a guide "full_rank" or "low_rank" starts at Pathfinder's normal (and "full_rank" not at a Laplace
+            approximation).
         objective: a program decorated with `@ppl.objective`, called with model and guide, then `arguments`. It is
             maximised; `ppl.minimize(objective)` turns it round. None: the ELBO. A dictionary gives groups of
             params objectives of their own: "guide" and "model" are the params of these programs, any other name
             those that begin with it and a dot (a module's), `{"model": wake, "guide": sleep}`.
         arguments: further arguments of the objective by name, `{"K": 10}`.
-        optimizer: "adam", "adamw", "sgd", or a function of a list of tensors that returns a torch optimiser.
-        learning_rate: about how far a coordinate moves in a step of Adam.
-        steps: of the optimiser.
+        optimizer: "adam", "adamw", "sgd", `ppl.NaturalGradient(…)`, or a function of a list of tensors that returns
+            a torch optimiser.
+        learning_rate: about how far a coordinate moves in a step of Adam. None: 0.02, and 0.002 where the guide is a
+            flow, whose networks multiply what moves.
+        steps: of the optimiser; with `stop`, at most.
         particles: estimates averaged in each step.
         schedule: how the learning rate falls over the steps: "constant", "cosine" (to 0) or "exponential" (to
             a hundredth).
         average: the share of the last steps whose iterates are averaged (Polyak & Juditsky 1992); 0: the last
             iterate is taken.
         clip: the largest norm of a gradient; None: not clipped.
+        stop: `ppl.Convergence()` ends the run where it has converged. The learning rate and the averaging are then
+            the rule's, in place of `schedule` and `average`.
         gradients: strategies of random choices by name, in place of those they ask for, as `ppl.tune_gradients`
             finds them.
 
@@ -54,13 +62,15 @@ class VI:
     guide: Bound | str = "mean_field"
     objective: Program | Mapping[str, Program] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    optimizer: str | Callable[[list[Any]], Any] = "adam"
-    learning_rate: float = 0.02
+    optimizer: str | NaturalGradient | Callable[[list[Any]], Any] = "adam"
+    learning_rate: float | None = None
     steps: int = 10_000
     particles: int = 1
     schedule: str = "cosine"
     average: float = 0.1
     clip: float | None = None
+    stop: Convergence | None = None
+    init: str | None = None
     gradients: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -68,10 +78,13 @@ class VI:
             raise _unknown("optimizer", self.optimizer, OPTIMIZERS)
         if self.schedule not in SCHEDULES:
             raise _unknown("schedule", self.schedule, SCHEDULES)
-        good = is_real(self.learning_rate) and self.learning_rate > 0
+        rate = self.learning_rate
+        good = rate is None or (is_real(rate) and rate > 0)
         require("VI", "learning_rate", self.learning_rate, good, "a positive number", "0.02")
         for name, value, edit in (("steps", self.steps, "10_000"), ("particles", self.particles, "1")):
             require("VI", name, value, is_whole(value) and value >= 1, "an int ≥ 1", edit)
+        good = self.stop is None or isinstance(self.stop, Convergence)
+        require("VI", "stop", self.stop, good, "ppl.Convergence(…), or None", "ppl.Convergence()")
         good = is_real(self.average) and 0 <= self.average < 1
         require("VI", "average", self.average, good, "0 <= average < 1", "0.1")
         if self.clip is not None:
@@ -102,6 +115,7 @@ def _unknown(option: str, given: Any, known: tuple[str, ...]) -> MethodError:
     near = closest(given, known) or [known[0]]
     return MethodError(
         f"VI: there is no {option} {given!r}",
+        where=user_mark(),
         expected=", ".join(f'"{k}"' for k in known),
         found=repr(given),
         edit=f'{option}="{near[0]}"',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -18,10 +18,13 @@ from ppl.errors import MethodError, PplError, closest
 from ppl.inference.posterior import ModelPredictor, assemble, check_report, dims_of, fixed_values
 from ppl.inference.run import Run
 from ppl.inference.vi import guides
+from ppl.inference.vi.checkpoint import Keeper, read
 from ppl.inference.vi.compiled import CompiledObjective
 from ppl.inference.vi.groups import Groups
 from ppl.inference.vi.method import VI
-from ppl.inference.vi.train import Fitted, train
+from ppl.inference.vi.natural import Natural, NaturalGradient, blocks_of
+from ppl.inference.vi.train import Fitted, optimizer_of, train
+from ppl.inference.vi.watch import Trend, Watch
 from ppl.language.agreement import auxiliary
 from ppl.language.compiled import Compiled
 from ppl.language.gfi import log_density, simulate
@@ -29,9 +32,19 @@ from ppl.language.marginals import Law
 from ppl.language.program import Bound, Program, as_bound
 from ppl.language.record import record
 from ppl.results import Posterior
-from ppl.results.progress import ChainProgress, Progress, working
+from ppl.results.progress import Progress, working
 
-AUTOMATIC = ("mean_field", "full_rank", "low_rank", "delta", "structured", "flow", "laplace")
+AUTOMATIC = (
+    "mean_field",
+    "full_rank",
+    "low_rank",
+    "delta",
+    "structured",
+    "flow",
+    "mixture",
+    "laplace",
+    "pathfinder",
+)
 
 GOOD_KHAT = 0.7
 """Above it, importance weights have no variance to speak of (Yao et al. 2018; Vehtari et al. 2024)."""
@@ -42,10 +55,11 @@ def run_vi(run: Run, method: VI) -> Posterior:
     started = perf_counter()
     _require_options(run)
     with working(f"recording and compiling {run.bound.name}", run.progress):
-        guide = _guide(run.bound, method.guide)
+        guide = _guide(run.bound, method)
         compiled = _compiled(run, method, guide)
         _require_choices(method.gradients, compiled)
-        if not compiled.params and method.guide != "laplace":
+        method = _with_natural_gradients(method, guide, compiled)
+        if not compiled.params and method.guide not in ("laplace", "pathfinder"):
             raise MethodError(
                 f"nothing to optimise: neither {guide.name} nor {run.bound.name} has params",
                 expected="ppl.param(…) in the guide",
@@ -53,21 +67,21 @@ def run_vi(run: Run, method: VI) -> Posterior:
                 edit='guide="mean_field", or ppl.param("loc", 0.0) in place of a number',
             )
     compile_seconds = perf_counter() - started
-    resume = None if run.resume is None else _load(run.resume, compiled)
+    resume = None if run.resume is None else read(run.resume, compiled)
     began = perf_counter()
+    keeper = Keeper(run.save_to, compiled)
     with Progress(enabled=run.progress) as show:
-
-        def progress(step: int, value: float, _: float) -> None:
-            note = f"{compiled.bound.name} {value:.4g}"
-            show([ChainProgress(0, step, method.steps, "optimise", note=note)])
-
+        watch = Watch(lambda trend: show([trend.line(compiled.bound.name, method.steps)]), keeper)
         fitted = (
-            train(compiled, method, run.seed, run.engine, resume, progress)
+            train(compiled, method, run.seed, run.engine, resume, watch)
             if compiled.params
-            else Fitted({}, np.zeros(0), "none", "the guide has no params")
+            else Fitted({}, np.zeros(0), np.zeros(0), "none", "the guide has no params")
         )
-    if run.save_to is not None:
-        _save(run.save_to, compiled, fitted)
+        if len(fitted.values):
+            step = int(fitted.state["step"])
+            last = Trend.of(step, fitted.values, fitted.norms, fitted.signal_to_noise)
+            show([last.line(compiled.bound.name, step if fitted.ended else method.steps)])
+    keeper.keep(fitted.engine, fitted.state)
     facts = {
         "method": "vi",
         "model": run.bound.name,
@@ -77,13 +91,23 @@ def run_vi(run: Run, method: VI) -> Posterior:
         "engine": fitted.engine,
         "engine_reason": fitted.why,
         "steps": len(fitted.values),
+        "signal_to_noise": fitted.signal_to_noise,
         "interrupted": fitted.interrupted,
+        **_ending(method, fitted),
         "compile_seconds": compile_seconds,
         "run_seconds": perf_counter() - began,
     }
     posterior = _posterior(run, guide, compiled, fitted, facts)
     _say(run, posterior)
     return posterior
+
+
+def _ending(method: VI, fitted: Fitted) -> dict[str, Any]:
+    """Why a run with a rule for stopping is over."""
+    if method.stop is None:
+        return {}
+    cause = "it was interrupted" if fitted.interrupted else f"all of its {method.steps} steps were made"
+    return {"converged": fitted.ended is not None, "stopped_because": fitted.ended or cause}
 
 
 def _require_options(run: Run) -> None:
@@ -109,7 +133,15 @@ def _require_choices(gradients: Mapping[str, Any], compiled: CompiledObjective |
             )
 
 
-def _guide(model: Bound, given: Any) -> Bound | Law:
+def _guide(model: Bound, method: VI) -> Bound | Law:
+    given, init = method.guide, method.init
+    if init is not None and given not in ("full_rank", "low_rank"):
+        raise MethodError(
+            f"VI: init={init!r} has no meaning for this guide",
+            expected='guide="full_rank" or guide="low_rank"',
+            found=f"guide={given if isinstance(given, str) else given.name!r}",
+            edit='guide="full_rank", or the start in the guide itself: ppl.guides.mean_field(model, init={…})',
+        )
     if not isinstance(given, str):
         return given if isinstance(given, Law) else as_bound(given, "a guide with its arguments")
     if given not in AUTOMATIC:
@@ -120,9 +152,24 @@ def _guide(model: Bound, given: Any) -> Bound | Law:
             found=repr(given),
             edit=f'guide="{near[0]}"',
         )
+    if init is not None:
+        return getattr(guides, given)(model, init=init)  # type: ignore[no-any-return]
     if given == "full_rank":
-        return guides.full_rank(model, around=_laplace(model))
+        natural = isinstance(method.optimizer, NaturalGradient)  # which needs no coordinates that suit it
+        return guides.full_rank(model, around=None if natural else _laplace(model))
     return getattr(guides, given)(model)  # type: ignore[no-any-return]
+
+
+def _with_natural_gradients(method: VI, guide: Bound | Law, compiled: CompiledObjective | Groups) -> VI:
+    """The method with its optimiser told what the guide is made of."""
+    rule = method.optimizer
+    if not isinstance(rule, NaturalGradient):
+        return method
+    others = replace(method, optimizer=rule.others)
+    blocks = blocks_of(guide, compiled.dtype)
+    return replace(
+        method, optimizer=Natural(rule, blocks, compiled.coordinates, partial(optimizer_of, others))
+    )
 
 
 def _laplace(model: Bound) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -147,11 +194,13 @@ def _bound(objective: Any, method: VI, model: Bound, guide: Bound | Law) -> Boun
     if objective is None:
         return Program(elbo, "objective")(model, guide)
     if not isinstance(objective, Program) or objective.kind != "objective":
+        kind = f"a {objective.kind}" if isinstance(objective, Program) else f"a {type(objective).__name__}"
+        name = getattr(objective, "name", getattr(objective, "__name__", repr(objective)[:40]))
         raise MethodError(
-            "VI: the objective is not an objective",
+            f"VI: '{name}' is no objective",
             expected="a function decorated with @ppl.objective, of model and guide",
-            found=repr(objective)[:80],
-            edit="write @ppl.objective above def …(p, q)",
+            found=f"{name}, {kind}",
+            edit=f"write @ppl.objective above def {name}(p, q)",
         )
     known = objective.signature.parameters
     return objective(
@@ -166,41 +215,9 @@ def elbo(p: Any, q: Any) -> Any:
     that term the gradient has no variance where the guide is the posterior (Roeder, Wu & Duvenaud 2017).
     The estimate of a marginal's density has params of its own (its proposal's) and keeps its gradient.
     """
-    z = simulate(q)
+    z: Any = simulate(q)
     estimated = isinstance(q, Law) and q.by is not None
     return log_density(p, z) - log_density(q if estimated else q.stop_gradient(), z)
-
-
-# ---------------------------------------------------------------- checkpoints
-
-
-def _save(path: Any, compiled: CompiledObjective | Groups, fitted: Fitted) -> None:
-    names = np.array(list(compiled.params))
-    arrays = {f"at.{k}": v for k, v in fitted.state.items()}
-    temporary = Path(path).with_suffix(".part.npz")
-    facts: dict[str, Any] = {"engine": np.array(fitted.engine), "params": names, "values": fitted.values}
-    np.savez(temporary, **(facts | arrays))
-    temporary.replace(path)
-
-
-def _load(path: Any, compiled: CompiledObjective | Groups) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {k: stored[k] for k in stored.files}
-        known = arrays["params"].tolist()
-    except (OSError, ValueError, KeyError) as error:
-        raise PplError(
-            f"'{path}' is no checkpoint of variational inference",
-            expected="a file that save_to= wrote",
-            found=str(error)[:80],
-        ) from None
-    if known != list(compiled.params):
-        raise PplError(
-            f"the checkpoint '{path}' belongs to other programs",
-            expected=f"params {', '.join(compiled.params)}",
-            found=f"params {', '.join(known)}",
-        )
-    return {k[3:]: v for k, v in arrays.items() if k.startswith("at.")}
 
 
 # ---------------------------------------------------------------- the posterior
@@ -217,6 +234,7 @@ def _posterior(
     extra = {
         "params": {n: v.detach().numpy() for n, v in values.items()},
         "losses": -fitted.values,
+        "gradient_norms": fitted.norms,
         **_weights(log_w),
     }
     if any(lay.discrete for lay in model.layouts) or recorded.subsamples:
@@ -240,13 +258,13 @@ def _drawn(
     """Draws of the model's sites from the guide, and the log weights log p − log q; None without densities."""
 
     def weighted(p: Any, q: Any) -> Any:
-        z = simulate(q)
+        z: Any = simulate(q)
         if not _is_density(z, names):
             raise MethodError(f"the density of {guide.name}'s draws is not known: it has auxiliary variables")
         return [*(z[name] for name in names), log_density(p, z) - log_density(q, z)]
 
     def plain(p: Any, q: Any) -> Any:
-        z = simulate(q)
+        z: Any = simulate(q)
         return [z[name] for name in names]
 
     def recorded(function: Any) -> CompiledObjective:
@@ -284,6 +302,12 @@ def _weights(log_w: np.ndarray | None) -> dict[str, Any]:
 
 
 def _say(run: Run, posterior: Posterior) -> None:
+    if run.progress and posterior.attrs.get("converged") is False:
+        print(
+            f"notice: the optimisation has not converged: {posterior.attrs['stopped_because']}. "
+            "More steps=, or a smaller learning_rate= where losses jump.",
+            file=sys.stderr,
+        )
     if run.progress and posterior.khat is not None and posterior.khat > GOOD_KHAT:
         print(
             f"notice: k-hat is {posterior.khat:.2f} (above {GOOD_KHAT}): the guide misses a part of the posterior. "

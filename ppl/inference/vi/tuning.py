@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from ppl.compiler.estimators.plan import Decision
+from ppl.compiler.estimators.steps import site_name
 from ppl.compiler.estimators.strategy import REGISTRY, Strategy
 from ppl.errors import MethodError, placed
 from ppl.inference.vi.compiled import CompiledObjective
@@ -142,7 +143,10 @@ class _Search:
     measured: dict[Choices, tuple[float, float] | str] = field(default_factory=dict)
 
     def run(self) -> TunedGradients:
-        made = {n: d for n, d in self.compiled.estimator.decisions.items() if d.strategy is not None}
+        made: dict[str, list[Decision]] = {}  # of each site: steps of a scan are several choices
+        for n, d in self.compiled.estimator.decisions.items():
+            if d.strategy is not None:
+                made.setdefault(site_name(n), []).append(d)
         self.sites = list(made)
         options = [self._options(d) for d in made.values()]
         best: Choices = tuple(own[0] for own in options)
@@ -155,18 +159,18 @@ class _Search:
             for s in own:
                 trials.append(self._trial(i, s, (*best[:i], s, *best[i + 1 :]), best))
         chosen = {n: s for n, s, own in zip(self.sites, best, options, strict=True) if s is not own[0]}
-        kept = {n: made[n].facts.effect.site.grad for n in self.sites}
+        kept = {n: made[n][0].facts.effect.site.grad for n in self.sites}
         auto = {n: s for n, s in zip(self.sites, best, strict=True) if kept[n] == "auto"}
         return TunedGradients(auto | chosen, tuple(trials), len(self.measured))
 
-    def _options(self, decision: Decision) -> list[Strategy]:
+    def _options(self, decisions: Sequence[Decision]) -> list[Strategy]:
         """The strategy that the site has, and the others that are sound there."""
-        assert decision.strategy is not None
-        found = [decision.strategy]
+        found = [d.strategy for d in decisions if d.strategy is not None][:1]
         names = [n for n in REGISTRY if n != "implicit"]  # it is "reparam" by another name
         for other in (REGISTRY[n]() for n in names):
             known = any(type(other) is type(s) for s in found)
-            if not known and (self.biased or not other.biased) and other.unsound(decision.facts) is None:
+            refused = any(other.unsound(d.facts) is not None for d in decisions)
+            if not known and (self.biased or not other.biased) and not refused:
                 found.append(other)
         return found
 

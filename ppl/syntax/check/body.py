@@ -264,7 +264,8 @@ class Body(Control, Declarations):
         self.calls.law(s.distribution)
         self.sites.setdefault(s.target.name.id, Site(s.target.name.id, value, (), s.span, True))
         self._give(s.target, value, "site")
-        self.scope.names[s.target.name.id].used = True
+        if s.target.name.id in self.scope.names:
+            self.scope.names[s.target.name.id].used = True
 
     def _assign(self, s: tree.Assign) -> None:
         value = self.expressions.of(s.value)

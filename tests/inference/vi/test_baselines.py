@@ -184,20 +184,66 @@ def test_what_is_no_baseline_is_refused(baseline, text):
         ppl.value_and_grad(total)(guide, weights((3,)))
 
 
-def test_a_baseline_inside_a_scan_is_refused():
+def steps(length):
+    """Coins whose logit is shifted by the heads so far, each with a baseline that knows them."""
+
     @ppl.guide
     def q():
         def step(c, _):
-            return c + ppl.sample("k", Bernoulli(logits=ppl.param("a", 0.3)), grad=ppl.Score(baseline=c))
+            logit = ppl.param("a", 0.3) - 0.5 * c
+            guess = ppl.param("slope", 1.0) * c + ppl.param("guess", 0.5)
+            return c + ppl.sample("k", Bernoulli(logits=logit), grad=ppl.Score(baseline=guess))
 
-        return ppl.scan("s", step, torch.zeros(()), length=3)
+        return ppl.scan("s", step, torch.zeros(()), length=length)
 
     @ppl.objective
     def last(q):
+        return ppl.simulate(q).value ** 2
+
+    return last, q()
+
+
+def test_each_step_of_a_scan_has_a_baseline():
+    last, q = steps(3)
+    exact = {0.0: (1.0, 0.0)}  # by heads so far: probability, and its derivative in a
+    for _ in range(3):
+        then: dict[float, tuple[float, float]] = {}
+        for c, (p, dp) in exact.items():
+            head = 1 / (1 + math.exp(0.5 * c - 0.3))
+            for k, share, slope in ((1.0, head, head * (1 - head)), (0.0, 1 - head, -head * (1 - head))):
+                old = then.get(c + k, (0.0, 0.0))
+                then[c + k] = (old[0] + p * share, old[1] + dp * share + p * slope)
+        exact = then
+    _, grads = ppl.value_and_grad(last)(q, draws=20_000)
+    near(grads["a"], torch.tensor(sum(c * c * dp for c, (_, dp) in exact.items()), dtype=torch.float64))
+    assert grads["slope"].std() > 0 and grads["guess"].std() > 0  # they learn
+
+
+def test_a_scan_too_long_for_baselines_is_refused():
+    last, q = steps(1000)
+    with pytest.raises(PplError, match="too long to be written out"):
+        ppl.value_and_grad(last)(q)
+
+
+def test_a_baseline_inside_a_branch():
+    """It learns where the branch is taken: E (f − b)², f = 2k, has the derivative −2 (2p − b)."""
+
+    @ppl.guide
+    def q():
+        def on():
+            grad = ppl.Score(baseline=ppl.param("own", 0.5))
+            return 2.0 * ppl.sample("k", Bernoulli(logits=ppl.param("a", 0.3)), grad=grad)
+
+        return ppl.cond(ppl.sample("b", Bernoulli(0.25)) > 0, on, lambda: torch.zeros(()))
+
+    @ppl.objective
+    def value(q):
         return ppl.simulate(q).value
 
-    with pytest.raises(PplError, match="its baseline is a value inside a scan"):
-        ppl.value_and_grad(last)(q())
+    _, grads = ppl.value_and_grad(value)(q(), draws=20_000)
+    p = 1 / (1 + math.exp(-0.3))
+    near(grads["a"], torch.tensor(2 * p * (1 - p) * 0.25, dtype=torch.float64))
+    near(grads["own"], torch.tensor(2 * (2 * p - 0.5) * 0.25, dtype=torch.float64))
 
 
 def test_outside_objectives_a_baseline_says_nothing():

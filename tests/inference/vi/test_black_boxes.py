@@ -86,6 +86,53 @@ def test_steps_of_a_scan():
     near(grads["x"], torch.tensor(4 * 0.8**3, dtype=torch.float64))
 
 
+def test_inside_a_branch_and_a_scan():
+    """x ← x³ in the steps where the branch is taken: x⁹ after two of them, by differences of x³."""
+
+    def cube(c):
+        return ppl.black_box(cubed, c, step=1e-4)
+
+    @ppl.objective
+    def f(twice):
+        def step(c, on):
+            return ppl.cond(on > 0, lambda: cube(c), lambda: 2.0 * c)
+
+        return ppl.scan("s", step, ppl.param("x", 0.9), twice)
+
+    for given, exact in (([1.0, 1.0], 9 * 0.9**8), ([1.0, 0.0], 6 * 0.9**2)):
+        _, grads = ppl.value_and_grad(f)(torch.tensor(given))
+        assert float(grads["x"]) == pytest.approx(exact, rel=1e-6)
+
+
+def test_inside_a_branch():
+    @ppl.objective
+    def f():
+        x = ppl.param("x", torch.tensor([0.9, -0.4]))
+        taken = ppl.sample("b", Bernoulli(0.25)) > 0
+        return ppl.cond(taken, lambda: ppl.black_box(lambda x: x[0] * x[1], x, step=0.1), lambda: 2.0 * x[0])
+
+    _, grads = ppl.value_and_grad(f)(draws=2000)
+    near(grads["x"], torch.tensor([0.25 * -0.4 + 0.75 * 2.0, 0.25 * 0.9], dtype=torch.float64))
+
+
+def test_each_step_that_is_written_out_has_perturbations_of_its_own():
+    """f(x) = B A x by two steps; with the same directions in both E[B Δ Δᵀ A Δ Δᵀ] would not be B A."""
+    turn = np.array([[0.0, 1.0], [-1.0, 0.5]])
+
+    @ppl.objective
+    def f():
+        def step(c, _):
+            k = ppl.sample("k", Bernoulli(logits=ppl.param("a", 0.3)), grad="enum")
+            moved = ppl.black_box(lambda x: turn @ np.asarray(x), c, shape=(2,), step=0.1)
+            return moved + 0.0 * k
+
+        x = ppl.scan("s", step, ppl.param("x", torch.tensor([0.3, -0.5])), length=2)
+        return x @ torch.tensor([1.0, -2.0])
+
+    _, grads = ppl.value_and_grad(f)(draws=1000)
+    near(grads["x"], torch.tensor((turn @ turn).T @ [1.0, -2.0]))
+
+
 def table(k):
     return {0.0: 2.0, 1.0: 5.0}[float(k)]
 

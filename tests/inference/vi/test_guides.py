@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from inference.vi import zoo
+from inference.vi.test_amortised import amortised_nested
 from inference.vi.test_structured import MODELS as DEPENDENT
 from torch.distributions import LowRankMultivariateNormal, MultivariateNormal, Normal
 
@@ -24,7 +25,7 @@ from ppl.language.record import record
 from ppl.language.sampling import Sampler
 
 MODELS = zoo.continuous()
-GUIDES = ("mean_field", "full_rank", "low_rank", "flow", "structured", "delta")
+GUIDES = ("mean_field", "full_rank", "low_rank", "flow", "mixture", "structured", "delta")
 PAIRS = [(guide, model) for guide in GUIDES for model in MODELS]
 each_pair = pytest.mark.parametrize(("kind", "name"), PAIRS)
 each_model = pytest.mark.parametrize("name", MODELS)
@@ -199,6 +200,7 @@ def test_guides_start_at_the_values_given() -> None:
         ppl.guides.mean_field(MODELS["nested"], init=init, scale=1e-9),
         ppl.guides.full_rank(MODELS["nested"], init=init, scale=1e-9),
         ppl.guides.flow(MODELS["nested"], init=init, scale=1e-9),
+        ppl.guides.mixture(MODELS["nested"], init=init, scale=1e-9, spread=1e-9),
         ppl.guides.delta(MODELS["nested"], init=init),
     ):
         trace = ppl.simulate(guide)
@@ -237,6 +239,8 @@ def test_the_text_is_formatted_and_imports_what_it_uses(tmp_path: Path) -> None:
     guides["mixed"] = ppl.guides.mean_field(zoo.mixed())
     guides |= {f"flow_{k}": ppl.guides.flow(zoo.mixed(), k) for k in ("planar", "autoregressive")}
     guides |= {f"structured_{k}": ppl.guides.structured(m) for k, (m, _) in DEPENDENT.items()}
+    guides["mixture_full_rank"] = ppl.guides.mixture(zoo.mixed(), 3, base="full_rank")
+    guides["amortised"] = amortised_nested()
     guides["flow_spline"] = ppl.guides.flow(MODELS["supports"], "spline")
     for name, guide in guides.items():
         (tmp_path / f"{name}.py").write_text(ppl.guides.source(guide), "utf-8")

@@ -10,7 +10,7 @@ from torch.distributions import MultivariateNormal
 import ppl
 from ppl.distributions import Beta, Normal
 
-GUIDES = ("mean_field", "full_rank", "low_rank", "flow", "structured", "delta")
+GUIDES = ("mean_field", "full_rank", "low_rank", "flow", "mixture", "structured", "delta")
 MODELS = zoo.continuous()
 FLAT = {"simplex", "shares", "interval", "above"}
 """Sites with a uniform prior that nothing depends on: a point estimate of them has no gradient."""

@@ -168,7 +168,7 @@ def test_moments_of_the_gradient(memory):
     variance = weights @ (np.array(gradients) - mean) ** 2
     np.testing.assert_allclose(state.gradient_mean, mean, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(state.gradient_variance, variance, rtol=1e-5, atol=1e-6)
-    assert state.signal_to_noise == pytest.approx(mean @ mean / variance.sum(), rel=1e-5)
+    assert state.signal_to_noise == pytest.approx(np.sqrt(mean @ mean / variance.sum()), rel=1e-5)
 
 
 def test_particles_divide_the_variance():

@@ -226,16 +226,6 @@ def test_a_branch_chosen_by_a_reparameterised_value_is_refused():
     near(grads["m"], math.exp(-0.02) / math.sqrt(2 * math.pi))
 
 
-def test_enumeration_in_a_scan_is_refused():
-    with pytest.raises(PplError, match="scan or a branch"):
-
-        @ppl.objective
-        def f(q):
-            return ppl.simulate(q)["x"].sum()
-
-        ppl.value_and_grad(f)(flips("enum"))
-
-
 def test_an_objective_is_explained():
     @ppl.guide
     def q():

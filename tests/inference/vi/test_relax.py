@@ -100,6 +100,42 @@ def test_it_is_unbiased(family, region):
     near(grads["a"], exact(a, w, family))
 
 
+@pytest.mark.parametrize("place", ("scan", "branch"))
+def test_it_is_unbiased_in_scans_and_branches(place):
+    """Steps: the logit is raised by a head before. A branch: taken with probability ¼."""
+
+    def choice(logit):
+        eta = ppl.param("eta", 0.8) if place == "branch" else 0.0  # a head before is no number between
+        grad = ppl.Relax(lambda z: ppl.param("c", 0.7) * torch.tanh(z), eta=eta)
+        return ppl.sample("k", Bernoulli(logits=logit), grad=grad)
+
+    @ppl.guide
+    def q():
+        a = ppl.param("a", 0.2)
+        if place == "scan":
+            return ppl.scan("s", lambda c, _: choice(a + c), torch.zeros(()), length=2)
+        return ppl.cond(ppl.sample("b", Bernoulli(0.25)) > 0, lambda: choice(a), lambda: torch.ones(()) * 0.3)
+
+    @ppl.objective
+    def value(q):
+        return torch.exp(ppl.simulate(q).value)
+
+    def p(x: float) -> float:
+        return 1 / (1 + math.exp(-x))
+
+    low, high = p(0.2), p(1.2)
+    slope = low * (1 - low)
+    exact = 0.25 * slope
+    if place == "scan":  # P(head) = low high + (1 − low) low
+        exact = slope * high + low * high * (1 - high) - slope * low + (1 - low) * slope
+    _, grads = ppl.value_and_grad(value)(q(), draws=20_000)
+    near(grads["a"], torch.tensor((math.e - 1) * exact, dtype=torch.float64))
+    assert all(grads[name].std() > 0 for name in grads)
+    names = {"a", "c", "eta"} if place == "branch" else {"a", "c"}
+    compiled = CompiledObjective(value(q()))
+    assert set(grads) == names and compiled.estimator.fitted == names - {"a"}
+
+
 @pytest.mark.parametrize("family", ("coin", "category"))
 def test_the_control_variates_params_get_the_gradient_of_minus_the_squared_gradient(family):
     """By central differences of Σ ĝ² with the same noise."""

@@ -191,6 +191,49 @@ def test_vectors_of_choices_and_elements_that_meet_are_refused(grad):
         ppl.value_and_grad(product)(plated())
 
 
+@pytest.mark.parametrize("grad", ("enum", "auto"))
+def test_a_sum_over_a_plate_times_another_choice_is_summed_element_by_element(grad):
+    """E (1 + k) Σᵢ xᵢ with xᵢ ~ Bernoulli(logits = b + k i)."""
+
+    @ppl.guide
+    def q():
+        a, b = ppl.param("a", 0.2), ppl.param("b", -0.4)
+        k = ppl.sample("k", Bernoulli(logits=a), grad=grad)
+        for i in (plate := ppl.plate("i", 3)):
+            x = ppl.sample("x", Bernoulli(logits=b + k * i), grad=grad)
+        return (1.0 + k) * plate.gather(x).sum()
+
+    objective = ppl.objective(lambda q: ppl.simulate(q).value)
+    a, b = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.2, -0.4))
+    p, i = torch.sigmoid(a), torch.arange(3.0, dtype=torch.float64)
+    total = 2.0 * p * torch.sigmoid(b + i).sum() + (1.0 - p) * 3.0 * torch.sigmoid(b)
+    value, grads = ppl.value_and_grad(objective)(q())
+    torch.testing.assert_close(value, total.detach())
+    for name, slope in zip("ab", torch.autograd.grad(total, (a, b)), strict=True):
+        torch.testing.assert_close(grads[name], slope)
+
+
+def test_products_of_sums_over_a_plate_are_refused_by_enumeration_and_scored_by_auto():
+    """E (Σᵢ xᵢ)(Σⱼ yⱼ): elements of x meet all elements of y."""
+
+    @ppl.guide
+    def q(grad):
+        a = ppl.param("a", torch.tensor([0.2, -0.4, 0.3]))
+        for i in (plate := ppl.plate("i", 3)):
+            x = ppl.sample("x", Bernoulli(logits=a[i]), grad=grad)
+            y = ppl.sample("y", Bernoulli(logits=-a[i]), grad=grad)
+        return plate.gather(x).sum() * plate.gather(y).sum()
+
+    objective = ppl.objective(lambda q: ppl.simulate(q).value)
+    with pytest.raises(PplError, match="a function that is not a sum"):
+        ppl.value_and_grad(objective)(q("enum"))
+    a = torch.tensor([0.2, -0.4, 0.3], dtype=torch.float64, requires_grad=True)
+    total = torch.sigmoid(a).sum() * torch.sigmoid(-a).sum()
+    value, grads = ppl.value_and_grad(objective)(q("auto"), draws=DRAWS)
+    near(value, total.detach())
+    near(grads["a"], torch.autograd.grad(total, a)[0])
+
+
 # ---------------------------------------------------------------- quadrature
 
 

@@ -102,6 +102,22 @@ def test_the_choice_is_applied_by_a_handler_and_by_vi():
         ppl.infer(p(), {}, gradients={"z": "reparam"}, **how)
 
 
+def test_steps_of_a_scan_are_one_site():
+    @ppl.guide
+    def q():
+        def step(c, _):
+            return c + ppl.sample("k", Bernoulli(logits=ppl.param("a", 0.3) - c), grad="score")
+
+        return ppl.scan("s", step, torch.zeros(()), length=3)
+
+    tuned = ppl.tune_gradients(value)(q(), draws=200, time=False)
+    assert set(trials(tuned, "k")) >= {"score", "enum", "mvd"} and list(tuned) == ["k"]
+    with_enum = CompiledObjective(value(q()), gradients={"k": "enum"})
+    assert {d.strategy.name for d in with_enum.estimator.decisions.values()} == {"enum"}
+    _, grads = ppl.value_and_grad(value)(q().grad(tuned), draws=3)
+    assert with_enum.choices == {"k"} and grads["a"].shape == (3,)
+
+
 def test_params_of_baselines_do_not_count():
     @ppl.guide
     def q(start):

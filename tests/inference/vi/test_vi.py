@@ -12,10 +12,7 @@ import ppl
 from ppl.distributions import (
     Bernoulli,
     Categorical,
-    Dirichlet,
     Flat,
-    HalfNormal,
-    Independent,
     LogNormal,
     Normal,
     StudentT,
@@ -200,7 +197,7 @@ def test_a_number_that_is_none_names_its_site_and_keeps_the_last_good_params(eng
     assert math.isfinite(float(error.params["m"]))
 
 
-# ---------------------------------------------------------------- mistakes
+# ---------------------------------------------------------------- mistakes (the rest: tests/errors)
 
 
 @ppl.guide
@@ -214,112 +211,6 @@ def refused(match, **options):
     with pytest.raises(PplError, match=match) as caught:
         fit(bound, data, **{"steps": 5, **options})
     return str(caught.value)
-
-
-def guide_of(body):
-    return ppl.guide(body)()
-
-
-def test_a_guide_that_misses_a_site():
-    text = refused(
-        "does not draw 'b'",
-        model=regression(X),
-        guide=guide_of(lambda: ppl.sample("a", Normal(ppl.param("m", 0.0), 1.0))),
-    )
-    assert 'ppl.sample("b", …)' in text
-
-
-def test_a_guide_with_one_site_too_many():
-    def body():
-        ppl.sample("mu", Normal(ppl.param("m", 0.0), 1.0))
-        ppl.sample("extra", Normal(0.0, 1.0))
-
-    assert '"_extra"' in refused(
-        "draws 'extra', which is not a random choice of conjugate", guide=guide_of(body)
-    )
-
-
-def test_a_guide_with_the_wrong_support():
-    @ppl.model
-    def scale():
-        s = ppl.sample("s", HalfNormal(1.0))
-        ppl.sample("y", Normal(0.0, s))
-
-    text = refused(
-        "draws 's' where scale has no density",
-        model=scale(),
-        data={"y": 1.0},
-        guide=guide_of(lambda: ppl.sample("s", Normal(ppl.param("m", 0.0), 1.0))),
-    )
-    assert "positive" in text and "LogNormal" in text
-
-
-def test_a_guide_of_numbers_for_a_simplex():
-    @ppl.model
-    def shares():
-        ppl.sample("p", Dirichlet(torch.ones(3)))
-
-    def numbers():
-        ppl.sample("p", Independent(Normal(ppl.param("m", torch.zeros(3)), 1.0), 1))
-
-    assert "Simplex" in refused(
-        "where shares has no density", model=shares(), data={}, guide=guide_of(numbers)
-    )
-
-
-def test_a_guide_in_the_wrong_plate():
-    @ppl.model
-    def groups():
-        for _ in ppl.plate("group", 3):
-            z = ppl.sample("z", Normal(0.0, 1.0))
-            ppl.sample("y", Normal(z, 1.0))
-
-    def body():
-        for _ in ppl.plate("school", 3):
-            ppl.sample("z", Normal(ppl.param("m", 0.0), 1.0))
-
-    text = refused("stands in different plates", model=groups(), data={"y": Y[:3]}, guide=guide_of(body))
-    assert "plate 'group' of 3" in text and "plate 'school' of 3" in text
-
-
-def test_a_param_with_two_shapes():
-    def body():
-        ppl.sample("mu", Normal(ppl.param("m", 0.0) + ppl.param("m", torch.zeros(2)).sum(), 1.0))
-
-    refused("param 'm' is used with two shapes", guide=guide_of(body))
-
-
-def test_a_param_of_two_programs():
-    @ppl.model
-    def p():
-        ppl.sample("y", Normal(ppl.sample("mu", Normal(ppl.param("m", 0.0), 1.0)), 1.0))
-
-    refused("declared by two programs", model=p(), data={"y": 1.0}, guide=good())
-
-
-def test_an_unknown_strategy():
-    text = refused(
-        "no gradient strategy 'repram'",
-        guide=guide_of(lambda: ppl.sample("mu", Normal(ppl.param("m", 0.0), 1.0), grad="repram")),
-    )
-    assert 'grad="reparam"' in text
-
-
-@pytest.mark.parametrize(
-    ("options", "match"),
-    [
-        ({"guide": "meanfield"}, "mean_field"),
-        ({"optimizer": "adm"}, 'optimizer="adam"'),
-        ({"schedule": "cosin"}, 'schedule="cosine"'),
-        ({"learning_rate": -1.0}, "positive"),
-        ({"objective": lambda p, q: 0.0}, "@ppl.objective"),
-        ({"guide": guide_of(lambda: ppl.sample("mu", Normal(0.0, 1.0)))}, "nothing to optimise"),
-    ],
-)
-def test_options_out_of_range(options, match):
-    with pytest.raises(PplError) as caught:
-        fit(conjugate(4), {"y": Y}, **{"steps": 5, **options})
-    assert match in str(caught.value)
 
 
 def test_an_improper_prior_is_no_obstacle_and_drawing_from_it_is():

@@ -28,6 +28,7 @@ ONE_HOT = ("OneHotCategorical", "OneHotCategoricalStraightThrough")
 
 class _Relaxed(Strategy):
     pathwise = True
+    rolled = True
     biased = True
 
     def refusal(self, site: Facts) -> str | None:

@@ -22,6 +22,7 @@ class PathwiseStrategy(Strategy):
     """The value is the family's sampler at noise; `inverse`: its inverse cdf at uniform noise."""
 
     pathwise = True
+    rolled = True
     inverse: ClassVar[bool] = False
 
     def refusal(self, site: Facts) -> str | None:

@@ -158,10 +158,9 @@ class _Given(Score):
     def __repr__(self) -> str:
         return "Score(baseline=…)"
 
-    def refusal(self, site: Facts) -> str | None:
-        if site.in_region:
-            return "its baseline is a value inside a scan or branch"
-        return super().refusal(site)
+    @property
+    def can_stay(self) -> bool:
+        return False
 
     def terms(self, e: Effect, value: Node, root: Node, build: Build) -> Terms:
         reward = credit(root, {value: frozenset(value.plates)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ppl.errors import MethodError
+from ppl.errors import MethodError, placed
 from ppl.inference.vi.guides.draft import Draft, Maker
 from ppl.inference.vi.guides.latents import Latent, latents
 from ppl.inference.vi.guides.sites import starts
@@ -13,6 +13,7 @@ from ppl.inference.vi.guides.text import Call, call, quoted
 from ppl.language.program import Bound, as_bound
 
 
+@placed
 def delta(bound: Bound, init: Mapping[str, Any] | None = None) -> Bound:
     """Every site at one point: with the ELBO as objective its params become the maximum a posteriori estimate.
 

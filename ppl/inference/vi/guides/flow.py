@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ppl.errors import MethodError, closest
+from ppl.errors import MethodError, closest, placed
 from ppl.inference.vi.guides import joint
 from ppl.inference.vi.guides.draft import Draft
 from ppl.inference.vi.guides.latents import latents
@@ -27,11 +27,16 @@ z, more = flows.planar(z, u, w, b)
     "affine": """
 first, last = z[:{half}], z[{half}:]
 shift, log_scale = flows.network(f"flow.{{k}}", first, {hidden}, {both}).chunk(2)
+log_scale = flows.soft_clamp(log_scale)
 z = torch.cat([first, shift + log_scale.exp() * last]).flip(0)
 more = log_scale.sum()
 """,
     "autoregressive": """
 z, more = flows.autoregressive(f"flow.{{k}}", z, {hidden})
+z = z.flip(0)
+""",
+    "maf": """
+z, more = flows.masked_autoregressive(f"flow.{{k}}", z, {hidden})
 z = z.flip(0)
 """,
     "spline": """
@@ -41,9 +46,11 @@ last, more = flows.spline(last, shape.reshape({rest}, {numbers}))
 z = torch.cat([first, last]).flip(0)
 """,
 }
+_LAYERS["iaf"] = _LAYERS["autoregressive"]
 """One layer of each kind, as lines of the guide: from z to z, with `more` log-determinant."""
 
 
+@placed
 def flow(
     bound: Bound,
     kind: str = "affine",
@@ -59,8 +66,9 @@ def flow(
     `_flow`; no inverse is needed.
 
     Args:
-        kind: "planar" (Rezende & Mohamed 2015), "affine" (couplings: Dinh et al. 2017), "autoregressive"
-            (inverse autoregressive flow: Kingma et al. 2016), "spline" (couplings: Durkan et al. 2019).
+        kind: "planar" (Rezende & Mohamed 2015), "affine" (couplings: Dinh et al. 2017), "autoregressive" or "iaf"
+            (inverse autoregressive flow: Kingma et al. 2016), "maf" (masked autoregressive flow: Papamakarios et al. 2017;
+            drawn one coordinate after the other), "spline" (couplings: Durkan et al. 2019).
         layers: of f.
         hidden: units of each layer's network.
         bins: of each spline.

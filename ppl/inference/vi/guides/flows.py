@@ -6,6 +6,7 @@ Networks are params of the guide; at their starting values couplings and autoreg
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from ppl.language.primitives import param
 
-__all__ = ["autoregressive", "network", "planar", "spline", "spread"]
+__all__ = ["autoregressive", "masked_autoregressive", "network", "planar", "soft_clamp", "spline", "spread"]
 
 _EDGE = 5.0
 """Splines act on (−5, 5), where practically all of a standard normal lies, and are the identity outside."""
@@ -31,6 +32,16 @@ def spread(*shape: int) -> Tensor:
     return torch.sin(torch.arange(1.0, math.prod(shape) + 1.0) ** 2).reshape(shape)
 
 
+def soft_clamp(log_scale: Tensor, limit: float = 3.0) -> Tensor:
+    """limit · tanh(x / limit): nearly x for small x, and never beyond the limit, so that no layer scales by more than
+    e³ however far a step of the optimiser goes.
+
+    >>> soft_clamp(torch.tensor([0.0, 100.0]))
+    tensor([0., 3.])
+    """
+    return limit * torch.tanh(log_scale / limit)
+
+
 def network(name: str, x: Tensor, hidden: int, outputs: int) -> Tensor:
     """A perceptron of one hidden layer, [n] → [outputs]; it starts at 0. Params: `name.weight_1` and so on."""
     first = param(f"{name}.weight_1", spread(hidden, len(x)) / math.sqrt(len(x)))
@@ -45,19 +56,47 @@ def autoregressive(name: str, z: Tensor, hidden: int) -> tuple[Tensor, Tensor]:
     Source: Kingma et al., "Improved variational inference with inverse autoregressive flow" (2016); masks:
     Germain et al., "MADE" (2015).
     """
+    shift, log_scale = _conditioner(name, z, hidden)(z)
+    return shift + log_scale.exp() * z, log_scale.sum()
+
+
+def masked_autoregressive(name: str, z: Tensor, hidden: int) -> tuple[Tensor, Tensor]:
+    """x_i = m_i + exp(s_i) z_i with m_i and s_i computed of x_1 … x_{i−1}, one coordinate after the other.
+
+    Source: Papamakarios, Pavlakou & Murray, "Masked autoregressive flow for density estimation" (2017).
+    """
+    conditioner = _conditioner(name, z, hidden)
+    x, log_det = torch.zeros_like(z), torch.zeros_like(z[0])
+    for i in range(len(z)):
+        shift, log_scale = conditioner(x)
+        x = torch.cat([x[:i], (shift[i] + log_scale[i].exp() * z[i]).reshape(1), x[i + 1 :]])
+        log_det = log_det + log_scale[i]
+    return x, log_det
+
+
+def _conditioner(name: str, z: Tensor, hidden: int) -> Callable[[Tensor], list[Tensor]]:
+    """A masked perceptron: from x, [n], to shifts and log scales whose i-th entries know x_1 … x_{i−1} only."""
     n = len(z)
     inputs = torch.arange(n)
     units = torch.arange(hidden) % max(n - 1, 1)  # unit u sees the inputs up to its own number
     seen = (inputs <= units.unsqueeze(-1)).to(z.dtype)
     used = (units < inputs.unsqueeze(-1)).to(z.dtype)
-    first = param(f"{name}.weight_1", spread(hidden, n) / math.sqrt(n))
-    inside = torch.tanh((seen * first) @ z + param(f"{name}.bias_1", torch.zeros(hidden)))
-    shift, log_scale = (
-        (used * param(f"{name}.{part}_weight", torch.zeros(n, hidden))) @ inside
-        + param(f"{name}.{part}_bias", torch.zeros(n))
+    first = seen * param(f"{name}.weight_1", spread(hidden, n) / math.sqrt(n))
+    bias = param(f"{name}.bias_1", torch.zeros(hidden))
+    last = [
+        (
+            used * param(f"{name}.{part}_weight", torch.zeros(n, hidden)),
+            param(f"{name}.{part}_bias", torch.zeros(n)),
+        )
         for part in ("shift", "log_scale")
-    )
-    return shift + log_scale.exp() * z, log_scale.sum()
+    ]
+
+    def conditioner(x: Tensor) -> list[Tensor]:
+        inside = torch.tanh(first @ x + bias)
+        shift, log_scale = (weight @ inside + b for weight, b in last)
+        return [shift, soft_clamp(log_scale)]
+
+    return conditioner
 
 
 def planar(z: Tensor, u: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ppl.errors import MethodError
+from ppl.errors import MethodError, placed
 from ppl.inference.vi.guides import joint
 from ppl.inference.vi.guides.draft import Draft
 from ppl.inference.vi.guides.latents import latents
@@ -22,6 +22,7 @@ _FEW = 200  # with more coordinates than this the search begins at 0 only
 _ROUNDS = 50  # of Newton's method, which doubles the digits each time once it is near
 
 
+@placed
 def laplace(bound: Bound, init: Mapping[str, Any] | None = None, steps: int = 1000) -> Bound:
     """N(u*, H⁻¹) in unconstrained coordinates: u* the mode of the posterior density of u, H = −∇² log p(u*, y).
 

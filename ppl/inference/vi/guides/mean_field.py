@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ppl.errors import placed
 from ppl.inference.vi.guides.draft import Draft
 from ppl.inference.vi.guides.latents import latents
 from ppl.inference.vi.guides.sites import VOCABULARY, independent, starts
 from ppl.language.program import Bound, as_bound
 
 
+@placed
 def mean_field(bound: Bound, init: Mapping[str, Any] | None = None, scale: float = 0.1) -> Bound:
     """q(x) = Π q(x_k): a normal for every unconstrained coordinate, taken onto the site's support.
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from ppl.errors import MethodError
-from ppl.inference.vi.guides import joint
+from ppl.errors import MethodError, placed
+from ppl.inference.vi.guides import joint, pathfinder
 from ppl.inference.vi.guides.draft import Draft
 from ppl.inference.vi.guides.latents import latents
 from ppl.inference.vi.guides.sites import DISCRETE
@@ -16,9 +16,10 @@ from ppl.inference.vi.guides.text import call
 from ppl.language.program import Bound, as_bound
 
 
+@placed
 def full_rank(
     bound: Bound,
-    init: Mapping[str, Any] | None = None,
+    init: Mapping[str, Any] | str | None = None,
     scale: float = 0.1,
     around: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> Bound:
@@ -29,6 +30,7 @@ def full_rank(
     Args, returns, raises: as `mean_field`; discrete sites are independent of everything. `around` is a normal
     known beforehand, (centre [D], scale_tril [D, D]), such as a Laplace approximation's: the guide starts there,
     and its params are coordinates in which that normal is standard, so that one step size suits all of them.
+    `init="pathfinder"` takes Pathfinder's.
 
     Source: Kucukelbir et al., "Automatic differentiation variational inference" (2017).
 
@@ -43,7 +45,10 @@ def full_rank(
     """
     bound = as_bound(bound, "a bound model")
     sites = latents(bound)
-    loc = joint.start(sites, init)
+    values, named = _init(init)
+    loc = joint.start(sites, values)
+    if named:
+        around = pathfinder.normal(bound)
     summary = f"One normal over all coordinates of {bound.name}."
     draft = Draft("full_rank", bound, summary, ("MultivariateNormal", "Placed", *DISCRETE))
     eye = f"torch.eye({len(loc)})"
@@ -60,14 +65,15 @@ def full_rank(
     return draft.bound()
 
 
+@placed
 def low_rank(
-    bound: Bound, rank: int | None = None, init: Mapping[str, Any] | None = None, scale: float = 0.1
+    bound: Bound, rank: int | None = None, init: Mapping[str, Any] | str | None = None, scale: float = 0.1
 ) -> Bound:
     """As `full_rank`, with the covariance W Wᵀ + diag(d): O(D · rank) numbers instead of O(D²).
 
     Args:
         rank: the number of columns of W, at most the number D of coordinates; left out, √D.
-        init, scale: as in `mean_field`.
+        init, scale: as in `mean_field`; `init="pathfinder"` starts near Pathfinder's normal.
 
     W starts at small numbers of both signs: at zero the ELBO would have no gradient in it.
 
@@ -81,7 +87,8 @@ def low_rank(
     """
     bound = as_bound(bound, "a bound model")
     sites = latents(bound)
-    loc = joint.start(sites, init)
+    values, named = _init(init)
+    loc = joint.start(sites, values)
     size = len(loc)
     rank = round(size**0.5) if rank is None else rank
     if not 1 <= rank <= size:
@@ -93,12 +100,28 @@ def low_rank(
         )
     summary = f"One normal of rank {rank} over all coordinates of {bound.name}."
     draft = Draft("low_rank", bound, summary, ("LowRankMultivariateNormal", "Placed", *DISCRETE))
+    small = f"{scale!r} * flows.spread({size}, {rank})"
+    columns: torch.Tensor | str = small
+    rest = torch.full_like(loc, float(f"{scale**2:.9g}"))
+    if named:
+        loc, columns, rest = pathfinder.low_rank(bound, rank)
     at = draft.param("joint.loc", loc)
-    columns = f"{scale!r} * flows.spread({size}, {rank})"
     factor = draft.param("joint.factor", columns)
-    diagonal = draft.param(
-        "joint.diagonal", torch.full_like(loc, float(f"{scale**2:.9g}")), constraint='"positive"'
-    )
+    diagonal = draft.param("joint.diagonal", rest, constraint='"positive"')
     drawn = joint.draw(draft, call("LowRankMultivariateNormal", at, factor, diagonal))
     joint.place(draft, sites, drawn)
     return draft.bound()
+
+
+def _init(init: Mapping[str, Any] | str | None) -> tuple[Mapping[str, Any] | None, bool]:
+    """Values to start at, and whether Pathfinder is to find them."""
+    if not isinstance(init, str):
+        return init, False
+    if init != "pathfinder":
+        raise MethodError(
+            f"there is no start {init!r}",
+            expected='"pathfinder", or a dictionary of values by site',
+            found=f"init={init!r}",
+            edit='init="pathfinder"',
+        )
+    return None, True

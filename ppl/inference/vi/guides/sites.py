@@ -11,7 +11,7 @@ from ppl.distributions import constraints
 from ppl.errors import DataError, MethodError, closest
 from ppl.inference.vi.guides.draft import Draft, Maker
 from ppl.inference.vi.guides.latents import Latent
-from ppl.inference.vi.guides.text import call
+from ppl.inference.vi.guides.text import Call, call
 from ppl.language.arrays import as_tensor
 
 DISCRETE = ("Bernoulli", "Categorical", "OneHotCategorical")
@@ -22,12 +22,17 @@ def normal(draft: Draft, latent: Latent, loc: torch.Tensor, scale: float) -> Mak
     """A normal for every coordinate, taken onto the support."""
     at = draft.param(f"{latent.name}.loc", loc)
     width = draft.param(f"{latent.name}.scale", torch.full_like(loc, scale), '"positive"')
-    name = latent.support.name
-    if name in ("real", "positive", "nonnegative"):
-        family = "Normal" if name == "real" else "LogNormal"
-        return lambda index: call(family, at + index, width + index)
     support = draft.support(latent)
-    return lambda index: call("Pushforward", call("Normal", at + index, width + index), support(index))
+    return lambda index: normal_on(latent, at + index, width + index, support(index))
+
+
+def normal_on(latent: Latent, loc: str, scale: str, support: str | Call) -> Call:
+    """N(loc, scale²) taken onto a site's support."""
+    if latent.support.name == "real":
+        return call("Normal", loc, scale)
+    if latent.support.name in ("positive", "nonnegative"):
+        return call("LogNormal", loc, scale)
+    return call("Pushforward", call("Normal", loc, scale), support)
 
 
 def discrete(draft: Draft, latent: Latent) -> Maker:

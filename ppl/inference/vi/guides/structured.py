@@ -11,6 +11,7 @@ import torch
 from ppl.compiler.graph import Node
 from ppl.compiler.specs import Leaf, Record
 from ppl.distributions import Independent, LogNormal, family_of
+from ppl.errors import placed
 from ppl.inference.vi.guides.draft import Draft, Maker
 from ppl.inference.vi.guides.expressions import Expressions, Unwritable
 from ppl.inference.vi.guides.latents import Latent
@@ -31,6 +32,7 @@ def mix(prior: Any, free: torch.Tensor, trust: torch.Tensor) -> torch.Tensor:
     return trust * prior + (1.0 - trust) * free
 
 
+@placed
 def structured(bound: Bound, init: Mapping[str, Any] | None = None, scale: float = 0.1) -> Bound:
     """q(x_k | x_<k) = N(λ m(x_<k) + (1 − λ) loc, κ s(x_<k) + (1 − κ) scale) for a site whose prior has location m
     and scale s (of a log-normal site: of its logarithm).

@@ -32,12 +32,26 @@ MOST_STEPS = 1 << 32
 
 @dataclass(frozen=True, slots=True)
 class OptimisationProgress:
-    """How far a run is: steps done and to be done, the mean estimate of the last block, seconds."""
+    """How far a run is.
+
+    Args:
+        step, total: steps done, and to be done.
+        value: the mean estimate of the last block.
+        seconds: since the run began.
+        values, norms: as in `Run`, so far; views, good until the next block.
+        u, average: the parameters and their average [D]; views too.
+        state: makes a copy of the whole state.
+    """
 
     step: int
     total: int
     value: float
     seconds: float
+    values: Array
+    norms: Array
+    u: Array
+    average: Array
+    state: Callable[[], State]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -81,8 +95,9 @@ def optimise(
     start: State | ArrayLike,
     steps: int,
     how: Optimisation | None = None,
-    on_progress: Callable[[OptimisationProgress], None] | None = None,
+    on_progress: Callable[[OptimisationProgress], object] | None = None,
     compiled: bool = True,
+    every: int = 0,
 ) -> Run:
     """Make `steps` more steps from a state, or from a point [D], wholly in machine code.
 
@@ -93,8 +108,9 @@ def optimise(
         objective: the estimator.
         steps: at most; fewer after Ctrl-C, or if an estimate is not finite.
         how: the optimiser and its options.
-        on_progress: called after every block, 20 times a second.
+        on_progress: called after every block, 20 times a second; the run ends where it returns something true.
         compiled: False runs the loop as plain Python, for debugging.
+        every: blocks end where a multiple of so many steps is done, if not before; 0: anywhere.
 
     Raises:
         PplError: the start doesn't fit the objective.
@@ -122,11 +138,12 @@ def optimise(
     try:
         while not loop.finished:
             clock, before = perf_counter(), loop.step
-            loop.advance(size)
+            loop.advance(min(size, every - before % every) if every else size)
             now = perf_counter()
-            size = max(1, min(4 * size, round(size * BLOCK_SECONDS / max(now - clock, 1e-9))))
-            if on_progress is not None:
-                on_progress(OptimisationProgress(loop.step, loop.until, loop.mean_since(before), now - begun))
+            made = (loop.step - before) * BLOCK_SECONDS / max(now - clock, 1e-9)
+            size = max(1, min(4 * size, round(made)))
+            if on_progress is not None and on_progress(loop.progress(before, now - begun)):
+                break
     except KeyboardInterrupt:
         if not compiled:
             raise  # the arrays may be those of half a step
@@ -202,10 +219,27 @@ class _Loop:
             raise self._callback.error
         self.failed = code == at.NOT_FINITE
 
-    def mean_since(self, step: int) -> float:
-        """The mean of the estimates since a step."""
-        block = self.values[step - self.first : self.step - self.first]
-        return float(block.mean()) if len(block) else float("nan")
+    def progress(self, before: int, seconds: float) -> OptimisationProgress:
+        """After the block that began at step `before`."""
+        done = self.step - self.first
+        block = self.values[before - self.first : done]
+        mean = float(block.mean()) if len(block) else float("nan")
+        rows = self._state.reshape(at.ROWS, self._n)[:, : self.objective.dim]
+        return OptimisationProgress(
+            self.step,
+            self.until,
+            mean,
+            seconds,
+            self.values[:done],
+            self.norms[:done],
+            rows[at.PARAMETERS],
+            rows[at.AVERAGE],
+            self.state,
+        )
+
+    def state(self) -> State:
+        """A copy of where the run is."""
+        return State.unpacked(self.step, self._state, self.objective.dim)
 
     def result(self, seconds: float, interrupted: bool) -> Run:
         done, dim = self.step - self.first, self.objective.dim
@@ -213,5 +247,4 @@ class _Loop:
         if self.failed:
             gradient = self._work[at.GRADIENT : at.GRADIENT + dim].copy()
             failure = Failure(self.step, float(self._work[at.VALUE]), gradient)
-        state = State.unpacked(self.step, self._state, dim)
-        return Run(state, self.values[:done], self.norms[:done], seconds, interrupted, failure)
+        return Run(self.state(), self.values[:done], self.norms[:done], seconds, interrupted, failure)

@@ -13,6 +13,7 @@ from ppl.errors import MethodError, closest
 from ppl.inference.mcmc.native.layout import aligned, aligned_ints, padded
 from ppl.inference.options import is_real, is_whole, named_options, require
 from ppl.inference.random import check_seed
+from ppl.inference.vi.moments import MEMORY
 from ppl.inference.vi.native import layout as at
 
 Array = NDArray[np.float64]
@@ -177,7 +178,7 @@ class Optimisation:
     particles: int = 1
     clip: float | None = None
     average_from: int | None = None
-    memory: int = 100
+    memory: int = MEMORY
 
     def __post_init__(self) -> None:
         check_seed(self.seed)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ppl.errors import PplError
 from ppl.inference.mcmc.native.layout import aligned, padded
+from ppl.inference.vi.moments import signal_to_noise
 from ppl.inference.vi.native import layout as at
 
 Array = NDArray[np.float64]
@@ -56,14 +57,12 @@ class State:
 
     @property
     def signal_to_noise(self) -> float:
-        """‖E g‖² / tr Var g: below about 1, steps are more noise than direction; nan before there are two.
+        """Of the gradients that are remembered, see `moments.signal_to_noise`.
 
         >>> State.start([0.0]).signal_to_noise
         nan
         """
-        noise = float(self.gradient_variance.sum())
-        signal = float(self.gradient_mean @ self.gradient_mean)
-        return signal / noise if noise > 0.0 else float("nan")
+        return signal_to_noise(self.gradient_mean, self.gradient_variance)
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Everything as arrays by name, for `numpy.savez`."""

@@ -1,0 +1,16 @@
+import ppl
+from ppl.distributions import Normal
+
+
+@ppl.model
+def p():
+    mu = ppl.sample("mu", Normal(ppl.param("loc", 0.0), 1.0))
+    ppl.sample("y", Normal(mu, 1.0))
+
+
+@ppl.guide
+def q():
+    ppl.sample("mu", Normal(ppl.param("loc", 0.0), 1.0))
+
+
+ppl.infer(p(), data={"y": 1.0}, method=ppl.VI(guide=q()))
