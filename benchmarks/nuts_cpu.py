@@ -23,22 +23,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from agreement import Estimates, estimate, from_reference, largest_difference
+from harness import Caches, there, write
 from models import MODELS, Model
 from models.files import read_reference
 from samplers import IMPORTS, SYSTEMS
-from value_and_grad import machine
 
 WORKER = Path(__file__).resolve().parent / "samplers.py"
 TIMES = ("import_seconds", "compile_seconds", "sampling_seconds", "total_seconds")
@@ -73,34 +72,6 @@ class Row:
     from_ppl: float | None = None
     from_reference: float | None = None
     runs: list[dict[str, Any]] = field(default_factory=list)
-
-
-class Caches:
-    """Where systems keep compiled code: an empty folder for every process, or one for all."""
-
-    def __init__(self, folder: str, warm: bool) -> None:
-        self.folder, self.warm = Path(folder), warm
-        self._count = 0
-
-    def environment(self) -> dict[str, str]:
-        self._count += 1
-        place = self.folder / ("caches" if self.warm else f"caches{self._count}")
-        place.mkdir(exist_ok=True)
-        threads = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
-        return {
-            **os.environ,
-            **threads,
-            "PPL_CACHE_DIR": str(place / "ppl"),
-            "XDG_CACHE_HOME": str(place),  # httpstan's models
-            "PYTENSOR_FLAGS": f"base_compiledir={place / 'pytensor'}",
-            "NUMBA_CACHE_DIR": str(place / "numba"),
-        }
-
-
-def missing(modules: str, python: str) -> str | None:
-    """Why a Python can't import modules, in the words of the failure."""
-    done = subprocess.run([python, "-c", f"import {modules}"], capture_output=True, text=True)
-    return None if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it fails to start"])[-1]
 
 
 def run_once(
@@ -219,13 +190,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, Options]:
 
 def main(arguments: list[str]) -> None:
     told, options = parse(arguments)
-    systems = []
-    for system in told.systems:
-        lack = missing(IMPORTS[system], options.pythons[system])
-        if lack:
-            print(f"{system}: skipped, {options.pythons[system]} hasn't got it ({lack})")
-        else:
-            systems.append(system)
+    systems = there(told.systems, IMPORTS, options.pythons)
     print(HEADER)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -247,14 +212,7 @@ def main(arguments: list[str]) -> None:
                 rows.append(found[system][0])
                 print(line(rows[-1]), flush=True)
             if told.json:
-                write(told.json, told, rows)
-
-
-def write(path: Path, told: argparse.Namespace, rows: list[Row]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(told).items()}
-    found = {"machine": machine(), "settings": settings, "rows": [asdict(row) for row in rows]}
-    path.write_text(json.dumps(found, indent=1))
+                write(told.json, vars(told), rows)
 
 
 if __name__ == "__main__":

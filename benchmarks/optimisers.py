@@ -1,15 +1,13 @@
-"""One run of variational inference by one system, in a process of its own: what `vi_cpu.py` starts.
+"""Variational inference by one system, in a process of its own: what `vi_cpu.py` starts and asks for runs.
 
-    python benchmarks/optimisers.py SYSTEM MODEL OUT --steps N --rate R --particles K --seed S --started T
+    python benchmarks/optimisers.py SYSTEM MODEL --rate R --particles K --seed S --seconds T --clock CLOCK
 
-A mean-field normal guide over the unconstrained parameters, begun at 0 with scales 0.1; Adam; float64. Writes
-times, counts and the ELBO to OUT. Nothing but the system itself and its libraries is imported.
+A mean-field normal guide over the unconstrained parameters, begun at 0 with scales 0.1; Adam with a constant rate.
+First it makes itself ready, finds the number of steps that take T seconds, and writes a line of JSON: seconds of
+`import` and of `compile`, `steps`, `version`. Then, for each line it reads, it makes a short and a long run and
+writes `microseconds` a step, from their difference, and the ELBO after the long one.
 
-Times in seconds, of the wall clock:
-    import    importing the system
-    compile   building the objective and compiling it; see each function for how it is told apart
-    loop      all steps, with everything compiled
-    total     from the start of the process (T, seconds since the epoch) to the last step's estimate
+Compilation is what the first run, of a single step, takes.
 """
 
 from __future__ import annotations
@@ -19,219 +17,186 @@ import json
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from harness import Clock
 from models import MODELS
-from samplers import Clock, covered
 
-PYRO_STEPS = 2000
-"""Pyro's steps are run by Python: after so many their rate is known."""
+SHORT = 10
+"""A short run has a tenth of the steps of a long one."""
+DRAWS = 1000
+"""Draws that a peer's ELBO is estimated from."""
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+"""Processor time, of all threads, leaves out what other programs on the machine take."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    steps: int
     rate: float
     particles: int
     seed: int
-    started: float
 
 
 @dataclass(frozen=True)
-class Result:
-    """Times in seconds; the ELBO is the mean of the last tenth of the estimates, with its standard error."""
-
-    import_seconds: float
-    compile_seconds: float
-    loop_seconds: float
-    total_seconds: float
-    steps: int
-    elbo: float
-    elbo_error: float
-    version: str
-
-
-def last_tenth(estimates: np.ndarray[Any, Any]) -> tuple[float, float]:
-    tail = estimates[-max(2, len(estimates) // 10) :]
-    return float(tail.mean()), float(tail.std() / math.sqrt(len(tail)))
-
-
-def run_ppl(name: str, settings: Settings, clock: Clock) -> Result:
-    """The objective's graph is put together here; the loop is the one that variational inference runs on.
-
-    Compilation: recording, differentiating, machine code of the objective and of the loop.
+class Optimiser:
+    """A system, ready: `run(n)` makes n steps from the start; `elbo()` is the mean, and its standard error, of
+    estimates at (or just before) the end of the last run.
     """
 
-    def load() -> Any:
-        import torch
-
-        import ppl
-        import ppl.inference.vi.native
-
-        torch.set_num_threads(1)
-        return ppl
-
-    import_seconds, ppl = clock.seconds(load)
-    native, model = ppl.inference.vi.native, MODELS[name]
-    compiling, (objective, dim) = clock.seconds(
-        lambda: mean_field_objective(model.module.ppl_model(model.data()))
-    )
-    start = np.concatenate([np.zeros(dim), np.full(dim, math.log(0.1))])
-    how = native.Optimisation(
-        native.Adam(settings.rate), seed=settings.seed, maximise=True, particles=settings.particles
-    )
-    loading, _ = clock.seconds(lambda: native.optimise(objective, start, 0, how))  # the loop's machine code
-    looping, run = clock.seconds(lambda: native.optimise(objective, start, settings.steps, how))
-    total = clock.total()
-    elbo = last_tenth(run.values)
-    return Result(import_seconds, compiling + loading, looping, total, settings.steps, *elbo, ppl.__version__)
+    version: str
+    run: Callable[[int], Any]
+    elbo: Callable[[], tuple[float, float]]
 
 
-def mean_field_objective(bound: Any) -> tuple[Any, int]:
-    """The ELBO of z = m + eʷ · e, e standard normal, on a program's density over unconstrained z [D], as a
-    function of u = (m, w): log p(z) + Σ w + D/2 log 2πe. Returns the objective and D.
+def mean_and_error(estimates: Any) -> tuple[float, float]:
+    return float(np.mean(estimates)), float(np.std(estimates) / math.sqrt(len(estimates)))
+
+
+def ppl_vi(name: str, settings: Settings) -> Optimiser:
+    """`ppl.infer` with `ppl.VI`, as a user calls it: each run records, compiles (or finds the machine code in its
+    cache), optimises and draws.
     """
     import torch
 
-    from ppl.compiler.engines.native import NOISE, NativeProgram
-    from ppl.compiler.graph import Graph, inline
-    from ppl.compiler.ops import make, make_input
-    from ppl.compiler.passes.differentiate import value_and_grad
-    from ppl.compiler.passes.fold import fold
-    from ppl.compiler.passes.simplify import simplify
-    from ppl.compiler.passes.vectorise import vectorise
-    from ppl.compiler.tracer import working_dtype
-    from ppl.inference.vi.native import Objective
-    from ppl.language.compiled import Compiled
+    import ppl
 
-    compiled = Compiled(bound, "native")
-    dim = compiled.dim
-    with working_dtype(torch.float64):
-        u = make_input("u", (2 * dim,), torch.float64, (), "flat")
-        e = make_input("e", (dim,), torch.float64, (), NOISE)
-        mean = make("slice", u, dim=-1, start=0, stop=dim, step=1)
-        log_scale = make("slice", u, dim=-1, start=dim, stop=2 * dim, step=1)
-        z = make("add", mean, make("mul", make("exp", log_scale), e))
-        inputs = compiled.graph.inputs
-        [log_density] = inline(compiled.graph, [z if n.attr("role") == "flat" else n for n in inputs])
-        entropy = make("add", make("sum", log_scale, dims=(-1,), keepdim=False), dim * ENTROPY)
-        elbo = Graph((u, e, *compiled.data), (make("add", log_density, entropy),))
-        graph, data = fold(simplify(value_and_grad(elbo, [u])), compiled.data)
-        program = NativeProgram(vectorise(graph))
-    given = [data[n] for n in program.data_inputs if n is not e]
-    return Objective.of_program(program, given, [("normal", dim)]), dim
+    torch.set_num_threads(1)
+    model = MODELS[name]
+    data = model.data()
+    losses: list[Any] = []
+
+    def run(steps: int) -> None:
+        how = ppl.VI(
+            steps=steps,
+            particles=settings.particles,
+            learning_rate=settings.rate,
+            schedule="constant",
+            average=0.0,
+        )
+        bound = model.module.ppl_model(data)
+        fitted = ppl.infer(bound, method=how, draws=2, seed=settings.seed, progress=False)
+        assert fitted.attrs["engine"] == "native", fitted.attrs["engine_reason"]
+        losses[:] = [fitted.losses]
+
+    return Optimiser(ppl.__version__, run, lambda: mean_and_error(-losses[0][-DRAWS:]))
 
 
-ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
-
-
-def numpyro_svi(name: str, settings: Settings) -> tuple[Any, Any, Any]:
-    """The keys' module, NumPyro's SVI object, and a version."""
+def numpyro_svi(name: str, settings: Settings, double: bool = True) -> Optimiser:
+    """`SVI.update` in a loop of JAX, compiled ahead, once for all lengths. As in `SVI.run`, each step's estimate is
+    kept (here: in a sum), so that XLA doesn't leave out what only the estimate needs.
+    """
     import jax
     import numpyro
     from numpyro.infer import SVI, Trace_ELBO, init_to_uniform
     from numpyro.infer.autoguide import AutoNormal
     from numpyro.optim import Adam
 
-    numpyro.enable_x64()
+    numpyro.enable_x64(double)
     model = MODELS[name]
     program = model.module.numpyro_model(model.data())
     guide = AutoNormal(program, init_scale=0.1, init_loc_fn=init_to_uniform(radius=0.0))
     svi = SVI(program, guide, Adam(settings.rate), Trace_ELBO(num_particles=settings.particles))
-    return jax, svi, f"{numpyro.__version__}, jax {jax.__version__}"
+    start = svi.init(jax.random.PRNGKey(settings.seed))
+
+    def step(_: Any, carry: Any) -> Any:
+        state, loss = svi.update(carry[0])
+        return state, carry[1] + loss
+
+    loop = jax.jit(lambda state, n: jax.lax.fori_loop(0, n, step, (state, 0.0 * svi.evaluate(state))))
+    last: list[Any] = [start]
+
+    def run(steps: int) -> None:
+        last[:] = [jax.block_until_ready(loop(start, steps))[0]]
+
+    def elbo() -> tuple[float, float]:
+        params = svi.get_params(last[0])
+        one = jax.jit(lambda key: -Trace_ELBO().loss(key, params, program, guide))
+        return mean_and_error([one(k) for k in jax.random.split(jax.random.PRNGKey(settings.seed), DRAWS)])
+
+    return Optimiser(f"{numpyro.__version__}, jax {jax.__version__}", run, elbo)
 
 
-def run_numpyro(name: str, settings: Settings, clock: Clock) -> Result:
-    """`SVI.run` without its progress bar, which is one `lax.scan`. What JAX reports as tracing and compiling is
-    not the loop.
-    """
-    import_seconds, _ = clock.seconds(lambda: __import__("numpyro.infer.autoguide"))
-    jax, svi, version = numpyro_svi(name, settings)
-    compiling: list[tuple[float, float]] = []
-
-    def listen(event: str, seconds: float, **_: Any) -> None:
-        if event.startswith("/jax/core/compile/"):
-            now = time.perf_counter()
-            compiling.append((now - seconds, now))
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-
-    def run() -> Any:
-        found = svi.run(jax.random.PRNGKey(settings.seed), settings.steps, progress_bar=False)
-        return jax.block_until_ready(found)
-
-    running, found = clock.seconds(run)
-    total = clock.total()
-    looping = running - covered(compiling)
-    elbo = last_tenth(-np.asarray(found.losses))
-    return Result(import_seconds, running - looping, looping, total, settings.steps, *elbo, version)
+def numpyro_svi_float32(name: str, settings: Settings) -> Optimiser:
+    """The same in NumPyro's default precision."""
+    return numpyro_svi(name, settings, double=False)
 
 
-def run_numpyro_jit(name: str, settings: Settings, clock: Clock) -> Result:
-    """`lax.scan` over `SVI.update`, compiled ahead: the loop is the machine code and nothing else."""
-    import_seconds, _ = clock.seconds(lambda: __import__("numpyro.infer.autoguide"))
-    jax, svi, version = numpyro_svi(name, settings)
+def pyro_svi(name: str, settings: Settings) -> Optimiser:
+    """`SVI.step` in a loop of Python's."""
+    import pyro
+    import torch
+    from pyro.infer.autoguide import AutoNormal, init_to_uniform
 
-    def prepare() -> Any:
-        state = svi.init(jax.random.PRNGKey(settings.seed))
-        loop = jax.jit(lambda s: jax.lax.scan(lambda s, _: svi.update(s), s, None, length=settings.steps))
-        return loop.lower(state).compile(), state
-
-    compiling, (loop, state) = clock.seconds(prepare)
-    looping, (_, losses) = clock.seconds(lambda: jax.block_until_ready(loop(state)))
-    total = clock.total()
-    elbo = last_tenth(-np.asarray(losses))
-    return Result(import_seconds, compiling, looping, total, settings.steps, *elbo, version)
-
-
-def run_pyro(name: str, settings: Settings, clock: Clock) -> Result:
-    """`SVI.step` in a Python loop, at most PYRO_STEPS times; the first step is not timed, as it sets all up."""
-
-    def load() -> Any:
-        import pyro
-        import pyro.infer.autoguide
-        import torch
-
-        torch.set_num_threads(1)
-        torch.set_default_dtype(torch.float64)
-        return pyro
-
-    import_seconds, pyro = clock.seconds(load)
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
     model = MODELS[name]
-    pyro.set_rng_seed(settings.seed)
     program = model.module.pyro_model(model.data())
-    begin = pyro.infer.autoguide.init_to_uniform(radius=0.0)
-    guide = pyro.infer.autoguide.AutoNormal(program, init_scale=0.1, init_loc_fn=begin)
-    objective = pyro.infer.Trace_ELBO(num_particles=settings.particles)
-    svi = pyro.infer.SVI(program, guide, pyro.optim.Adam({"lr": settings.rate}), objective)
-    first, _ = clock.seconds(svi.step)
-    steps = min(settings.steps, PYRO_STEPS)
-    looping, losses = clock.seconds(lambda: [svi.step() for _ in range(steps)])
-    total = clock.total()
-    elbo = last_tenth(-np.array(losses))
-    return Result(import_seconds, first, looping, total, steps, *elbo, pyro.__version__)
+    losses: list[float] = []
+
+    def run(steps: int) -> None:
+        pyro.clear_param_store()
+        pyro.set_rng_seed(settings.seed)
+        guide = AutoNormal(program, init_scale=0.1, init_loc_fn=init_to_uniform(radius=0.0))
+        objective = pyro.infer.Trace_ELBO(num_particles=settings.particles)
+        svi = pyro.infer.SVI(program, guide, pyro.optim.Adam({"lr": settings.rate}), objective)
+        losses[:] = [svi.step() for _ in range(steps)]
+
+    return Optimiser(pyro.__version__, run, lambda: mean_and_error(-np.array(losses[-DRAWS:])))
 
 
-SYSTEMS = {"ppl": run_ppl, "numpyro": run_numpyro, "numpyro_jit": run_numpyro_jit, "pyro": run_pyro}
-IMPORTS = {"ppl": "ppl", "numpyro": "numpyro", "numpyro_jit": "numpyro", "pyro": "pyro"}
+SYSTEMS = {"ppl": ppl_vi, "numpyro": numpyro_svi, "numpyro32": numpyro_svi_float32, "pyro": pyro_svi}
+IMPORTS = {
+    "ppl": "ppl.inference.vi.run",
+    "numpyro": "numpyro.infer.autoguide",
+    "numpyro32": "numpyro.infer.autoguide",
+    "pyro": "pyro.infer.autoguide",
+}
+
+
+def length(took: Callable[[int], float], seconds: float) -> int:
+    """The number of steps that take about so long, a multiple of SHORT."""
+    few = 10
+    while (longer := took(SHORT * few) - took(few)) < seconds / 10:
+        few *= 4
+    return SHORT * max(1, round(seconds * few / longer))
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("system", choices=SYSTEMS)
     parser.add_argument("model", choices=MODELS)
-    parser.add_argument("out")
-    for count in ("steps", "particles", "seed"):
-        parser.add_argument(f"--{count}", type=int, required=True)
-    parser.add_argument("--rate", type=float, required=True)
-    parser.add_argument("--started", type=float, required=True)
+    for name, kind in (("rate", float), ("particles", int), ("seed", int), ("seconds", float)):
+        parser.add_argument(f"--{name}", type=kind, required=True)
+    parser.add_argument("--clock", choices=CLOCKS, required=True)
     told = parser.parse_args(arguments)
-    settings = Settings(told.steps, told.rate, told.particles, told.seed, told.started)
-    result = SYSTEMS[told.system](told.model, settings, Clock(told.started))
-    with open(told.out, "w") as file:
-        json.dump(asdict(result), file)
+    importing, _ = Clock.seconds(lambda: __import__(IMPORTS[told.system]))
+    compiling, made = Clock.seconds(lambda: _ready(told))
+    clock = CLOCKS[told.clock]
+
+    def took(steps: int) -> float:
+        begun = clock()
+        made.run(steps)
+        return clock() - begun
+
+    steps = length(took, told.seconds)
+    say({"import": importing, "compile": compiling, "steps": steps, "version": made.version})
+    for _ in sys.stdin:
+        apart = -took(steps // SHORT) + took(steps)
+        elbo, error = made.elbo()
+        say({"microseconds": 1e6 * apart / (steps - steps // SHORT), "elbo": elbo, "error": error})
+
+
+def _ready(told: argparse.Namespace) -> Optimiser:
+    made = SYSTEMS[told.system](told.model, Settings(told.rate, told.particles, told.seed))
+    made.run(1)
+    return made
+
+
+def say(report: dict[str, Any]) -> None:
+    print(json.dumps(report), flush=True)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from harness import Clock
 from models import MODELS
 
 Draws = dict[str, np.ndarray[Any, np.dtype[np.float64]]]
@@ -48,22 +48,6 @@ class Result:
     gradients: int | None
     divergences: int
     version: str
-
-
-class Clock:
-    """Times since the process was started, and of calls."""
-
-    def __init__(self, started: float) -> None:
-        self.started = started
-
-    def total(self) -> float:
-        return time.time() - self.started
-
-    @staticmethod
-    def seconds(call: Callable[[], Any]) -> tuple[float, Any]:
-        begun = time.perf_counter()
-        result = call()
-        return time.perf_counter() - begun, result
 
 
 def run_ppl(name: str, settings: Settings, clock: Clock) -> tuple[Result, Draws]:

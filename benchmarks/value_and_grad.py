@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
 
 import numpy as np
 import torch
+from harness import write
 from models import MODELS, Model
 
 import ppl
@@ -244,15 +243,6 @@ def line(row: Row) -> str:
     return f"{row.model:24}{row.dim:5}" + "".join([*cells, cell(by_read[0], 8), cell(by_read[1], 9)])
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    name = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = [s for s in Path("/proc/cpuinfo").read_text().splitlines() if s.startswith("model name")]
-        name = lines[0].partition(":")[2].strip() if lines else name
-    return {"processor": name, "cores": os.cpu_count(), "python": platform.python_version()}
-
-
 def main(arguments: list[str]) -> None:
     with_c = [name for name, model in MODELS.items() if model.module.C_FILE]
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -281,10 +271,7 @@ def main(arguments: list[str]) -> None:
                 print("native engine not available: ppl's columns stay empty")
                 noted = True
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(
-            json.dumps({"machine": machine(), "cflags": CFLAGS, "rows": [asdict(r) for r in rows]}, indent=1)
-        )
+        write(options.json, {"cflags": CFLAGS}, rows)
 
 
 if __name__ == "__main__":

@@ -1,108 +1,136 @@
-"""Stochastic variational inference on the CPU: steps a second of ppl's loop, NumPyro and Pyro, side by side.
+"""Stochastic variational inference on the CPU: steps a second of `ppl.VI`, NumPyro and Pyro, side by side.
 
     python benchmarks/vi_cpu.py [--models NAME ...] [--systems NAME ...] [--peers-python PATH] [--json FILE]
 
-The same model, data, guide (mean-field normal), optimiser (Adam) and number of steps, float64. Each run is a
-fresh process (`optimisers.py`) with empty caches, one at a time, systems in turn; a figure is the median of the
-repetitions. A peer that isn't installed is skipped with a notice.
+The same model, data, guide (mean-field normal), optimiser (Adam) and number of particles; float64, and for NumPyro
+float32 as well, which is its default. Each system is a process of its own (`optimisers.py`) with empty caches. They
+take turns with short runs, so that all meet the machine in the same moods. In each turn a system's time a step is
+that between two lengths of run, so that recording, compiling and drawing fall out; a ratio is that within a turn.
+On a machine that others use, `--clock processor` counts the processor's time alone. A peer that isn't installed is
+skipped with a notice.
 
-Columns:
-    import, compile, total   seconds; `optimisers.py` says what each spans
-    loop           seconds of all steps, with everything compiled
-    steps/s        of the loop
-    µs/step        the same the other way round
-    ppl is         how many times faster ppl's loop is: the median of the repetitions' ratios
-    ELBO           the mean of the last tenth of the estimates, and its standard error
+Columns, medians over the turns:
+    import, compile   seconds, once; compile is the time of a first run of one step, caches empty
+    steps/s, µs/step  between two lengths of run
+    ppl is            how many times faster ppl is, with the smallest and the largest turn
+    ELBO              after the long run, and its standard error
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness import Caches, there, write
 from models import MODELS
-from nuts_cpu import Caches, missing
-from optimisers import IMPORTS, SYSTEMS
-from value_and_grad import machine
+from optimisers import CLOCKS, IMPORTS, SYSTEMS
 
 WORKER = Path(__file__).resolve().parent / "optimisers.py"
 DEFAULT = ("eight_schools", "eight_schools_centred", "logistic_1000x20")
-Report = dict[str, Any]
 
 
 @dataclass
 class Row:
-    """A system on a model: medians over the repetitions, and how many times faster ppl is."""
+    """A system on a model: what it said of itself, its turns, and how many times faster ppl was in each."""
 
     model: str
     system: str
-    figures: dict[str, float]
-    ppl_is: float | None
-    runs: list[Report]
+    facts: dict[str, Any]
+    turns: list[dict[str, float]] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+
+    def median(self, name: str) -> float:
+        return statistics.median(turn[name] for turn in self.turns)
 
 
-def run_once(model: str, system: str, told: argparse.Namespace, python: str, env: dict[str, str]) -> Report:
-    """What one process reports. RuntimeError with its last words if it fails."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run.json"
-        command = [python, str(WORKER), system, model, str(out), "--started", repr(time.time())]
-        for name in ("steps", "rate", "particles", "seed"):
-            command += [f"--{name}", str(getattr(told, name))]
-        try:
-            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=told.timeout)
-        except subprocess.TimeoutExpired:
-            raise RuntimeError(f"not done after {told.timeout:.0f} s") from None
-        if done.returncode != 0:
-            raise RuntimeError("\n".join(done.stderr.strip().splitlines()[-3:]))
-        report: Report = json.loads(out.read_text())
-    return report | {"step_microseconds": 1e6 * report["loop_seconds"] / report["steps"]}
+@contextlib.contextmanager
+def worker(command: list[str], env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
-def summarise(model: str, reports: dict[str, list[Report]]) -> list[Row]:
-    """A row for every system; ratios are those of runs that stood side by side."""
-    rows = []
-    for system, runs in reports.items():
-        figures = {k: statistics.median(r[k] for r in runs) for k, v in runs[0].items() if k != "version"}
-        ratio = None
-        if system != "ppl" and "ppl" in reports:
-            pairs = zip(runs, reports["ppl"], strict=False)
-            ratio = statistics.median(a["step_microseconds"] / b["step_microseconds"] for a, b in pairs)
-        rows.append(Row(model, system, figures, ratio, runs))
+def heard(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """The next report of a worker; its errors stand on the terminal."""
+    assert process.stdout is not None
+    text = process.stdout.readline()
+    if not text:
+        raise RuntimeError("it ended")
+    report: dict[str, Any] = json.loads(text)
+    return report
+
+
+def turn(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdin is not None
+    print("go", file=process.stdin, flush=True)
+    return heard(process)
+
+
+def measure(
+    model: str, systems: list[str], told: argparse.Namespace, pythons: dict[str, str], caches: Caches
+) -> list[Row]:
+    """All systems on a model, made ready one by one and then taking turns."""
+    with contextlib.ExitStack() as stack:
+        rows, processes = [], []
+        for system in systems:
+            command = [pythons[system], str(WORKER), system, model]
+            for name in ("rate", "particles", "seed", "seconds", "clock"):
+                command += [f"--{name}", str(getattr(told, name))]
+            process = stack.enter_context(worker(command, caches.environment()))
+            try:
+                rows.append(Row(model, system, heard(process)))
+                processes.append(process)
+            except RuntimeError as failure:
+                print(f"{model:23}{system:11}failed: {failure}")
+        for _ in range(told.turns):
+            for row, process in zip(rows, processes, strict=True):
+                row.turns.append(turn(process))
+    ours = next((row for row in rows if row.system == "ppl"), None)
+    for row in rows:
+        if ours is not None and row is not ours:
+            pairs = zip(row.turns, ours.turns, strict=True)
+            row.ratios = [theirs["microseconds"] / own["microseconds"] for theirs, own in pairs]
     return rows
 
 
 HEADER = (
-    f"{'model':23}{'system':13}{'import':>8}{'compile':>9}{'loop':>9}{'total':>8}{'steps/s':>12}{'µs/step':>10}"
-    f"{'ppl is':>9}{'ELBO':>11}{'±':>8}"
+    f"{'model':23}{'system':11}{'import':>8}{'compile':>9}{'steps/s':>12}{'µs/step':>10}"
+    f"{'ppl is':>9}{'':17}{'ELBO':>11}{'±':>8}"
 )
 
 
 def line(row: Row) -> str:
-    f = row.figures
-    times = f"{f['import_seconds']:8.2f}{f['compile_seconds']:9.2f}{f['loop_seconds']:9.3f}{f['total_seconds']:8.2f}"
-    rates = f"{1e6 / f['step_microseconds']:12,.0f}{f['step_microseconds']:10.2f}"
-    ratio = f"{'':9}" if row.ppl_is is None else f"{row.ppl_is:8.1f}×"
-    return f"{row.model:23}{row.system:13}{times}{rates}{ratio}{f['elbo']:11.3f}{f['elbo_error']:8.3f}"
+    micro = row.median("microseconds")
+    times = f"{row.facts['import']:8.2f}{row.facts['compile']:9.2f}{1e6 / micro:12,.0f}{micro:10.2f}"
+    ratio = " " * 26
+    if row.ratios:
+        spread = f"({min(row.ratios):.1f}–{max(row.ratios):.1f})"
+        ratio = f"{statistics.median(row.ratios):8.1f}× {spread:16}"
+    return f"{row.model:23}{row.system:11}{times}{ratio}{row.median('elbo'):11.3f}{row.median('error'):8.3f}"
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(DEFAULT), metavar="NAME")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), metavar="NAME")
-    parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=1.0, help="about what a long run's steps take")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="of the steps")
     parser.add_argument("--rate", type=float, default=0.01)
     parser.add_argument("--particles", type=int, default=1)
-    parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--timeout", type=float, default=600.0, help="seconds a process may take")
     parser.add_argument("--peers-python", default=sys.executable, help="the Python that has the peers")
     parser.add_argument("--python-pyro", help="the Python that has Pyro")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
@@ -113,39 +141,17 @@ def main(arguments: list[str]) -> None:
     told = parse(arguments)
     pythons = {s: sys.executable if s == "ppl" else told.peers_python for s in SYSTEMS}
     pythons["pyro"] = told.python_pyro or told.peers_python
-    systems = []
-    for system in told.systems:
-        lack = missing(IMPORTS[system], pythons[system])
-        if lack:
-            print(f"{system}: skipped, {pythons[system]} hasn't got it ({lack})")
-        else:
-            systems.append(system)
+    systems = there(told.systems, IMPORTS, pythons)
     print(HEADER)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         caches = Caches(folder, warm=False)
         for name in told.models:
-            reports: dict[str, list[Report]] = {}
-            for _ in range(told.repeat):
-                for system in systems:
-                    try:
-                        report = run_once(name, system, told, pythons[system], caches.environment())
-                    except RuntimeError as failure:
-                        print(f"{name:23}{system:13}failed: {failure}")
-                        continue
-                    reports.setdefault(system, []).append(report)
-            found = summarise(name, reports)
+            found = measure(name, systems, told, pythons, caches)
             print("\n".join(map(line, found)), flush=True)
             rows += found
             if told.json:
-                write(told.json, told, rows)
-
-
-def write(path: Path, told: argparse.Namespace, rows: list[Row]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(told).items()}
-    found = {"machine": machine(), "settings": settings, "rows": [asdict(row) for row in rows]}
-    path.write_text(json.dumps(found, indent=1))
+                write(told.json, vars(told), rows)
 
 
 if __name__ == "__main__":

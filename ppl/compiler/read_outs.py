@@ -54,6 +54,8 @@ def _subject(node: Node) -> tuple[str, str, bool]:
         for n in nodes
         if n.op == "input" and str(n.attr("role")).startswith("element")
     ]
+    if "batch" in roles and not random:
+        return "data of a minibatch", "the program does the same for every batch of a shape", False
     if "param" in roles and not random:
         return "a parameter", "the program does the same whatever the parameters are", False
     if plates and not random:

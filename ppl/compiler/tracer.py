@@ -272,6 +272,8 @@ class Tracer(TorchDispatchMode):
             new = self.apply(
                 pure, f"{name[:-1]}.{func._overloadname}", [self.lower(a) for a in args], dict(kwargs)
             )
+        if new.shape != entry.node.shape:
+            func(*args, **kwargs)  # squeeze_ and the like: the tensor that stands for the node changes too
         entry.node = new if new.dtype == entry.node.dtype else make("to", new, dtype=entry.node.dtype)
         entry.scope = self.scope()
         return target

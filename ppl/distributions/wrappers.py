@@ -314,12 +314,11 @@ class Censored(_Bounded):
         inside, x = self._place(x)
         d, low, high = self.base_dist, self._tensor(self._cut_low), self._tensor(self._cut_high)
         log_p = d.log_prob(x)
+        # The tails are those of x, which is the bound where they are taken: a bound may be infinite, and has no tail then.
         if low is not None:
-            log_p = torch.where(x <= low, log_cdf(d, low), log_p)
+            log_p = torch.where(x <= low, log_cdf(d, x), log_p)
         if high is not None:
-            log_p = torch.where(
-                x >= high, log_survival(d, torch.ceil(high) - 1 if self.discrete else high), log_p
-            )
+            log_p = torch.where(x >= high, log_survival(d, torch.ceil(x) - 1 if self.discrete else x), log_p)
         return torch.where(inside, log_p, -torch.inf)
 
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:

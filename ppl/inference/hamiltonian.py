@@ -117,12 +117,12 @@ def run_hamiltonian(run: Run, method: Any) -> Any:
 def require_latents(compiled: Compiled, method: str) -> None:
     compiled._require_no_params()
     if compiled.recorded.subsamples:
-        name = next(iter(compiled.recorded.subsamples))
+        name, (drawn, size) = next(iter(compiled.recorded.subsamples.items()))
         raise MethodError(
             f"plate '{name}' is subsampled: {method} needs the whole log density at every step",
             expected="plates without subsample=",
-            found=f"subsample={compiled.recorded.subsamples[name][0].shape[0]}",
-            edit=f'ppl.plate("{name}", size), or a stochastic method',
+            found=f"subsample={drawn}",
+            edit=f'ppl.plate("{name}", {size}), which uses all elements, or method=ppl.VI()',
         )
     if compiled.dim == 0:
         observed = listed(compiled.recorded.observed) or "none"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ppl.errors import MethodError, closest, placed
 from ppl.inference.methods import METHODS
-from ppl.inference.options import COMMON, as_data, as_device, as_dtype, counts, unknown_option
+from ppl.inference.options import COMMON, as_data, as_device, as_dtype, counts, is_loader, unknown_option
 from ppl.inference.run import Run
-from ppl.language.program import Bound, as_bound
+from ppl.inference.vi.method import VI
+from ppl.language.program import Bound, Program, as_bound
 from ppl.results.folder import vacant
 
 _ALIASES = {
@@ -27,8 +28,8 @@ _DEFAULTS = {"draws": 1000, "warmup": 1000, "chains": 4, "seed": 0}
 
 @placed
 def infer(
-    b: Bound,
-    data: Mapping[str, Any] | None = None,
+    b: Bound | Program,
+    data: Mapping[str, Any] | Iterable[Any] | None = None,
     method: Any = "nuts",
     draws: int = 1000,
     warmup: int = 1000,
@@ -50,7 +51,8 @@ def infer(
     Args:
         b: the program with its arguments, `model(x)`.
         data: observed sites by name; each value has the site's full shape (plates first). `nan`
-            elements stay latent.
+            elements stay latent. For `ppl.VI(total_size=…)` also a torch `DataLoader`, see there; the program may then
+            be given without the arguments that its batches have.
         method: "nuts", "hmc", or an object (`ppl.NUTS(target_accept=0.9)`).
         draws, warmup, chains: per chain; `num_samples`, `num_warmup`, `tune`, `random_seed` are accepted too.
         seed: the same seed gives the same draws, whatever the number of chains.
@@ -112,7 +114,9 @@ def infer(
     numbers = counts(settings)
     folder = None if draws_to is None else vacant(draws_to)
     extras = {k: options.pop(k) for k in ("chain_ids", "keep_warmup", "thin") if k in options}
-    bound = as_bound(b, "a program with its arguments")
+    chosen, runner = _method(method, options)
+    stream = stream_of(b, data, chosen) if is_loader(data) else None
+    bound = as_bound(b, "a program with its arguments") if stream is None else stream.first
     if bound.program.kind == "objective":
         raise MethodError(
             f"'{bound.name}' is an objective: it has no posterior",
@@ -120,9 +124,8 @@ def infer(
             found=f"the objective {bound.name}",
             edit=f"ppl.infer(model(…), data, method=ppl.VI(guide=…, objective={bound.name}))",
         )
-    if values := as_data(data):
+    if stream is None and (values := as_data(data)):
         bound = bound.condition(values)
-    chosen, runner = _method(method, options)
     run = Run(
         bound=bound,
         device=as_device(device),
@@ -134,10 +137,26 @@ def infer(
         save_to=save_to,
         resume=resume,
         draws_to=folder,
+        stream=stream,
         **numbers,  # type: ignore[arg-type]
         **extras,
     )
     return runner(run, chosen)
+
+
+def stream_of(b: Any, data: Any, method: Any) -> Any:
+    """The batches of a loader, with the programs that take them."""
+    if not isinstance(method, VI):
+        raise MethodError(
+            "batches of a loader are for variational inference",
+            expected="all the data, by name",
+            found=f"{type(data).__name__} as data, with {type(method).__name__}",
+            edit="method=ppl.VI(total_size=N), or data={…}",
+        )
+    from ppl.inference.vi.loader import Batches
+    from ppl.inference.vi.streamed import Stream
+
+    return Stream(Batches(data, method.batch_names), b, method.guide, method.total_size)
 
 
 def _method(method: Any, options: dict[str, Any]) -> tuple[Any, Any]:

@@ -131,6 +131,14 @@ def as_data(data: Any) -> dict[str, Any]:
     )
 
 
+def is_loader(data: Any) -> bool:
+    """Whether data are batches, one after another: a `DataLoader`, or whatever else is iterated and no array."""
+    if isinstance(data, list | tuple):
+        return len(data) > 0 and isinstance(data[0], Mapping | list | tuple | torch.Tensor | np.ndarray)
+    array = hasattr(data, "shape") or hasattr(data, "columns")
+    return hasattr(data, "__iter__") and not isinstance(data, Mapping | str | bytes) and not array
+
+
 def as_device(device: Any) -> str:
     """A device torch knows and has; "auto" is the CPU."""
     name = "cpu" if device == "auto" else str(device)

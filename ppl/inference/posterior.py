@@ -197,7 +197,9 @@ class ModelPredictor:
         their prior.
         """
         recorded = (
-            self.compiled.recorded if bound is None else record(as_bound(bound), self.compiled.recorded.dtype)
+            self.compiled.recorded
+            if bound is None
+            else record(as_bound(bound), self.compiled.recorded.dtype, fewer=True)
         )
         names = set(recorded.observed) | {lay.name for lay in layouts(recorded.graph, ("observe",))}
         fixed = [
@@ -226,7 +228,9 @@ class ModelPredictor:
 
     def prior_predictive(self, bound: Any, draws: int, seed: int) -> dict[str, np.ndarray]:
         recorded = (
-            self.compiled.recorded if bound is None else record(as_bound(bound), self.compiled.recorded.dtype)
+            self.compiled.recorded
+            if bound is None
+            else record(as_bound(bound), self.compiled.recorded.dtype, fewer=True)
         )
         out = Sampler(recorded, self.compiled.batch_engine, self.compiled.device)(seed, draws)
         return {k: v.cpu().numpy()[None] for k, v in out.items()}

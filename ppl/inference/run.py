@@ -14,7 +14,9 @@ from ppl.language.program import Bound
 
 @dataclass(frozen=True)
 class Run:
-    """Everything a method needs to know about one call of `infer`."""
+    """Everything a method needs to know about one call of `infer`. `stream`: the programs and the batches of a loader,
+    where one is given as data; the program is then that of the first batch.
+    """
 
     bound: Bound
     draws: int
@@ -33,3 +35,4 @@ class Run:
     keep_warmup: bool = False
     thin: int = 1
     draws_to: Path | None = None
+    stream: Any = None

@@ -92,15 +92,17 @@ def plate_size(name: str, size: Any) -> int:
 def subsample_size(name: str, size: int, subsample: int | None, mark: Mark | None) -> int:
     if subsample is None:
         return size
-    if not 0 < subsample <= size:
+    whole = isinstance(subsample, int) and not isinstance(subsample, bool)
+    if not whole or not 0 < subsample <= size:
+        near = max(1, min(size, abs(int(subsample)))) if isinstance(subsample, int | float) else size
         raise StructureError(
-            f"plate '{name}' can't draw {subsample} of {size} elements",
+            f"plate '{name}' can't draw {subsample!r} of {size} elements",
             where=mark,
             expected=f"1 ≤ subsample ≤ {size}",
-            found=f"subsample={subsample}",
-            edit=f"subsample={max(1, min(size, abs(int(subsample))))}, or leave it out",
+            found=f"subsample={subsample!r}",
+            edit=f"subsample={near}, or leave it out",
         )
-    return int(subsample)
+    return subsample
 
 
 # ---------------------------------------------------------------- parameters

@@ -13,6 +13,7 @@ import torch
 from ppl.compiler.engines import TORCH, Engine, check_engine, choose
 from ppl.compiler.graph import Graph, Node, Plate
 from ppl.compiler.passes import PASSES
+from ppl.compiler.passes.contract import contract
 from ppl.compiler.passes.fold import fold
 from ppl.compiler.passes.layouts import layouts
 from ppl.compiler.passes.vectorise import add_plate, vectorise
@@ -24,7 +25,8 @@ from ppl.language.record import Recorded, record
 
 
 class Compiled(Readings):
-    """A compiled program. `x` is unconstrained and flat, `[dim]` or a batch `[n, dim]`.
+    """A compiled program. `x` is unconstrained and flat, `[dim]` or a batch `[n, dim]`. Subsampled plates have
+    all their elements here.
 
     Attributes: `graph` (log density of x), `recorded`, `parts` (where each site lives in x), `dim`, `engine`.
     """
@@ -44,7 +46,7 @@ class Compiled(Readings):
         self.bound = bound
         self.passes = tuple(passes)
         self.device = device
-        self.recorded = record(bound, dtype) if recorded is None else recorded
+        self.recorded = record(bound, dtype, whole=True) if recorded is None else recorded
         check_engine(engine)
         self._wanted_engine = engine
         self.layouts = layouts(self.recorded.graph)
@@ -122,6 +124,7 @@ class Compiled(Readings):
     def _physical(self, graph: Graph, batch: int | None) -> tuple[Graph, dict[Node, torch.Tensor]]:
         """The graph without plates, its data-only parts computed."""
         data = self.data
+        graph = contract(graph) if "contract" in self.passes else graph
         if "fold" in self.passes:
             graph, data = fold(graph, data)
         if batch is None:

@@ -188,7 +188,7 @@ class Interpreter(Runtime):
             if isinstance(source, Choices):
                 found = source.at(message.name, self.index)
             else:
-                found = self.element(source[message.name], message)
+                found = self.element(source[message.name], message, role="choice")
             if found is not None and random:
                 yield found
             elif found is not None and source is self.constraints:
@@ -241,15 +241,20 @@ class Interpreter(Runtime):
 
     def element(self, value: Any, message: Message, role: str = "value") -> Any:
         tensor = self._array(value, message)
-        leading = tensor.shape[: len(self.loops)]
-        # A subsampled plate takes values for all its elements, or for the drawn ones.
-        whole = [n == loop.size for n, loop in zip(leading, self.loops, strict=False)] + [False] * len(
-            self.loops
-        )
-        rows = [loop.size if w else loop.rows for w, loop in zip(whole, self.loops, strict=False)]
-        index = tuple(loop.item if w else loop.row for w, loop in zip(whole, self.loops, strict=False))
-        sizes = list(zip([loop.name for loop in self.loops], rows, strict=True))
+        # Data are values for all elements of a plate; choices of a run may be those for the drawn ones.
+        drawn = [
+            role == "choice"
+            and loop.rows != loop.size
+            and axis < tensor.dim()
+            and tensor.shape[axis] == loop.rows
+            for axis, loop in enumerate(self.loops)
+        ]
+        loops = list(zip(self.loops, drawn, strict=True))
+        index = tuple(loop.row if own else loop.item for loop, own in loops)
+        sizes = [(loop.name, loop.rows if own else loop.size) for loop, own in loops]
         if role == "value":
+            values.check_all_elements(tensor, message, [(x.name, x.size, x.rows) for x in self.loops])
+        if role in ("value", "choice"):
             return values.full_value(tensor, message, sizes, DTYPE)[index]
         weights = values.weights(tensor, role, message, sizes, DTYPE)
         return weights[index] if weights.dim() else weights
@@ -262,8 +267,10 @@ class Interpreter(Runtime):
         for name in self.constraints:
             if name not in latent and (name in self.seen or not self.may_be_absent(name)):
                 refusals.unknown_choice(name, latent, name in self.seen)
+        # Where all are given there may be more, of other programs that were learned with this one.
+        complete = bool(self.params) and all(name in self.given_params for name in self.params)
         for name in self.given_params:
-            if name not in self.params and not self.branched:
+            if name not in self.params and not self.branched and not complete:
                 refusals.unknown_param(name, self.params)
 
     # ------------------------------------------------------------ named values and parameters
@@ -311,6 +318,7 @@ class Interpreter(Runtime):
     def plate(self, name: str, size: Any, subsample: int | None = None) -> PlateLoop:
         mark = user_mark(3)
         size = checks.plate_size(name, size)
+        name = self.axis_name(name, size, loop=True)
         rows = checks.subsample_size(name, size, subsample, mark)
         self._declare(name, size, mark)
         items = torch.arange(size)
@@ -328,6 +336,7 @@ class Interpreter(Runtime):
         carry, xs = _tensors(init), _tensors(xs)
         spec = pytree.tree_structure(carry)
         steps = steps_of(name, [v for v in pytree.tree_leaves(xs) if v is not None], length, mark)
+        name = self.axis_name(name, steps, loop=True)
         self._declare(name, steps, mark)
         outputs: list[Any] = []
         with_output = False
@@ -350,11 +359,18 @@ class Interpreter(Runtime):
             )
         return branches[min(max(int(index), 0), len(branches) - 1)](*args)
 
+    @property
+    def loop_sizes(self) -> dict[str, tuple[int, Mark | None]]:
+        return self.sizes
+
+    def is_open(self, name: str) -> bool:
+        return any(loop.name == name for loop in self.loops)
+
     def _declare(self, name: str, size: int, mark: Mark | None) -> None:
         known = self.sizes.setdefault(name, (size, mark))
         if known[0] != size:
             checks.two_sizes(name, known, (size, mark))
-        if any(loop.name == name for loop in self.loops):
+        if self.is_open(name):
             raise StructureError(
                 f"plate '{name}' is opened inside itself",
                 where=mark,

@@ -4,13 +4,14 @@ inference.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from ppl.compiler.engines.torch_engine import compile_torch
 from ppl.compiler.graph import Graph, Node, Plate, substitute, topological
-from ppl.compiler.ops import plate_slice
+from ppl.compiler.ops import make_input, plate_index, plate_slice
 from ppl.compiler.ops.batching import sizes
 from ppl.compiler.ops.effects import EFFECTS
 from ppl.compiler.passes.vectorise import vectorise
@@ -66,9 +67,29 @@ def at_main(node: Node, tracer: ScopedTracer) -> Node | None:
         strange = [n for n in nodes if n.op == "input" and n not in tracer.inputs]
         if not strange:
             return node
-        if any(n not in outer for n in strange):
+        if all(n.attr("role") == "subsample" for n in strange):
+            node = substitute((node,), _numbers_of_all(tracer))[0]
+            if all(n.op != "input" or n in tracer.inputs for n in topological([node])):
+                return node
             return None
-        node = substitute((node,), {n: outer[n] for n in strange})[0]
+        inner = {n: outer[n] for n in strange if n in outer}
+        if not inner:
+            return None
+        node = substitute((node,), inner)[0]
+
+
+def numbers_drawn(plate: Plate) -> Node:
+    """The input that holds the numbers of the elements a subsampled plate draws; it goes by the plate's name."""
+    return make_input(plate.name, (plate.size,), torch.int64, (), "subsample")
+
+
+def _numbers_of_all(tracer: ScopedTracer) -> dict[Node, Node]:
+    """The numbers of the elements that open plates drew → those of all their elements, over plates of them all."""
+    return {
+        plate_slice(numbers_drawn(loop.plate), loop.plate): plate_index(replace(loop.plate, size=loop.size))
+        for loop in tracer.here.loops
+        if loop.plate is not None and loop.counter is not None
+    }
 
 
 def _evaluate(node: Node, tracer: ScopedTracer) -> torch.Tensor | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,9 +61,14 @@ class Objective:
         return self.recorded.graph.outputs[0]
 
     @property
+    def data(self) -> dict[Node, torch.Tensor]:
+        """The data that are the same in every step: not those of a minibatch."""
+        return {node: x for node, x in self.recorded.data.items() if node.attr("role") != "batch"}
+
+    @property
     def known(self) -> dict[Node, Interval]:
         """Between which numbers data and params lie."""
-        data = {node: of_numbers(x) for node, x in self.recorded.data.items()}
+        data = {node: of_numbers(x) for node, x in self.data.items()}
         return data | {p.node: _inside(p.constraint) for p in self.recorded.params.values()}
 
     @property
@@ -79,13 +84,21 @@ def _inside(constraint: Any) -> Interval:
     return Interval(float(low), float(high), True, True)
 
 
-def record_objective(bound: Bound, dtype: torch.dtype | None = None, number: bool = True) -> Objective:
+def record_objective(
+    bound: Bound,
+    dtype: torch.dtype | None = None,
+    number: bool = True,
+    whole: bool = False,
+    batch: Collection[str] = (),
+) -> Objective:
     """Record an objective on its programs.
 
     Args:
         bound: the objective with its arguments, `iwelbo(model(x), guide(x), K=10)`.
         dtype: as for `record`.
         number: whether it must return one number.
+        whole: with all elements of the programs' subsampled plates.
+        batch: names of the programs' arguments and observed sites that come with each minibatch.
 
     Raises:
         StructureError: guide and model disagree about sites, plates or supports.
@@ -94,11 +107,14 @@ def record_objective(bound: Bound, dtype: torch.dtype | None = None, number: boo
     states: dict[str, State] = {}
     plates: set[Plate] = set()
     declared: dict[str, Program | None] = {}
+    all_elements = whole  # `whole = whole` in a class body would look for it there
 
     class OfThis(ObjectiveRecorder):
         kept = states
         particles = plates
         owners = declared
+        whole = all_elements
+        fed = frozenset(batch)
 
     recorded = record_with(OfThis, bound, dtype)
     graph = recorded.graph
@@ -111,8 +127,8 @@ def record_objective(bound: Bound, dtype: torch.dtype | None = None, number: boo
             edit="return log_p.sum(), or particles.gather(log_w).mean()",
         )
     then = tuple(s.then for s in states.values())
-    whole = Graph((*graph.inputs, *(s.now for s in states.values())), (*graph.outputs, *then), graph.effects)
-    return Objective(replace(recorded, graph=whole), states, frozenset(plates), declared)
+    graph = Graph((*graph.inputs, *(s.now for s in states.values())), (*graph.outputs, *then), graph.effects)
+    return Objective(replace(recorded, graph=graph), states, frozenset(plates), declared)
 
 
 class _StateHandle:

@@ -70,8 +70,9 @@ def plate(name: str, size: Any, subsample: int | None = None) -> Any:
 
     A value made in the body belongs to one element; after the loop, `p.gather(x)` (with `p :=
     ppl.plate(…)`) gives the
-    whole vector, elements first. With `subsample=B`, B elements are drawn at random and log densities
-    rescaled by size/B.
+    whole vector, elements first. With `subsample=B`, B elements are drawn at random, without replacement, and log
+    densities rescaled by size/B; arguments, data, masks and weights are still those of all elements. Programs of one
+    objective draw the same elements of a plate.
     """
     return current("plate").plate(name, size, subsample)
 

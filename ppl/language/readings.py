@@ -231,14 +231,10 @@ def _require_movable(layout: Layout) -> None:
 def constant_input(
     recorded: Recorded, node: Node, data: Mapping[Node, torch.Tensor], device: str
 ) -> torch.Tensor:
-    """The tensor of an input that isn't a site: data, a param's starting value, the first elements of a
-    subsample.
-    """
+    """The tensor of an input that isn't a site: data, or a param's starting value."""
     if node in data:
         return data[node]
-    if node.attr("role") == "param":
-        return recorded.params[node.attr("name")].init.to(device)
-    return torch.arange(node.shape[0], device=device)
+    return recorded.params[node.attr("name")].init.to(device)
 
 
 class _Inverse(Lowering):

@@ -27,11 +27,12 @@ from ppl.compiler.tracer import GuardMode
 from ppl.distributions import family_of
 from ppl.distributions.constraints import constraint_from
 from ppl.errors import DataError, Location, Mark, RecordingError, StructureError, user_mark
-from ppl.language import checks, record_regions, strategies, surrogates, values
+from ppl.language import checks, record_regions, record_values, strategies, surrogates, values
 from ppl.language.handlers import Message
 from ppl.language.known import known
 from ppl.language.program import Bound
 from ppl.language.record_plates import PlateLoop
+from ppl.language.record_values import Missing
 from ppl.language.refusals import param_with_two_shapes
 from ppl.language.runtime import Runtime, activated
 from ppl.language.scopes import Loop, ScopedTracer
@@ -46,21 +47,10 @@ class Param:
     node: Node
 
 
-@dataclass(frozen=True)
-class Missing:
-    """Observed data with holes: the data (holes filled with a value of the support) and the flat places
-    of the holes.
-    """
-
-    data: Node
-    places: Node
-    count: int
-
-
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """A recorded program. `data` holds the tensors of the graph's data inputs; `returned` rebuilds the
-    return value.
+    """A recorded program. `data` holds the tensors of the graph's data inputs; `subsamples` how many elements a plate
+    is to draw, and of how many; `returned` rebuilds the return value.
     """
 
     bound: Bound
@@ -68,7 +58,7 @@ class Recorded:
     data: dict[Node, torch.Tensor]
     params: dict[str, Param] = field(default_factory=dict)
     missing: dict[str, Missing] = field(default_factory=dict)
-    subsamples: dict[str, tuple[Node, int]] = field(default_factory=dict)
+    subsamples: dict[str, tuple[int, int]] = field(default_factory=dict)
     observed: dict[str, torch.Tensor] = field(default_factory=dict)
     returned: Any = None
     dtype: torch.dtype = torch.float64
@@ -80,12 +70,16 @@ class _OtherDtype(Exception):
         self.dtype = dtype
 
 
-def record(bound: Bound, dtype: torch.dtype | None = None) -> Recorded:
+def record(
+    bound: Bound, dtype: torch.dtype | None = None, whole: bool = False, fewer: bool = False
+) -> Recorded:
     """Record a bound program.
 
     Args:
         bound: the program and its arguments.
         dtype: of all floating-point values; None: float64, or an nn.Module's own where one takes part.
+        whole: with all elements of subsampled plates.
+        fewer: likewise, and there may be fewer of them than a plate draws.
 
     Raises:
         RecordingError: the function branches on, or reads out, a random value.
@@ -99,7 +93,7 @@ def record(bound: Bound, dtype: torch.dtype | None = None) -> Recorded:
             found="@ppl.model(dynamic=True)",
             edit="remove dynamic=True, or use a method that runs on the interpreter",
         )
-    return record_with(Recorder, bound, dtype)
+    return record_with(_Fewer if fewer else _Whole if whole else Recorder, bound, dtype)
 
 
 def record_with(recorder: type[Recorder], bound: Bound, dtype: torch.dtype | None) -> Recorded:
@@ -112,6 +106,12 @@ def record_with(recorder: type[Recorder], bound: Bound, dtype: torch.dtype | Non
 
 class Recorder(Runtime):
     records = True
+    whole = False
+    """Whether subsampled plates have all their elements."""
+    fewer = False
+    """Whether these may be fewer than a plate draws."""
+    fed: frozenset[str] = frozenset()
+    """Names of the arguments and observed sites that come with each minibatch: inputs, whose numbers change."""
 
     def __init__(self, dtype: torch.dtype, flexible: bool) -> None:
         super().__init__()
@@ -120,7 +120,8 @@ class Recorder(Runtime):
         self.tracer = ScopedTracer(dtype)
         self.params: dict[str, Param] = {}
         self.missing: dict[str, Missing] = {}
-        self.subsamples: dict[str, tuple[Node, int]] = {}
+        self.opened: dict[str, tuple[int, int]] = {}  # elements that a plate draws, and all of them
+        self.numbers: dict[str, Node] = {}
         self.observed: dict[str, torch.Tensor] = {}
         self.marks: dict[str, Mark | None] = {}
         self.plates: dict[str, tuple[int, Mark | None]] = {}
@@ -147,7 +148,7 @@ class Recorder(Runtime):
         inputs = (
             *self.tracer.inputs,
             *(p.node for p in self.params.values()),
-            *(n for n, _ in self.subsamples.values()),
+            *self.numbers.values(),
         )
         return Recorded(
             bound,
@@ -155,7 +156,7 @@ class Recorder(Runtime):
             dict(self.tracer.inputs),
             self.params,
             self.missing,
-            self.subsamples,
+            {name: counts for name, counts in self.opened.items() if counts[0] < counts[1]},
             self.observed,
             (leaves, spec, positions),
             self.dtype,
@@ -175,6 +176,8 @@ class Recorder(Runtime):
             except DataError as error:
                 error.headline = f"argument '{name}': {error.headline}"
                 raise
+            if name in self.fed:
+                return self.tracer.batch(tensor, name)
             return self.tracer.declare(tensor, name + pytree.keystr(path).replace("'", ""))
 
         return pytree.tree_map_with_path(convert, value)
@@ -270,61 +273,10 @@ class Recorder(Runtime):
         return effect("sample", site, params, type_, self.context, mask, scale, message.mark, reads)
 
     def element(self, value: Any, message: Message, role: str = "value") -> Any:
-        if self.tracer.is_traced(value):
-            return value
-        loops = self.tracer.loops
-        sizes = [(loop.name, loop.size) for loop in loops]
-        if role in ("mask", "scale"):
-            weight = values.weights(value, role, message, sizes, self.dtype)
-            self.tracer.declare(weight, f"{message.name} {role}")
-            return self.tracer.lift(self.tracer.element(self.tracer.real(weight))) if weight.dim() else weight
-        d = message.distribution
-        tensor = values.full_value(value, message, sizes, self.dtype)
-        holes = values.holes(tensor, message)
-        if holes is None:
-            self.tracer.declare(tensor, message.name)
-        traced = (
-            self.tracer.lift(self.tracer.element(self.tracer.real(tensor)))
-            if loops and holes is None
-            else None
-        )
-        if not values.check_support(d, tensor, holes, message, self.tracer, traced):
-            message.options["guarded"] = True
-        if holes is not None:
-            tensor = torch.where(torch.isnan(tensor), values.filler(d, self.tracer), tensor)
-        self.tracer.declare(tensor, message.name)
-        full = self.tracer.real(tensor)
-        if holes is not None:
-            self.missing[message.name] = Missing(
-                full, self.tracer.real(self.tracer.declare(holes, f"{message.name} holes")), len(holes)
-            )
-            message.options["missing"] = len(holes)
-        self.observed[message.name] = values.with_nan(tensor, holes)
-        return self.tracer.lift(self.tracer.element(full))
+        return record_values.element(self, value, message, role)
 
     def observed_value(self, value: Any, message: Message) -> Any:
-        """A value given in the program belongs to one element. Where data alone decide it, it is
-        checked and kept like data.
-        """
-        loops = self.tracer.loops
-        each = ", the shape of one element" if loops else ""
-        traced = isinstance(value, torch.Tensor) and self.tracer.is_traced(value)
-        if traced:
-            values.check_shape(value.shape, message, (), each)
-            full = known(value, self.tracer)
-            if full is None or any(loop.rescale != 1.0 for loop in loops):
-                if values.guardable(message.distribution):
-                    message.options["guarded"] = True
-                return value
-            varying = [loop for loop in loops if loop.name in self.tracer.varies(value)]
-        else:
-            full, varying = values.as_values(value, message, self.dtype), []
-            values.check_shape(full.shape, message, (), each)
-        for axis, loop in enumerate(loops):
-            if loop not in varying:
-                full = full.unsqueeze(axis)
-        own = full.shape[len(loops) :]
-        return self.element(full.expand((*(loop.size for loop in loops), *own)), message)
+        return record_values.observed_value(self, value, message)
 
     def deterministic_at(self, name: str, value: Any, dims: Sequence[str], mark: Mark | None) -> Any:
         node = self._node(value)
@@ -391,7 +343,15 @@ class Recorder(Runtime):
     # ------------------------------------------------------------ loops and regions
 
     def plate(self, name: str, size: Any, subsample: int | None = None) -> PlateLoop:
-        return PlateLoop(self, name, checks.plate_size(name, size), subsample, user_mark(3))
+        size = checks.plate_size(name, size)
+        return PlateLoop(self, self.axis_name(name, size, loop=True), size, subsample, user_mark(3))
+
+    @property
+    def loop_sizes(self) -> dict[str, tuple[int, Mark | None]]:
+        return self.plates
+
+    def is_open(self, name: str) -> bool:
+        return any(loop.name == name for loop in self.tracer.here.loops)
 
     def scan(
         self, name: str, step: Callable[..., Any], init: Any, xs: Any = None, length: int | None = None
@@ -409,6 +369,14 @@ class Recorder(Runtime):
             found="a body that ends the loop itself",
             edit="let the loop end; use .mask(…) to leave elements out",
         )
+
+
+class _Whole(Recorder):
+    whole = True
+
+
+class _Fewer(_Whole):
+    fewer = True
 
 
 @contextlib.contextmanager

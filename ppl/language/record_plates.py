@@ -9,9 +9,10 @@ import torch
 from torch.utils import _pytree as pytree
 
 from ppl.compiler.graph import Node, Plate
-from ppl.compiler.ops import make_input, plate_index, plate_slice, plate_stack
+from ppl.compiler.ops import plate_index, plate_slice, plate_stack
 from ppl.errors import Mark, StructureError, user_mark
 from ppl.language import checks
+from ppl.language.known import numbers_drawn
 from ppl.language.scopes import Loop
 
 if TYPE_CHECKING:
@@ -25,11 +26,14 @@ class PlateLoop:
         self, recorder: Recorder, name: str, size: int, subsample: int | None, mark: Mark | None
     ) -> None:
         self.recorder, self.name, self.size, self.mark = recorder, name, size, mark
-        self.drawn = checks.subsample_size(name, size, subsample, mark)
+        asked = size if subsample is None else subsample
+        asked = min(asked, size) if recorder.fewer else checks.subsample_size(name, size, subsample, mark)
+        self.drawn = size if recorder.whole else asked
         known = recorder.plates.setdefault(name, (size, mark))
         if known[0] != size:
             checks.two_sizes(name, known, (size, mark))
-        if any(loop.name == name for loop in recorder.tracer.here.loops):
+        self._note_subsample(asked)
+        if recorder.is_open(name):
             raise StructureError(
                 f"plate '{name}' is opened inside itself",
                 where=mark,
@@ -41,12 +45,29 @@ class PlateLoop:
         self.plate = Plate(depth, name, self.drawn)
         self.loop: Loop | None = None
 
+    def _note_subsample(self, asked: int) -> None:
+        """Wherever a program, or the programs of one objective, open a subsampled plate, the same elements are drawn."""
+        here = (asked, self.size)
+        first = self.recorder.opened.setdefault(self.name, here)
+        if first == here or self.recorder.whole or (first[0] == first[1] and asked == self.size):
+            return
+        shown = [f"{n} of {of} elements" if n < of else f"all {of} elements" for n, of in (first, here)]
+        more = f", subsample={first[0]}" if first[0] < first[1] else ""
+        raise StructureError(
+            f"plate '{self.name}' draws other elements here than where it was opened before",
+            where=self.mark,
+            expected=f"{shown[0]}: model and guide share the elements of a plate by its name",
+            found=shown[1],
+            edit=f'ppl.plate("{self.name}", {first[1]}{more}), or another name for this plate',
+        )
+
     def __iter__(self) -> Iterator[Any]:
         tracer = self.recorder.tracer
-        rescale = self.size / self.drawn if self.drawn != self.size else 1.0
-        self.loop = loop = Loop(self.name, self.drawn, self.plate, rescale=rescale)
+        self.loop = loop = Loop(self.name, self.size, self.plate)
         tracer.here.loops.append(loop)
-        yield tracer.lift(self._index())
+        index = tracer.lift(self._index())
+        loop.counter = index if self.drawn != self.size else None
+        yield index
         if tracer.here.loops[-1] is not loop:
             self.recorder._left_open(tracer.here.loops[-1])
         tracer.here.loops.pop()
@@ -55,9 +76,8 @@ class PlateLoop:
         if self.drawn == self.size:
             return plate_index(self.plate)
         tracer = self.recorder.tracer
-        node = make_input(self.name, (self.drawn,), torch.int64, (), "subsample")
-        self.recorder.subsamples[self.name] = (node, self.size)
-        return plate_slice(tracer.capture(node, tracer.main), self.plate)
+        numbers = self.recorder.numbers[self.name] = numbers_drawn(self.plate)
+        return plate_slice(tracer.capture(numbers, tracer.main), self.plate)
 
     def __len__(self) -> int:
         return self.size

@@ -30,6 +30,8 @@ def scan(r: Recorder, name: str, step: Callable[..., Any], init: Any, xs: Any, l
     x_leaves, x_spec = pytree.tree_flatten([] if xs is None else xs)
     x_nodes = [r._node(v) for v in x_leaves]
     steps = steps_of(name, x_nodes, length, mark)
+    name = r.axis_name(name, steps, loop=True)
+    r.dim_sizes.setdefault(name, (steps, mark))
     times = r.tracer.node(torch.arange(steps))
     registered = dict(r.marks)
     for _ in range(4):  # a carry may change dtype at most a few times (int → float)

@@ -54,6 +54,11 @@ def recorder() -> Any:
     return runtime if runtime is not None and runtime.records else None
 
 
+def running() -> Runtime | None:
+    """The active runtime, if a program is being run or recorded."""
+    return _CURRENT.get()
+
+
 def recording_objective() -> Any:
     """The runtime that records an objective, where one is active: `simulate` and `log_density` are its own."""
     runtime = _CURRENT.get()
@@ -277,6 +282,29 @@ class Runtime:
             edit=edit,
         )
 
+    @property
+    def loop_sizes(self) -> dict[str, tuple[int, Mark | None]]:
+        """The loops that were opened, by name."""
+        raise NotImplementedError
+
+    def is_open(self, name: str) -> bool:
+        """Whether a statement stands inside a loop of this name."""
+        raise NotImplementedError
+
+    def axis_name(self, name: str, size: int, loop: bool = False) -> str:
+        """What a loop or dim is called in the whole program: where `D` is another size already, or a loop around
+        this one, the `D` of a subprogram `beta` is `beta/D`.
+        """
+        first, _ = self.loop_sizes.get(name) or self.dim_sizes.get(name) or (size, None)
+        taken = first != size or (loop and self.is_open(name))
+        return self.prefix + name if taken else name
+
+    def announce(self, sizes: Mapping[str, int]) -> None:
+        """Sizes that a program knows before it opens loops: their names are its own, not its subprograms'."""
+        for name, size in sizes.items():
+            if not self.prefix:
+                self.dim_sizes.setdefault(name, (size, None))
+
     def _check_dims(self, message: Message) -> None:
         """Names of a site's own axes: strings, at most one for each axis, each of one size in the
         whole program.
@@ -296,11 +324,10 @@ class Runtime:
                 if letters
                 else f"dims=({', '.join(repr(str(n)) for n in names[: len(shape)])},)",
             )
-        plates: dict[str, tuple[int, Mark | None]] = getattr(self, "plates", None) or getattr(
-            self, "sizes", {}
-        )
+        names = tuple(self.axis_name(n, size) for n, size in zip(names, shape, strict=False))
+        message.dims = names
         for name, size in zip(names, shape, strict=False):
-            first, mark = plates.get(name) or self.dim_sizes.setdefault(name, (size, message.mark))
+            first, mark = self.loop_sizes.get(name) or self.dim_sizes.setdefault(name, (size, message.mark))
             if first != size:
                 raise StructureError(
                     f"dim '{name}' has two sizes",

@@ -22,17 +22,22 @@ from ppl.language.known import at_main, known
 
 @dataclass(eq=False)
 class Loop:
-    """An open plate (`plate` set) or scan (`counter` set: the step's number inside the body).
+    """An open plate (`plate` set) or scan. `size` counts all elements, also where a plate draws some of them.
 
-    `elements` maps a scan's inputs for one step to the sequences they come from.
+    `counter` is the number of a scan's step, or of an element that a subsampled plate drew; `elements` maps a
+    scan's inputs for one step to the sequences they come from.
     """
 
     name: str
     size: int
     plate: Plate | None = None
     counter: torch.Tensor | None = None
-    rescale: float = 1.0
     elements: dict[Node, Node] = field(default_factory=dict)
+
+    @property
+    def rescale(self) -> float:
+        """What a density in it is multiplied by, so that the drawn elements stand for all."""
+        return self.size / self.plate.size if self.plate is not None and self.counter is not None else 1.0
 
 
 @dataclass(eq=False)
@@ -65,6 +70,7 @@ class ScopedTracer(Tracer):
         self.main = Scope(None, "main", [])
         self.here = self.main
         self.inputs: dict[Node, torch.Tensor] = {}
+        self.constants: set[Node] = set()  # inputs that the program computed, or that nothing names
         self.data_names: dict[int, str] = {}
         self.held: list[torch.Tensor] = []
         self.made_in: dict[int, tuple[Loop, ...]] = {}
@@ -86,7 +92,8 @@ class ScopedTracer(Tracer):
         return self.dtype if dtype.is_floating_point else dtype
 
     def _input(self, tensor: torch.Tensor) -> Node:
-        name = self.data_names.get(id(tensor), f"c{len(self.inputs)}")
+        given = self.data_names.get(id(tensor))
+        name = f"c{len(self.inputs)}" if given is None else given
         taken = {n.attr("name") for n in self.inputs}
         unique, count = name, 1
         while unique in taken:
@@ -95,14 +102,13 @@ class ScopedTracer(Tracer):
         if tensor.is_floating_point():
             tensor = tensor.to(self.dtype)
         for earlier, numbers in self.inputs.items():
-            if (
-                earlier.attr("name") == name
-                and numbers.dtype == tensor.dtype
-                and torch.equal(numbers, tensor)
-            ):
-                return earlier  # the data of a program that an objective runs twice
+            alike = earlier in self.constants if given is None else earlier.attr("name") == name
+            if alike and numbers.dtype == tensor.dtype and torch.equal(numbers, tensor):
+                return earlier  # of a program that an objective runs twice
         node = make_input(unique, tensor.shape, tensor.dtype, (), "data")
         self.inputs[node] = tensor
+        if given is None:
+            self.constants.add(node)
         return node
 
     def real(self, tensor: torch.Tensor) -> Node:
@@ -111,6 +117,13 @@ class ScopedTracer(Tracer):
         if entry is None or entry.version != tensor._version:
             entry = self.imported[id(tensor)] = Entry(tensor, self._input(tensor), tensor._version)
         return entry.node
+
+    def batch(self, tensor: torch.Tensor, name: str) -> torch.Tensor:
+        """A tensor of a minibatch as an input: the program computes with it, and the next batch takes its place."""
+        tensor = tensor.detach().to(self.widen(tensor.dtype))
+        node = make_input(name, tensor.shape, tensor.dtype, (), "batch")
+        self.inputs[node] = tensor
+        return self.lift(node)
 
     # ------------------------------------------------------------ traced tensors
 
@@ -185,21 +198,23 @@ class ScopedTracer(Tracer):
         node = at_main(self.table[id(value)].node, self)
         return {p.name for p in node.plates} if node is not None else set()
 
+    def varies_outside(self, value: torch.Tensor) -> bool:
+        """Whether a value that data alone decide differs between elements of a loop around the running program."""
+        node = at_main(self.table[id(value)].node, self)
+        around = {loop.plate for loop in self.here.loops[: self.foreign]}
+        return node is not None and any(p in around for p in node.plates)
+
     # ------------------------------------------------------------ indexing by a plate
 
     def take(self, x: Node, axis: int, index: Node) -> Node:
         """x[…, index, …]: an element along the plate where the index is the plate's own."""
-        if index.op == "plate_index":
+        n = x.shape[axis]
+        drawn = self._drawn_by(index)
+        if drawn is not None:
+            _require_elements(n, x, axis, drawn.name, drawn.size)
+        elif index.op == "plate_index":
             plate: Plate = index.attr("plate")
-            n = x.shape[axis]
-            if n < plate.size:
-                raise DataError(
-                    f"an array of {n} elements is indexed by plate '{plate.name}' of size {plate.size}",
-                    where=user_mark(),
-                    expected=f"at least {plate.size} elements along axis {axis}",
-                    found=f"shape {list(x.shape)}",
-                    edit=f'ppl.plate("{plate.name}", {n}), or data of length {plate.size}',
-                )
+            _require_elements(n, x, axis, plate.name, plate.size)
             if plate not in x.plates:
                 front = move_axis(x, axis, 0)
                 if n > plate.size:
@@ -208,6 +223,15 @@ class ScopedTracer(Tracer):
         elif index.op != "full":
             self.check_index(self.lift(index), x.shape, axis)
         return make("take", x, index, dim=axis - len(x.shape))
+
+    def _drawn_by(self, index: Node) -> Loop | None:
+        """The subsampled plate whose elements' numbers this index is."""
+        scope: Scope | None = self.here
+        while scope is not None:
+            index = next((outer for outer, inner in scope.captured.items() if inner is index), index)
+            scope = scope.parent
+        drawing = [loop for loop in self.here.loops if loop.plate is not None and loop.counter is not None]
+        return next((loop for loop in drawing if self.table[id(loop.counter)].node is index), None)
 
     def check_index(self, index: torch.Tensor, shape: Sequence[int], axis: int) -> None:
         places = known(index, self)
@@ -226,12 +250,23 @@ class ScopedTracer(Tracer):
         """The element of a main-program value with one leading axis per open loop."""
         node = self.capture(full, self.main)
         for loop in self.loops:
-            if loop.plate is not None:
-                node = plate_slice(node, loop.plate)
-            else:
-                assert loop.counter is not None
+            if loop.counter is not None:
                 node = make("take", node, self.node(loop.counter), dim=-len(node.shape))
+            else:
+                assert loop.plate is not None
+                node = plate_slice(node, loop.plate)
         return node
+
+
+def _require_elements(n: int, x: Node, axis: int, plate: str, size: int) -> None:
+    if n < size:
+        raise DataError(
+            f"an array of {n} elements is indexed by plate '{plate}' of size {size}",
+            where=user_mark(),
+            expected=f"at least {size} elements along axis {axis}",
+            found=f"shape {list(x.shape)}",
+            edit=f'ppl.plate("{plate}", {n}), or data of length {size}',
+        )
 
 
 def _site_in(node: Node) -> str | None:

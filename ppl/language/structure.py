@@ -130,8 +130,8 @@ class Scope:
         return self.inner[node]
 
     def _plate(self, plate: Plate) -> Box:
-        total = self.recorded.subsamples.get(plate.name, (None, plate.size))[1]
-        return Box("plate", plate.name, plate.size, 0 if total == plate.size else total)
+        drawn, total = self.recorded.subsamples.get(plate.name, (plate.size, 0))
+        return Box("plate", plate.name, drawn, total)
 
     def statements(self) -> Iterator[Statement]:
         """The statements in program order; names are noted on the way."""

@@ -193,6 +193,52 @@ def holes(tensor: torch.Tensor, message: Message) -> torch.Tensor | None:
     return mask.reshape(-1).nonzero().reshape(-1)
 
 
+def check_all_elements(value: Any, message: Message, loops: Sequence[tuple[str, int, int]]) -> None:
+    """Refuse data that have as many elements as a subsampled plate draws: in each step it draws others.
+
+    Args:
+        loops: (name, all elements, elements drawn) of the open loops.
+    """
+    found = tuple(getattr(value, "shape", ()))
+    for axis, (name, size, drawn) in enumerate(loops):
+        if drawn != size and axis < len(found) and found[axis] == drawn:
+            expected = ", ".join(f"{n}={k}" for n, k, _ in loops)
+            raise DataError(
+                f"the value for '{message.name}' has {drawn} elements, as many as plate '{name}' draws in a step",
+                site=message.name,
+                where=message.mark,
+                expected=f"values for all {size} elements, shape [{expected}{', …' if len(found) > len(loops) else ''}]",
+                found=f"shape {list(found)}",
+                edit=f'give all {size} values, or ppl.plate("{name}", {drawn}) for data of {drawn} elements',
+            )
+
+
+def require_complete(message: Message, holes: torch.Tensor | None) -> None:
+    """Refuse missing elements in a minibatch."""
+    if holes is not None:
+        raise DataError(
+            f"a batch has missing elements of '{message.name}'",
+            site=message.name,
+            where=message.mark,
+            expected="complete data in every batch",
+            found=f"{len(holes)} nan",
+            edit="leave the incomplete elements out of the data set",
+        )
+
+
+def require_all_elements(message: Message, subsampled: Sequence[str]) -> None:
+    """Refuse missing elements in subsampled plates: they would be latent in some steps only."""
+    if subsampled:
+        raise DataError(
+            f"data of '{message.name}' have missing elements in the subsampled plate '{subsampled[0]}'",
+            site=message.name,
+            where=message.mark,
+            expected="complete data where a plate draws some of its elements",
+            found="nan",
+            edit=f"leave the incomplete elements out, or put any possible value there and .mask({message.name}=…)",
+        )
+
+
 def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     return len(shape) <= len(target) and all(
         n in (1, m) for n, m in zip(shape[::-1], target[::-1], strict=False)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
     from matplotlib.figure import Figure
+    from torch import Tensor
 
     from ppl.results.diagnostics import Diagnosis
 
@@ -301,6 +302,12 @@ class Posterior:
     def prior_predictive(self, bound: Any = None, draws: int = 500, seed: int = 0) -> NamedArrays:
         """Runs of the program without data: every site → (1, draws, *shape)."""
         return NamedArrays(self._need_predictor("prior_predictive").prior_predictive(bound, draws, seed))
+
+    def state_dict(self, name: str) -> dict[str, Tensor]:
+        """The params of `ppl.module(name, …)` that were learned: `net.load_state_dict(fit.state_dict("net"))`."""
+        from ppl.results.modules import state_dict
+
+        return state_dict(self.params or {}, name)
 
     def _need_predictor(self, what: str) -> Predictor:
         if self.predictor is None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ppl.distributions.constraints import constraint_from
 from ppl.errors import DataError, Location
+from ppl.language.runtime import running
 from ppl.syntax import tree
 from ppl.syntax.info import PROGRAM_TYPES
 from ppl.syntax.runtime import SQUARE, STRUCTURED, Type, as_tensor
@@ -30,10 +31,11 @@ class Binder:
         dims: Sequence[str],
         sampled: frozenset[str],
         evaluate: Evaluate,
+        is_program: bool = False,
     ) -> None:
         self.path, self.name = path, name
         self.parameters, self.dims, self.sampled = tuple(parameters), tuple(dims), sampled
-        self.evaluate = evaluate
+        self.evaluate, self.is_program = evaluate, is_program
 
     def __call__(self, *values: Any) -> tuple[Any, ...]:
         known: dict[str, Any] = {}
@@ -49,7 +51,10 @@ class Binder:
         for parameter, value in zip(self.parameters, converted, strict=True):
             self._possible(parameter, value, known)
             arguments.append(value)
-        return (*arguments, *(self._dim(d, known) for d in self.dims))
+        sizes = {d: self._dim(d, known) for d in self.dims}
+        if self.is_program and (runtime := running()):
+            runtime.announce({n: v for n, v in {**known, **sizes}.items() if v >= 0})
+        return (*arguments, *sizes.values())
 
     def _dim(self, name: str, known: dict[str, Any]) -> int:
         if name in known:
@@ -141,7 +146,7 @@ class Binder:
         constraint = Type(kind.name.id, arguments, keywords).constraint
         if constraint is None or x.numel() == 0:
             return
-        inside = constraint_from(constraint).check(x)
+        inside = _within(x, constraint)
         if kind.name.id not in STRUCTURED and kind.name.id not in SQUARE:
             inside = inside | missing
         if not bool(inside.all()):
@@ -174,6 +179,17 @@ def _tensor(value: Any, kind: str) -> Tensor:
             return whole
         return found
     return found if found.is_floating_point() else found.to(torch.float64)
+
+
+def _within(x: Tensor, support: Any) -> Tensor:
+    """Where x is in a support as `Type.constraint` gives it; the bounds of an interval are in it."""
+    if not isinstance(support, tuple):
+        return constraint_from(support).check(x)
+    lower, upper = support
+    inside = torch.ones_like(x, dtype=torch.bool)
+    if lower is not None:
+        inside = inside & (x >= lower)
+    return inside & (x <= upper) if upper is not None else inside
 
 
 def _plain(value: Any) -> Any:

@@ -10,9 +10,11 @@ from typing import Any
 from lark import Token
 
 from ppl.syntax import tree
+from ppl.syntax.format import expression_text
 from ppl.syntax.limits import LEVELS, nested
 from ppl.syntax.problems import Problem, Rejected
 from ppl.syntax.tree import Span
+from ppl.syntax.words import no_name
 
 Children = Sequence[Any]
 Builder = Callable[[Span, Children], Any]
@@ -64,6 +66,8 @@ def _of(token: Token) -> Span:
 
 
 def _name(token: Token) -> tree.Name:
+    if (problem := no_name(str(token), _of(token))) is not None:
+        raise Rejected(problem)
     return tree.Name(str(token), span=_of(token))
 
 
@@ -82,7 +86,7 @@ def _docstring(statement: tree.Statement) -> tree.Statement:
     return statement
 
 
-def _target(expression: Any) -> tree.Target:
+def _target(expression: Any, edit: str = "give the quantity a name of its own: eta = …") -> tree.Target:
     if isinstance(expression, tree.Name):
         return tree.Target(expression, span=expression.span)
     if isinstance(expression, tree.Index) and isinstance(expression.value, tree.Name):
@@ -94,7 +98,7 @@ def _target(expression: Any) -> tree.Target:
             "a value can't be given to this",
             expected="a name, or an element of what the loops around it build: theta, theta[j]",
             found=_called(expression),
-            edit="give the quantity a name of its own: eta = …",
+            edit=edit,
         )
     )
 
@@ -208,7 +212,10 @@ def sample(span: Span, children: Children) -> Any:
     target, *rest = children
     kind, distribution = _one(rest, tree.Type), _one(rest, tree.Expression)
     options = tuple(c for c in rest if isinstance(c, tree.Keyword))
-    return tree.Sample(_target(target), kind, distribution, options, span=span)
+    observed = f"observe r = {expression_text(target)} ~ …, if it is a datum"
+    if isinstance(target, tree.Index) and isinstance(target.value, tree.Index):
+        observed = expression_text(target).replace("][", ", ")
+    return tree.Sample(_target(target, observed), kind, distribution, options, span=span)
 
 
 @_rule
@@ -246,6 +253,32 @@ def declare(span: Span, children: Children) -> Any:
 @_rule
 def set_(span: Span, children: Children) -> Any:
     return tree.SetState(_target(children[0]), children[1], span=span)
+
+
+@_rule
+def evaluate(span: Span, children: Children) -> Any:
+    value = children[0]
+    if isinstance(value, tree.Compare) and value.operators[0] == "<" and _is_minus(value.operands[0]):
+        left, right = value.first, value.operands[0]
+        place = Span(left.span.end_line, left.span.end_column + 1, right.span.line, right.span.column + 1)
+        mended = f"{expression_text(left)} = {expression_text(right)[1:]}"
+        raise Rejected(
+            Problem(
+                "syntax",
+                place,
+                "`<-` gives no values here",
+                "= for a quantity, ~ for a random one",
+                "`<-`",
+                mended,
+            )
+        )
+    return tree.Evaluate(value, span=span)
+
+
+def _is_minus(e: tree.Expression) -> bool:
+    while isinstance(e, tree.Binary):
+        e = e.left
+    return isinstance(e, tree.Unary) and e.operator == "-"
 
 
 @_rule
@@ -370,7 +403,6 @@ _RULES |= {
     "keyword": lambda s, c: tree.Keyword(_name(c[0]), c[1], span=s),
     "return": lambda s, c: tree.Return(*c, span=s),
     "pass": lambda s, c: tree.Pass(span=s),
-    "evaluate": lambda s, c: tree.Evaluate(c[0], span=s),
     "for": lambda s, c: tree.For(_name(c[0]), c[1], _statements(c[2:]), span=s),
     "call": lambda s, c: tree.Call(c[0], *c[1], span=s),
     "index": lambda s, c: tree.Index(c[0], c[1], span=s),

@@ -135,7 +135,9 @@ class Expressions:
         return ast.Attribute(self.of(e.value), e.name.id, ast.Load())
 
     def _list(self, e: tree.List) -> ast.expr:
-        return call("__array", ast.List([self.of(x) for x in e.elements], ast.Load()))
+        elements = ast.List([self.of(x) for x in e.elements], ast.Load())
+        texts = e.elements and all(isinstance(x, tree.String) for x in e.elements)
+        return elements if texts else call("__array", elements)
 
     def _tuple(self, e: tree.Tuple) -> ast.expr:
         return ast.Tuple([self.of(x) for x in e.elements], ast.Load())

@@ -17,6 +17,7 @@ from ppl.syntax.values import (
     Interval,
     Mismatch,
     Shape,
+    Size,
     Value,
     broadcast,
     same,
@@ -211,7 +212,13 @@ def _known(kind: str) -> Signature:
 
 
 def _filled(interval: Interval) -> Signature:
-    return Signature("sizes", 1, 6, lambda arguments: Value("real", interval, (None,) * len(arguments)))
+    return Signature("sizes", 1, 6, lambda sizes: Value("real", interval, tuple(map(_as_size, sizes))))
+
+
+def _as_size(value: Value) -> Size:
+    """A size that is written out."""
+    known = value.kind == "int" and value.interval.low == value.interval.high
+    return int(value.interval.low) if known and value.interval.low >= 0 else None
 
 
 def _choice(arguments: Sequence[Value]) -> Value:
@@ -285,8 +292,8 @@ FUNCTIONS: dict[str, Signature] = {
     "triangular_solve": Signature("L, b, upper=", 2, 3, _solve, ("upper",)),
     "log_det": _of_matrix(), "det": _of_matrix(), "trace": _of_matrix(), "diag": Signature("x", 1, 1, _diag),
     "zeros": _filled(Interval(0.0, 0.0)), "ones": _filled(Interval(1.0, 1.0)),
-    "full": Signature("value, sizes", 2, 7, lambda a: Value("real", a[0].interval, (None,) * (len(a) - 1))),
-    "eye": Signature("n", 1, 1, lambda a: Value("real", UNIT, (None, None), "cov")),
+    "full": Signature("value, sizes", 2, 7, lambda a: Value("real", a[0].interval, tuple(map(_as_size, a[1:])))),
+    "eye": Signature("n", 1, 1, lambda a: Value("real", UNIT, (_as_size(a[0]),) * 2, "cov")),
     "arange": Signature("start, stop", 1, 2, lambda a: Value("int", REAL, (None,))),
     "linspace": Signature("start, stop, n", 3, 3, lambda a: Value("real", a[0].interval.hull(a[1].interval), (None,))),
     "stack": Signature("parts", 1, 20, _stacked),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,16 @@ from typing import Any
 
 from ppl.distributions import families
 from ppl.errors import closest
+from ppl.language.gfi import simulate
 from ppl.language.program import Bound
 from ppl.language.program import Program as PythonProgram
+from ppl.language.runtime import running
 from ppl.syntax import tree
 from ppl.syntax.bind import Binder, evaluator
 from ppl.syntax.check import check
 from ppl.syntax.expressions import Expressions
+from ppl.syntax.families import Family
+from ppl.syntax.families import families as table
 from ppl.syntax.functions import ALIASES, CONSTANTS
 from ppl.syntax.imports import Source, found
 from ppl.syntax.info import Info
@@ -23,7 +28,7 @@ from ppl.syntax.loops import structure
 from ppl.syntax.lower import lower
 from ppl.syntax.mathematics import FUNCTIONS
 from ppl.syntax.problems import Problem, SourceError, remember
-from ppl.syntax.runtime import STATEMENTS
+from ppl.syntax.runtime import STATEMENTS, floating
 from ppl.syntax.source import read
 
 
@@ -90,6 +95,7 @@ def _loaded(text: str, path: str, folder: Path | None, importing: tuple[Path, ..
     names = _globals(file, path, folder, importing)
     names.update(_binders(file, info, path))
     exec(code, names)
+    module.__doc__ = next((i.text for i in file.items if isinstance(i, tree.Heading)), None)
     module.programs = {}
     for item in file.items:
         if isinstance(item, tree.Program):
@@ -98,7 +104,7 @@ def _loaded(text: str, path: str, folder: Path | None, importing: tuple[Path, ..
             names[item.name.id] = module.programs[item.name.id] = program
             setattr(module, item.name.id, program)
         elif isinstance(item, tree.Function):
-            setattr(module, item.name.id, names[item.name.id])
+            setattr(module, item.name.id, _callable(names[item.name.id]))
     module.exports = {
         i.name.id: names[i.name.id] for i in file.items if isinstance(i, tree.Function | tree.Program)
     }
@@ -108,12 +114,26 @@ def _loaded(text: str, path: str, folder: Path | None, importing: tuple[Path, ..
     return module
 
 
+def _callable(function: Any) -> Any:
+    """A function as Python calls it: outside of programs its loops need a runtime too."""
+    program = PythonProgram(function)
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs) if running() else simulate(program(*args, **kwargs)).value
+
+    return called
+
+
 def _binders(file: tree.File, info: Info, path: str) -> Iterator[tuple[str, Any]]:
     for item in file.items:
         if isinstance(item, tree.Function | tree.Program):
             evaluate = evaluator(Expressions(structure(())).of)
             parameters = info.parameters(item)
-            binder = Binder(path, item.name.id, parameters, info.dims(item), info.sampled(item), evaluate)
+            is_program = isinstance(item, tree.Program) and item.kind in ("model", "guide")
+            binder = Binder(
+                path, item.name.id, parameters, info.dims(item), info.sampled(item), evaluate, is_program
+            )
             yield f"__bind_{item.name.id}", binder
 
 
@@ -122,7 +142,7 @@ def _globals(file: tree.File, path: str, folder: Path | None, importing: tuple[P
     names: dict[str, Any] = {"__builtins__": {}}
     known = {f.name: f.cls for f in families()}
     used = {n.id for n in tree.walk(file) if isinstance(n, tree.Name)}
-    names.update({n: known[n] for n in used & set(known)})
+    names.update({n: _family(known[n], table()[n]) for n in used & set(known)})
     names.update(CONSTANTS)
     names.update(FUNCTIONS)
     names.update({alias: FUNCTIONS[name] for alias, name in ALIASES.items()})
@@ -131,6 +151,18 @@ def _globals(file: tree.File, path: str, folder: Path | None, importing: tuple[P
         if isinstance(item, tree.Import):
             names.update(_imported(item, path, folder, importing))
     return names
+
+
+def _family(cls: Any, family: Family) -> Any:
+    """A family as files call it: torch's parameters are floating-point, the language's `[1, 1]` is as good."""
+    numbers = {p.name for p in family.parameters if p.support is not None}
+    placed = [p.name in numbers for p in family.parameters]
+
+    def law(*args: Any, **kwargs: Any) -> Any:
+        values = [floating(a) if is_number else a for a, is_number in zip(args, placed, strict=False)]
+        return cls(*values, **{n: floating(v) if n in numbers else v for n, v in kwargs.items()})
+
+    return law
 
 
 def _imported(

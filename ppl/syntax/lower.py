@@ -34,7 +34,11 @@ def _function(
     item: tree.Function | tree.Program, parameters: Sequence[tree.Parameter], info: Info
 ) -> ast.FunctionDef:
     lowered = _Body(structure(item.body), info.names(item), parameters)
-    body = [*_prologue(item, parameters, info), *lowered.block(lowered.structure.body)]
+    body = [
+        *_documentation(item),
+        *_prologue(item, parameters, info),
+        *lowered.block(lowered.structure.body),
+    ]
     known = [p.name.id for p in parameters]
     sampled = info.sampled(item)
     defaults: list[ast.expr] = []
@@ -48,13 +52,29 @@ def _function(
     return placed(function, item.name.span)
 
 
+def _documentation(item: tree.Function | tree.Program) -> Code:
+    """The docstring, as Python's of the function."""
+    first = item.body[0] if item.body else None
+    return (
+        [placed(ast.Expr(ast.Constant(first.text)), first.span)] if isinstance(first, tree.Docstring) else []
+    )
+
+
 def _prologue(item: tree.Function | tree.Program, parameters: Sequence[tree.Parameter], info: Info) -> Code:
-    """`sigma, J = __bind_eight_schools(sigma)`: arguments converted and checked, dims from their sizes."""
+    """`sigma, J = __bind_eight_schools(sigma)`: arguments converted and checked, dims from their sizes. Then the
+    networks among them become the program's: their weights are learned with its params.
+    """
     outputs = [p.name.id for p in parameters] + list(info.dims(item))
     if not outputs:
         return []
     bound = call(f"__bind_{item.name.id}", *(load(p.name.id) for p in parameters))
-    return [placed(ast.Assign([_tuple(outputs, ast.Store())], bound), item.name.span)]
+    modules = [p for p in parameters if p.type is not None and p.type.name.id == "module"]
+    known = [] if isinstance(item, tree.Function) else modules
+    made = [(p, call("__module", ast.Constant(p.name.id), load(p.name.id))) for p in known]
+    return [
+        placed(ast.Assign([_tuple(outputs, ast.Store())], bound), item.name.span),
+        *(placed(ast.Assign([_store(p.name.id)], module), p.name.span) for p, module in made),
+    ]
 
 
 def _arguments(names: Iterable[str], defaults: Sequence[ast.expr] = ()) -> ast.arguments:
@@ -159,7 +179,7 @@ class _Body:
         return []
 
     def _docstring(self, s: tree.Docstring) -> Code:
-        return [ast.Expr(ast.Constant(s.text))]
+        return []
 
     def _evaluate(self, s: tree.Evaluate) -> Code:
         return [ast.Expr(self.expressions.of(s.value))]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
+from ppl.syntax.habits import habit
 from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 
@@ -42,42 +43,32 @@ _WORDS = {
 }
 _EXPRESSION = {"NAME", "NUMBER", "TRUTH", "LPAR", "LSQB"}
 _OPERATORS = {"SIGN", "TIMES", "POWER", "COMPARE", "AND", "OR", "DOT", "IF", "LPAR", "LSQB"}
-
-# What people bring from other languages: a pattern on the line, what to say, the edit.
-_HABITS: tuple[tuple[str, str, str], ...] = (
-    (r"target\s*\+=", "there is no `target` to add to", "factor penalty = …"),
-    (r"<-", "`<-` gives no values here", "x = … for a quantity, x ~ … for a random one"),
-    (r":=", "`:=` gives no values here", "x = …"),
-    (r"^\s*(while)\b", "there is no `while`: a program's size is known before it runs", "for i in n: …"),
-    (r"^\s*(class|async|try|with|raise|global|lambda|yield)\b", "this is Python, not ppl", "def f(x): …"),
-    (r"\blambda\b", "there are no functions without a name", "def f(x): return …"),
-    (r";\s*(#.*)?$", "a line needs no `;` at its end", "leave the `;` out"),
-    (r"[{}]", "blocks have no braces: they are indented, after a `:`", "model m(): and an indented block"),
-    (r"&&", "`&&` is written `and`", "a and b"),
-    (r"\|\|", "`||` is written `or`", "a or b"),
-    (r"\^", "`^` is written `**`", "x ** 2"),
-    (r"!(?!=)", "`!` is written `not`", "not a"),
-    (r"'(?:[^'\n]*)$|\"(?:[^\"\n]*)$", "a text in quotes doesn't end on its line", 'close it with a quote'),
-    (r"^\s*(real|int|positive|vector|matrix|array)\b[^:~=]*\w+\s*;?$", "a type stands behind the name", "x: real"),
-    (r"\bTrue\b|\bFalse\b|\bNone\b", "truth values are written small", "true, false"),
-)  # fmt: skip
+_STATEMENTS = {"FOR", "IF", "OBSERVE", "PASS", "RETURN", "SET", "KEEP", "DECLARE"}
+_ITEMS = "import, from, def, model, guide, objective, data: or infer:"
+_OPENING, _CLOSING = "([", {"(": ")", "[": "]"}
+_TEXTS = re.compile(r'"""[\s\S]*?"""|"[^"\n]*"|\'[^\'\n]*\'|#[^\n]*')
 
 
 def explain(error: Exception, piece: str) -> Problem:
     """The problem behind one of Lark's exceptions; `piece` is the text that it read."""
     span = _place(error, piece)
+    code = _TEXTS.sub(_blank, piece)
     line = piece.split("\n")[span.line - 1] if 0 < span.line <= piece.count("\n") + 1 else ""
-    for pattern, headline, edit in _HABITS:
-        if found := re.search(pattern, line):
-            place = Span(span.line, found.start() + 1, span.line, found.end() + 1)
-            return Problem("syntax", place, headline, edit=edit)
+    plain = code.split("\n")[span.line - 1] if 0 < span.line <= code.count("\n") + 1 else ""
+    for problem in (
+        _margin(span, line, piece),
+        _tab(span, line, piece),
+        habit(plain, line, span.line),
+        _unclosed_text(code),
+        _unclosed(error, span, code, piece),
+        _nested_definition(span, plain),
+        _habitual(span, plain),
+    ):
+        if problem is not None:
+            return problem
     if isinstance(error, UnexpectedCharacters):
-        return Problem(
-            "syntax",
-            span,
-            f"`{line[span.column - 1 : span.column]}` has no meaning here",
-            edit="leave it out",
-        )
+        sign = line[span.column - 1 : span.column]
+        return Problem("syntax", span, f"`{sign}` has no meaning here", None, f"`{sign}`", "leave it out")
     if isinstance(error, UnexpectedToken):
         return _token(error, span, line)
     return Problem(
@@ -90,44 +81,252 @@ def explain(error: Exception, piece: str) -> Problem:
     )
 
 
+def _blank(found: re.Match[str]) -> str:
+    """A text or comment as blanks, so that nothing in it is taken for code; a text keeps its quotes."""
+    if found[0].startswith("#"):
+        return " " * len(found[0])
+    inside = re.sub(r"[^\n]", " ", found[0][1:-1])
+    return f"{found[0][0]}{inside}{found[0][-1]}" if "\n" not in found[0] else re.sub(r"[^\n]", " ", found[0])
+
+
+def _margin(span: Span, line: str, piece: str) -> Problem | None:
+    """A statement at the left margin, in no model."""
+    body_missing = piece[: piece.find(line)].rstrip().endswith(":") if line else False
+    if span.column != 1 or not re.match(r"[^\W\d]\w*\s*(\[.*?\]\s*)?(=|~|:|\+=)(?!=)", line) or body_missing:
+        return None
+    return Problem(
+        "syntax",
+        span,
+        "at the left margin stand definitions only, and this is a statement",
+        _ITEMS,
+        f"`{line.strip()}`",
+        "model m(): above it, and four spaces before it",
+    )
+
+
+def _tab(span: Span, line: str, piece: str) -> Problem | None:
+    indents = {row[: len(row) - len(row.lstrip())] for row in piece.split("\n") if row.strip()} - {""}
+    tabs = any("\t" in i for i in indents)
+    if not tabs or not any(" " in i for i in indents) or span.column > len(line) - len(line.lstrip()) + 1:
+        return None
+    return Problem(
+        "syntax",
+        Span(span.line, 1, span.line, len(line) - len(line.lstrip()) + 1),
+        "some lines of this block are indented by tabs, others by spaces",
+        "four spaces for each level",
+        "a tab" if "\t" in line[: len(line) - len(line.lstrip())] else "spaces",
+        "four spaces instead of each tab",
+    )
+
+
+def _unclosed_text(code: str) -> Problem | None:
+    """A quote that has no other; whole texts are blank in `code`."""
+    whole = re.search(r'"""', code)
+    if whole is not None:
+        number, column = _position(code, whole.start())
+        place = Span(number, column, number, column + 3)
+        edit = 'close it with """'
+        return Problem("syntax", place, 'a text that begins with """ doesn\'t end', '"""', "no end", edit)
+    for number, line in enumerate(code.split("\n"), start=1):
+        for quote in "\"'":
+            if line.count(quote) % 2:
+                at = line.rindex(quote) if quote == "'" else line.index(quote)
+                place = Span(number, at + 1, number, len(line) + 1)
+                return Problem(
+                    "syntax",
+                    place,
+                    "a text in quotes ends on its line",
+                    quote,
+                    line[at:].strip(),
+                    f"a {quote} where the text ends",
+                )
+    return None
+
+
+def _position(text: str, at: int) -> tuple[int, int]:
+    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+
+
+def _unclosed(error: Exception, span: Span, code: str, piece: str) -> Problem | None:
+    """A bracket that is not closed, closed by the other kind, or closed twice."""
+    token = getattr(error, "token", None)
+    rows = code.split("\n")
+    until = sum(len(row) + 1 for row in rows[: span.line - 1]) + span.column
+    open_: list[int] = []
+    for at, sign in enumerate(code[:until]):
+        if sign in _OPENING:
+            open_.append(at)
+        elif sign in ")]":
+            if not open_:
+                return _closing(code, piece, at)
+            if _CLOSING[code[open_[-1]]] != sign:
+                return _other(code, piece, open_[-1], at)
+            open_.pop()
+    if not open_:
+        return None
+    number, column = _position(code, open_[-1])
+    ended = token is None or token.type.startswith(("_", "$"))
+    if not ended and (span.line == number or code[:until].rstrip()[-1:] in "([,"):
+        return None
+    if not ended and rows[span.line - 1][: span.column - 1].strip():
+        return None  # not at the beginning of a line: something else is wrong in the brackets
+    sign = code[open_[-1]]
+    close = "".join(_CLOSING[code[at]] for at in reversed(open_) if _position(code, at)[0] == number)
+    line = piece.split("\n")[number - 1]
+    colon = ":" if line.rstrip().endswith(":") else ""
+    mended = f"{line.rstrip().removesuffix(':').rstrip(',')}{close}{colon}".strip()
+    long = len(mended) > 90
+    return Problem(
+        "syntax",
+        Span(number, column, number, column + 1),
+        f"this `{sign}` is not closed",
+        f"`{_CLOSING[sign]}`",
+        "the end of the block" if ended else f"`{token}` on line {span.line}",
+        f"`{_CLOSING[sign]}` where it ends" if long else mended,
+    )
+
+
+def _closing(code: str, piece: str, at: int) -> Problem:
+    number, column = _position(code, at)
+    line = piece.split("\n")[number - 1]
+    mended = (line[: column - 1] + line[column:]).strip()
+    place = Span(number, column, number, column + 1)
+    return Problem("syntax", place, f"this `{code[at]}` closes nothing", None, f"`{code[at]}`", mended)
+
+
+def _other(code: str, piece: str, opened: int, at: int) -> Problem:
+    number, column = _position(code, at)
+    line = piece.split("\n")[number - 1]
+    right = _CLOSING[code[opened]]
+    first, begun = _position(code, opened)
+    return Problem(
+        "syntax",
+        Span(number, column, number, column + 1),
+        f"`{code[at]}` can't close the `{code[opened]}` of "
+        + (f"column {begun}" if first == number else f"line {first}"),
+        f"`{right}`",
+        f"`{code[at]}`",
+        f"{line[: column - 1]}{right}{line[column:]}".strip(),
+    )
+
+
+def _nested_definition(span: Span, line: str) -> Problem | None:
+    found = re.match(r"(\s+)(def|model|guide|objective|import|from|data|infer)\b\s*(\w+.*|:)", line)
+    if found is None or found[3].startswith(("in ", "is ")):
+        return None
+    start = len(found[1]) + 1
+    return Problem(
+        "syntax",
+        Span(span.line, start, span.line, start + len(found[2])),
+        f"`{found[2]}` stands at the left margin, not inside of anything",
+        _ITEMS + " at the left margin",
+        f"{len(found[1])} spaces before it",
+        f"move it to the left margin: {line.strip()}",
+    )
+
+
+def _habitual(span: Span, line: str) -> Problem | None:
+    """Slips that are about the word at the beginning of a line."""
+    start = len(line) - len(line.lstrip()) + 1
+    whole = Span(span.line, start, span.line, len(line.rstrip()) + 1)
+    if found := re.match(r"\s*(if|elif)\b(.*?[^=!<>])=(?!=)(.*)", line):
+        at = found.start(3)
+        place = Span(span.line, at, span.line, at + 1)
+        mended = f"{found[1]}{found[2]}=={found[3]}".strip()
+        return Problem("syntax", place, "`=` gives a value; a comparison is `==`", "`==`", "`=`", mended)
+    if found := re.match(r"\s*(else|elif)\b", line):
+        word = Span(span.line, start, span.line, start + 4)
+        if span.column == start:
+            edit = "an `if …:` above it in the same column; `else` is the last of its branches"
+            return Problem("syntax", word, f"this `{found[1]}` belongs to no `if`", "if, elif, else in this order",
+                           f"`{line.strip()}`", edit)  # fmt: skip
+    if found := re.match(r"\s*(guide|model|objective)\s+for\s+(\w+)\s*:", line):
+        mended = f"{found[1]} my_{found[1]} for {found[2]}:"
+        return Problem(
+            "syntax", whole, f"a {found[1]} has a name", f"{found[1]} name …", line.strip(), mended
+        )
+    if found := re.match(r"    (\w+)\s*:\s*(?!.*[~=])(.+)", line):
+        at = span.column
+        if span.column == line.index(":") + 1:
+            place = Span(span.line, at, span.line, at + 1)
+            return Problem(
+                "syntax", place, "a setting is given with `=`", "`=`", "`:`", f"{found[1]} = {found[2]}"
+            )
+    if found := re.match(r"\s*(param|state|factor|deterministic|observe|set)\s*(?=[~=:,])", line):
+        word = Span(span.line, start, span.line, start + len(found[1]))
+        mended = line.replace(found[1], found[1] + "_", 1).strip()
+        return Problem(
+            "syntax", word, f"`{found[1]}` is a word of the language", "a name", f"`{found[1]}`", mended
+        )
+    return None
+
+
 def _token(error: UnexpectedToken, span: Span, line: str) -> Problem:
     accepted = set(error.accepts or error.expected or ())
     token = str(error.token)
     kind = error.token.type
     if kind == "_INDENT":
-        edit = "move it under the line above, or end that line with `:` if it begins a block"
-        return Problem("syntax", span, "this line is indented, but no block begins above it", edit=edit)
+        return Problem(
+            "syntax",
+            Span(span.line, 1, span.line, len(line) - len(line.lstrip()) + 1),
+            "this line is indented, but no block begins above it",
+            "the indentation of the line above",
+            f"{len(line) - len(line.lstrip())} spaces",
+            "move it under the line above, or end that line with `:` if it begins a block",
+        )
     if "_INDENT" in accepted and kind != "_NEWLINE":
-        edit = "indent what belongs to it by four spaces; write `pass` for an empty one"
-        return Problem("syntax", span, "a block has to begin here", expected="an indented line", edit=edit)
-    found = _WORDS.get(kind, f"`{token.strip()}`") if kind.startswith(("_", "$")) else f"`{token}`"
+        gone = kind.startswith(("_", "$")) or not line.strip()
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        edit = "pass, indented, for an empty block" if gone else f"{indent}{line.strip()}"
+        found = _WORDS.get(kind, "nothing") if gone else "a line that is not indented"
+        return Problem("syntax", span, "a block has to begin here", "an indented line", found, edit)
+    short = token.strip().split("\n")[0]
+    found = _WORDS.get(kind, f"`{short}`") if kind.startswith(("_", "$")) else f"`{short}`"
+    ended = kind.startswith(("_", "$"))
     return Problem(
         "syntax",
         span,
-        f"{found} can't stand here",
+        "the line ends too early" if ended else f"{found} can't stand here",
         expected=_listed(accepted),
         found=found,
-        edit=_edit(accepted, kind, line),
+        edit=_edit(accepted, kind, line, span, short),
     )
 
 
-def _edit(accepted: set[str], kind: str, line: str) -> str | None:
-    if (
-        kind == "_NEWLINE"
-        and "COLON" in accepted
-        and re.match(r"\s*(for|if|elif|else|model|guide|def)\b", line)
-    ):
-        return f"{line.rstrip()}:"
-    if kind in ("_NEWLINE", "$END") and accepted & {"RPAR", "RSQB"}:
-        return "close the bracket"
+def _edit(accepted: set[str], kind: str, line: str, span: Span, token: str) -> str | None:
+    if kind == "_NEWLINE" and "COLON" in accepted and re.match(
+        r"\s*(for|if|elif|else|model|guide|objective|def|data|infer)\b", line
+    ):  # fmt: skip
+        return f"{_code(line)}:"
+    before, after = line[: span.column - 1].rstrip(), line[span.column - 1 :]
+    if kind == "TILDE" and not before:
+        return f"x {after.strip()}"
+    if kind in ("NAME", "NUMBER", "LPAR", "STRING") and {"TIMES", "SIGN"} <= accepted:
+        sign = ", " if ("COMMA" in accepted and not re.search(r"\d$", before)) or kind != "NAME" else " * "
+        if accepted & {"RPAR", "RSQB"} or sign == " * ":
+            return f"{before}{sign}{after.lstrip()}".strip()
     if "TILDE" in accepted and "EQUALS" in accepted:
         return "x ~ … for a random quantity, x = … for one that is computed"
+    if kind == "COLON" and accepted & {"RSQB"}:
+        return f"{before}]".strip() if before.count("[") > before.count("]") else "leave it out"
+    if "NAME" in accepted and "NUMBER" in accepted:
+        return f"{before or line.strip()} …".strip()
+    if not kind.startswith(("_", "$")):
+        return f"leave `{token}` out"
     return None
+
+
+def _code(line: str) -> str:
+    return _TEXTS.sub(lambda m: "" if m[0].startswith("#") else m[0], line).strip()
 
 
 def _listed(accepted: Iterable[str]) -> str | None:
     names = set(accepted)
     words = []
+    if len(names & _STATEMENTS) > 4:
+        return "a statement: x ~ …, x = …, for …, if …, return …"
+    if names >= {"DEF", "IMPORT"}:
+        return _ITEMS
     if names >= _EXPRESSION:
         words.append("an expression")
         names -= _EXPRESSION | {"SIGN", "NOT", "STRING"}

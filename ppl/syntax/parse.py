@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from pathlib import Path
 
 from lark import Lark
 from lark.exceptions import LarkError
@@ -21,13 +20,14 @@ from ppl.syntax.build import Build
 from ppl.syntax.limits import limits, too_deep
 from ppl.syntax.mistakes import explain
 from ppl.syntax.problems import Problem, Rejected
+from ppl.syntax.tables import parser
 
 _ITEM = re.compile(r'(import|from|def|model|guide|objective|data|infer)\b|"""')
 _NAMED = re.compile(r"(?:def|model|guide|objective)\s+(\w+)")
 _QUOTED = re.compile(r'"""[\s\S]*?(?:"""|\Z)|"[^"\n]*"?|\'[^\'\n]*\'?|(#[^\n]*)')
 
 
-class _Layout(Indenter):
+class Layout(Indenter):
     NL_type = "_NEWLINE"
     OPEN_PAREN_types = ["LPAR", "LSQB"]  # noqa: RUF012 (an attribute of Lark's class)
     CLOSE_PAREN_types = ["RPAR", "RSQB"]  # noqa: RUF012
@@ -38,16 +38,7 @@ class _Layout(Indenter):
 
 @cache
 def _lark() -> Lark:
-    grammar = (Path(__file__).parent / "grammar.lark").read_text(encoding="utf-8")
-    return Lark(
-        grammar,
-        start="item",
-        parser="lalr",
-        postlex=_Layout(),
-        transformer=Build(),
-        keep_all_tokens=True,
-        maybe_placeholders=False,
-    )
+    return parser(Layout(), Build())
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,11 @@ def as_tensor(value: Any) -> Tensor:
     return torch.as_tensor(value)
 
 
+def floating(value: Any) -> Any:
+    """Whole numbers in a tensor as real ones; anything else as it is."""
+    return value.to(torch.float64) if isinstance(value, Tensor) and not value.is_floating_point() else value
+
+
 def array(elements: Sequence[Any]) -> Tensor:
     """`[a, b, c]`."""
     parts = [as_tensor(e) for e in elements]
@@ -209,6 +214,7 @@ STATEMENTS: dict[str, Any] = {
     "__factor": factor,
     "__deterministic": primitives.deterministic,
     "__param": param,
+    "__module": primitives.module,
     "__state": state,
     "__plate": primitives.plate,
     "__scan": scan,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any, TypeVar
 
 
@@ -364,16 +365,28 @@ class File:
 
 def children(node: Node | File) -> Iterator[Node]:
     """The nodes directly below a node, in the order of its fields."""
-    for each in fields(node):
-        yield from _nodes(getattr(node, each.name))
+    for name in _parts(type(node)):  # type: ignore[arg-type]
+        value = getattr(node, name)
+        if isinstance(value, Node):
+            yield value
+        elif type(value) is tuple and value:
+            yield from _nodes(value)
 
 
 def walk(node: Node | File) -> Iterator[Node]:
     """A node's descendants and itself, parents first."""
-    if isinstance(node, Node):
-        yield node
-    for child in children(node):
-        yield from walk(child)
+    waiting: list[Node | File] = [node]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Node):
+            yield each
+        waiting.extend(reversed(list(children(each))))
+
+
+@cache
+def _parts(kind: type) -> tuple[str, ...]:
+    """The fields of a class that can hold nodes."""
+    return tuple(f.name for f in fields(kind) if f.name not in ("span", "text", "path"))
 
 
 def rewritten(node: N, rule: Callable[[Node], Node]) -> N:
@@ -390,9 +403,9 @@ def rewritten(node: N, rule: Callable[[Node], Node]) -> N:
     return result  # type: ignore[no-any-return]
 
 
-def _nodes(value: Any) -> Iterator[Node]:
-    if isinstance(value, Node):
-        yield value
-    elif isinstance(value, tuple):
-        for element in value:
-            yield from _nodes(element)
+def _nodes(values: tuple[Any, ...]) -> Iterator[Node]:
+    for value in values:
+        if isinstance(value, Node):
+            yield value
+        elif type(value) is tuple:
+            yield from _nodes(value)

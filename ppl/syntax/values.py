@@ -65,6 +65,15 @@ POSITIVE = Interval(0.0, math.inf, open_low=True)
 NONNEGATIVE = Interval(0.0)
 UNIT = Interval(0.0, 1.0)
 
+VECTORS = {
+    "simplex": UNIT,
+    "ordered": REAL,
+    "positive_ordered": POSITIVE,
+    "unit_vector": Interval(-1.0, 1.0),
+    "sum_to_zero": REAL,
+}
+"""Vectors with structure, and what their elements are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
@@ -192,12 +201,13 @@ def need(support: str) -> Need:
     base, _, rest = support.partition("[")
     event = int(rest[:-1]) if rest else 0
     if base in _STRUCTURES:
-        return Need(structure=base, event_dim=_STRUCTURES[base], words=base)
+        return Need(VECTORS.get(base, REAL), structure=base, event_dim=_STRUCTURES[base], words=base)
     if base == "real":
         return Need(event_dim=event, words="real")
     kind, low, high = base.split()
     interval = Interval(float(low), float(high), open_low=kind == "open")
-    words = "a whole number, " + str(interval) if kind == "whole" else str(interval)
+    said = "between 0 and 1" if interval == UNIT else str(interval)
+    words = f"a whole number, {said}" if kind == "whole" else said
     return Need(interval, kind == "whole", event, words=words)
 
 

@@ -94,6 +94,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[Make, ...]]] = {
     "matmul vv": (lambda a, b: a @ b, (R(3), R(3))),
     "matmul mv": (lambda a, b: a @ b, (R(2, 3), R(3))),
     "matmul vm": (lambda a, b: a @ b, (R(3), R(3, 2))),
+    "shape of matmul vm": (lambda a, b: torch.ones((a @ b).shape) * (a @ b), (R(3), R(3, 2))),
     "matmul mm": (lambda a, b: a @ b, (R(2, 3), R(3, 4))),
     "matmul bmm": (lambda a, b: a @ b, (R(2, 2, 3), R(2, 3, 4))),
     "matmul b-m": (lambda a, b: a @ b, (R(2, 2, 3), R(3, 4))),

@@ -248,6 +248,17 @@ def test_censored_puts_the_tails_on_the_bounds() -> None:
     assert torch.allclose(found, expected, rtol=1e-11)
 
 
+def test_an_infinite_bound_of_censored_censors_nothing() -> None:
+    """Bounds may differ between elements; the gradient at an element without one is the density's."""
+    scale = torch.tensor(2.0, requires_grad=True)
+    bounds = torch.tensor([1.0, math.inf])
+    dist.Censored(dist.Weibull(scale, 1.5), high=bounds).log_prob(torch.tensor([1.0, 0.5])).sum().backward()
+    # log S(1) = −s^−k and log p(½) = log(k / s) + (k − 1) log(½ / s) − (½ / s)^k
+    s, k = 2.0, 1.5
+    expected = k * s ** (-k - 1) - k / s + k * 0.5**k * s ** (-k - 1)
+    assert scale.grad.item() == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize("base", [lambda: dist.Poisson(3.0), lambda: dist.Normal(0.5, 2.0)])
 def test_censored_total_probability(base: Callable[[], Any]) -> None:
     d = dist.Censored(base(), 1.0, 4.0)

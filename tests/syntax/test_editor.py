@@ -118,9 +118,9 @@ class Client:
         return found["params"]["diagnostics"]  # type: ignore[no-any-return]
 
 
-def test_a_session_with_the_language_server():
+def test_a_session_with_the_language_server(tmp_path: Path):
     pytest.importorskip("pygls")
-    client, uri = Client(), "file:///models/m.ppl"
+    client, uri = Client(), (tmp_path / "m.ppl").as_uri()
     document = {"uri": uri}
     try:
         capabilities = client.send("initialize", {"processId": None, "rootUri": None, "capabilities": {}})

@@ -331,7 +331,80 @@ objective bound(p: model, q: guide, K: int = 4):
 
 def test_generated_code_reaches_nothing_of_python():
     module = loads("def f(x: real):\n    return x + 1\n")
-    names: dict[str, Any] = module.f.__globals__
+    names: dict[str, Any] = module.f.__wrapped__.__globals__
     assert names["__builtins__"] == {}
     forbidden: list[Callable[..., Any]] = [eval, exec, open, __import__, getattr, setattr, compile]
     assert not any(value is f for value in names.values() for f in forbidden)
+
+
+CHAIN_OF_VECTORS = """
+model m(T: int = 3, K: int = 2):
+    z[0] ~ MultivariateNormal(zeros(K), eye(K))
+    for t in range(1, T):
+        z[t]{kind} ~ MultivariateNormal(0.5 * z[t-1], eye(K))
+"""
+
+
+def test_a_chain_of_vectors_has_a_type():
+    @ppl.model
+    def m():
+        def step(before, t):
+            return ppl.sample("z", MultivariateNormal(torch.where(t > 0, 0.5, 0.0) * before, torch.eye(2)))
+
+        ppl.scan("T", step, torch.zeros(2, dtype=torch.float64), length=3)
+
+    same(CHAIN_OF_VECTORS.format(kind=": real[K]"), m)
+    with pytest.raises(ppl.PplError, match=r"the loop carries `z` on(?s:.*)z\[t\]: real\[K\] ~"):
+        loads(CHAIN_OF_VECTORS.format(kind=""))
+
+
+def test_a_marginal_keeps_sites_by_name():
+    text = """
+model part():
+    k ~ Bernoulli(0.25)
+    u ~ Normal(0, 1)
+    x ~ Normal(2 * k + u, 1)
+
+guide q():
+    param m: real = 1
+    u ~ Delta(m)
+    x ~ Delta(m)
+
+objective exact(p: model, q: guide):
+    return log_density(marginal(p, keep=["u", "x"]), simulate(q))
+"""
+    module = loads(text)
+    value, _ = ppl.value_and_grad(module.exact)(module.part(), module.q(), seed=0)
+    normal = torch.distributions.Normal(0.0, 1.0)
+    x_of_k = torch.stack([normal.log_prob(torch.tensor(0.0)), normal.log_prob(torch.tensor(-2.0))])
+    expected = normal.log_prob(torch.tensor(1.0)) + torch.logsumexp(
+        x_of_k + torch.log(torch.tensor([0.75, 0.25])), 0
+    )
+    torch.testing.assert_close(float(value), float(expected), rtol=1e-6, atol=1e-6)
+
+
+def test_a_network_is_the_programs_own():
+    net = torch.nn.Linear(2, 3)
+
+    @ppl.guide
+    def encoder(net, y):
+        ppl.sample("z", Normal(ppl.module("net", net)(y), 1.0))
+
+    text = """
+model decoder(weights: real[3, 2], y: real[2]):
+    z: real[3] ~ Normal(0, 1)
+    y ~ Normal(z @ weights, 1)
+
+guide encoder(net: module, y: real[2]):
+    z ~ Normal(net(y), 1)
+
+objective bound(p: model, q: guide):
+    z = simulate(q)
+    return log_density(p, z) - log_density(q, z)
+"""
+    module = loads(text)
+    p, y = module.decoder(torch.ones(3, 2), [0.1, 0.2]), torch.tensor([0.5, -0.5])
+    ours = ppl.value_and_grad(module.bound)(p, module.encoder(net, y), seed=1)
+    theirs = ppl.value_and_grad(module.bound)(p, encoder(net, y), seed=1)
+    torch.testing.assert_close(ours, theirs)
+    assert set(ours[1]) == {"net.weight", "net.bias"}

@@ -64,7 +64,8 @@ def estimator(
         graph: a recorded objective.
         wrt: inputs of the graph.
         particles: plates that the objective opens, whose elements are alike.
-        batch: a plate each element of which makes an estimate of its own; the params then vary over it too.
+        batch: a plate each element of which makes an estimate of its own; the params then vary over it too, and
+            each has subsamples of its own.
         known: between which numbers inputs lie, where that is known.
         asked: strategies by name, in place of those that the choices ask for.
 
@@ -79,7 +80,8 @@ def estimator(
     kept = made.build.states.values()
     inputs = (*made.inputs, *(k.now for k in kept))
     whole = Graph(inputs, (made.outputs[0], *made.rest, *(k.then for k in kept), *full))
-    whole = strip(whole, ("surrogate",))
+    # Differentiated, values that are held fixed are the same as those that are not: they are computed once.
+    whole = strip(whole, ("surrogate", "detach"))
     fitted = frozenset(n.attr("name") for n in made.build.fitted)
     return Estimator(whole, tuple(wrt), made.decisions, made.build.states, fitted)
 
@@ -158,14 +160,9 @@ def _assembled(
 ) -> _Prepared:
     batch = build.batch
     plain = strip(graph)
-    memo: dict[Node, Node] = {}
-    inputs = list(plain.inputs)
-    targets = list(wrt)
-    if batch is not None:
-        for i, node in enumerate(wrt):
-            own = make_input(node.attr("name"), (batch.size, *node.shape), node.dtype, (), "param")
-            targets[i] = memo[node] = plate_slice(own, batch)
-            inputs[inputs.index(node)] = own
+    own = [*wrt, *_subsamples(plain)]
+    inputs, memo = (list(plain.inputs), {}) if batch is None else _of_its_own(plain.inputs, own, batch)
+    targets = [memo.get(node, node) for node in wrt]
     rewritten: list[tuple[Decision, Effect, Node]] = []
     regions: dict[Node, Rewritten] = {}
     strategies = {name: d.strategy for name, d in decisions.items()}
@@ -212,6 +209,25 @@ def _assembled(
     return _Prepared(tuple(inputs), targets, outputs, cotangents, rest, decisions, build)
 
 
+def _subsamples(graph: Graph) -> list[Node]:
+    """The inputs that hold the numbers of drawn elements."""
+    return [n for n in graph.inputs if n.attr("role") == "subsample"]
+
+
+def _of_its_own(
+    inputs: Sequence[Node], among: Sequence[Node], batch: Plate
+) -> tuple[list[Node], dict[Node, Node]]:
+    """Inputs some of which have an axis more, the first, along `batch`; and what an element has in their place."""
+    memo: dict[Node, Node] = {}
+    given = list(inputs)
+    for node in among:
+        name, shape = node.attr("name"), (batch.size, *node.shape)
+        own = make_input(name, shape, node.dtype, (), node.attr("role"))
+        given[given.index(node)] = own
+        memo[node] = plate_slice(own, batch)
+    return given, memo
+
+
 def _summed(cotangent: Operand, output: Node) -> Operand:
     """A cotangent summed over the plates that its output doesn't vary over."""
     for plate in cotangent.plates if isinstance(cotangent, Node) else ():
@@ -221,7 +237,7 @@ def _summed(cotangent: Operand, output: Node) -> Operand:
 
 
 def sampler(graph: Graph, batch: Plate) -> Graph:
-    """The outputs of an objective's graph, every choice drawn afresh in each element of `batch`."""
+    """The outputs of an objective's graph, every choice and subsample drawn afresh in each element of `batch`."""
     build = Build(batch)
     regions: dict[Node, Rewritten] = {}
 
@@ -236,4 +252,6 @@ def sampler(graph: Graph, batch: Plate) -> Graph:
         return build.drawn(Effect.of(rebuild(node, args))) if node.op == "sample" else None
 
     plain = strip(written_out(graph))
-    return strip(Graph(plain.inputs, tuple(substitute(plain.outputs, {}, visit))), ("surrogate",))
+    inputs, memo = _of_its_own(plain.inputs, _subsamples(plain), batch)
+    drawn = Graph(tuple(inputs), tuple(substitute(plain.outputs, memo, visit)))
+    return strip(drawn, ("surrogate",))

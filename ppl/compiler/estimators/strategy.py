@@ -20,8 +20,9 @@ from ppl.compiler import specs
 from ppl.compiler.estimators.eliminate import VALUES
 from ppl.compiler.estimators.flow import Jump
 from ppl.compiler.estimators.noise import described
+from ppl.compiler.estimators.pathwise import Pathwise, pathwise
 from ppl.compiler.estimators.supports import family_with, stand_in
-from ppl.compiler.graph import Node, Plate, Type, substitute, topological
+from ppl.compiler.graph import Node, Plate, Type, inline, substitute, topological
 from ppl.compiler.ops import constant, full, make, plate_slice
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect, Site, effect
@@ -173,6 +174,16 @@ class Build:
         site = Site(f"{e.name}.{name}", spec)
         return effect("sample", site, list(params), type_, self.context(e), mark=e.node.mark)
 
+    def sampled(self, e: Effect, form: Pathwise) -> Node:
+        """The site as a function of noise of its own."""
+        draws = [
+            self.noise(
+                e, f"{noise.name}{i or ''}", noise.spec, inline(noise.params, list(e.params)), noise.type
+            )
+            for i, noise in enumerate(form.noises)
+        ]
+        return inline(form.value, [*e.params, *draws])[0]
+
     def draw(
         self, e: Effect, name: str, family: Any, *params: float | Node, type_: Type | None = None
     ) -> Node:
@@ -181,6 +192,11 @@ class Build:
         given = (p if isinstance(p, Node) else full(p, type_.shape, type_.dtype) for p in params)
         spec, nodes = described(family, *given)
         return self.noise(e, name, spec, nodes, type_)
+
+
+def pathwise_of(e: Effect, inverse: bool = False) -> Pathwise:
+    """The pathwise sampler of a site; `inverse`: by its inverse cdf. Errors: PathwiseError where its family has none."""
+    return pathwise(e.site.spec, tuple(p.type for p in e.params), e.node.type, inverse)
 
 
 class Strategy:

@@ -8,7 +8,20 @@ from .calls import global_value
 from .frame import LLVM, Frame, Value
 from .refusals import CONSTRUCTS
 from .types import POINTERS
-from .values import BOOL, F64, I64, alike, as_float, condition, constant, integer, number, value, writes
+from .values import (
+    BOOL,
+    F64,
+    I64,
+    alike,
+    as_float,
+    condition,
+    constant,
+    integer,
+    number,
+    value,
+    whole,
+    writes,
+)
 
 
 @writes(ast.Constant)
@@ -75,7 +88,7 @@ def operate(frame: Frame, op: ast.operator, a: Value, b: Value, node: ast.AST) -
         x, y = as_float(frame, a), as_float(frame, b)
         return frame.op(F64, f"{_FLOAT[kind]} {frame.flags}double {x.text}, {y.text}")
     if numbers and kind in _INTEGER:
-        return frame.op(I64, f"{_INTEGER[kind]} i64 {a.text}, {b.text}")
+        return whole(frame, _INTEGER[kind], a, b)
     if numbers and kind in _ROUNDED_DOWN:
         return _rounded_down(frame, _ROUNDED_DOWN[kind], *alike(frame, a, b))
     raise _operands(frame, kind, a, b, node)

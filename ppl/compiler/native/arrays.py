@@ -6,7 +6,7 @@ import ast
 
 from .frame import LLVM, Frame, Value
 from .types import ELEMENT, POINTERS
-from .values import I64, integer, value, writes
+from .values import integer, value, whole, writes
 
 _SUMS = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul"}
 
@@ -14,8 +14,7 @@ _SUMS = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul"}
 def index(frame: Frame, node: ast.expr) -> Value:
     """An index into an array: sums and products of it may be taken not to overflow."""
     if isinstance(node, ast.BinOp) and (name := _SUMS.get(node.op.__class__)):
-        a, b = index(frame, node.left), index(frame, node.right)
-        return frame.op(I64, f"{name} nsw i64 {a.text}, {b.text}")
+        return whole(frame, name, index(frame, node.left), index(frame, node.right), "nsw ")
     return integer(frame, node, "an index")
 
 
@@ -62,6 +61,6 @@ def _slice(frame: Frame, base: Value, node: ast.Subscript, bounds: ast.Slice) ->
 
 def _from(frame: Frame, base: Value, at: Value) -> Value:
     element = LLVM[ELEMENT[base.type]]
-    result = frame.op(base.type, f"getelementptr inbounds {element}, ptr {base.text}, i64 {at.text}")
+    result = frame.pure(base.type, f"getelementptr inbounds {element}, ptr {base.text}, i64 {at.text}")
     frame.derive(result.text, base.text)
     return result

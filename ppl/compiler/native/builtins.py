@@ -55,8 +55,8 @@ def round_even(x: f64) -> f64:
 
 
 def short_range(stop: i64) -> range:
-    """range(stop) for an inner loop of tens of steps: LLVM makes vectors of it with masks, where otherwise a loop
-    shorter than several vectors, and what is left after the last whole one, would run number by number.
+    """range(stop) for an inner loop of tens of steps: LLVM makes vectors of it, one at a time, where otherwise it
+    would write all steps out and make vectors of the loop around it, or run too few of them number by number.
 
     >>> sum(i for i in short_range(5))
     10

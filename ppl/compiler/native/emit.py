@@ -11,8 +11,9 @@ from .calls import PASSED
 from .frame import LLVM, Frame
 from .function import Native
 from .keys import Keys
+from .loops import PLAIN_LOOP, SHORT_LOOP, has_many_tiny_loops
 from .signatures import signature
-from .statements import PLAIN_LOOP, SHORT_LOOP, assigned_in, block, has_many_tiny_loops
+from .statements import assigned_in, block
 from .types import POINTERS, Signature, Type
 
 AnyNative = Native[..., Any]
@@ -33,9 +34,14 @@ class Fragment:
 
 
 class Module:
-    """The functions of one build: each is emitted once, after those it calls."""
+    """The functions of one build: each is emitted once, after those it calls.
 
-    def __init__(self) -> None:
+    exported: those seen from outside. vectorise: is any of them to be vectorised? If not, nothing is.
+    """
+
+    def __init__(self, exported: Iterable[AnyNative]) -> None:
+        self.exported = tuple(exported)
+        self.vectorise = any(native.vectorise for native in self.exported)
         self.fragments: dict[AnyNative, Fragment] = {}
         self._open: set[AnyNative] = set()
         self._signatures: dict[AnyNative, Signature] = {}
@@ -48,7 +54,7 @@ class Module:
             return None
         if (found := self.fragments.get(native)) is not None:
             return found
-        key = self.keys.key(native)
+        key = self.keys.key(native), self.vectorise
         if native.fragment is not None and native.fragment[0] == key:
             found = self.fragments[native] = native.fragment[1]
             for used in found.calls:
@@ -74,11 +80,11 @@ class Module:
             found = self._signatures[native] = signature(native)
         return found
 
-    def text(self, exported: Iterable[AnyNative]) -> str:
-        """The module: these functions seen from outside, the others internal."""
-        for native in exported:
+    def text(self) -> str:
+        """The module: exported functions seen from outside, the others internal."""
+        for native in self.exported:
             self.add(native)
-        seen = {self.symbol(native) for native in exported}
+        seen = {self.symbol(native) for native in self.exported}
         unlike = {fragment.symbol: fragment for fragment in self.fragments.values()}
         helpers = dict.fromkeys(name for fragment in self.fragments.values() for name in fragment.helpers)
         parts = [_EVERY, prelude.text(list(helpers))]
@@ -90,11 +96,7 @@ class Module:
 
 # What LLVM is told of the loops with a mark.
 _WISHES = {
-    SHORT_LOOP: (
-        '"llvm.loop.vectorize.enable", i1 true',
-        '"llvm.loop.vectorize.predicate.enable", i1 true',
-        '"llvm.loop.interleave.count", i32 1',
-    ),
+    SHORT_LOOP: ('"llvm.loop.vectorize.enable", i1 true', '"llvm.loop.interleave.count", i32 1'),
     PLAIN_LOOP: ('"llvm.loop.vectorize.enable", i1 false', '"llvm.loop.unroll.disable"'),
 }
 
@@ -123,7 +125,7 @@ def _emitted(native: AnyNative, module: Module) -> Fragment:
     frame = Frame(native, declared.result, {*declared.names, *assigned_in(tree.body)}, module)
     frame.types.update(zip(declared.names, declared.parameters, strict=True))
     frame.locals = {name: frame.parameter(name) for name in declared.names}
-    frame.plain_loops = has_many_tiny_loops(tree.body)
+    frame.short_loops = not module.vectorise or has_many_tiny_loops(tree.body)
     block(frame, tree.body)
     frame.finish(tree)
     stored = tuple(

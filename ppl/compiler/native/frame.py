@@ -69,9 +69,8 @@ class Phi(NamedTuple):
 
 @dataclass
 class Header:
-    """A loop's first block, and the block that enters it."""
+    """The block that enters a loop, and the phis of its first block."""
 
-    label: str
     before: str
     phis: list[Phi]
 
@@ -90,11 +89,12 @@ class Frame:
         self.locals: dict[str, str] | None = {}  # None: this point can't be reached
         self.block = ENTRY
         self.loops: list[Loop] = []
-        self.plain_loops = False  # loops of a few rounds are left as they are
+        self.short_loops = False  # it consists of many loops of a few rounds
         self.calls: dict[Native, None] = {}
         self.helpers: dict[str, None] = {}
         self.file = native.origin.file
         self.line_shift = native.origin.line_shift
+        self._known: dict[str, Value] = {}  # instruction → its result, in the current block
         self._count = 0
         self._origin_of: dict[str, str] = {}  # pointer -> one it was made from
         self._stored: list[str] = []
@@ -112,6 +112,13 @@ class Frame:
         result = f"%t.{self._count}"
         self.lines.append(f"  {result} = {text}")
         return Value(result, type)
+
+    def pure(self, type: Type, text: str) -> Value:
+        """An instruction without effect whose result depends on its operands only: once in a block is enough."""
+        found = self._known.get(text)
+        if found is None:
+            found = self._known[text] = self.op(type, text)
+        return found
 
     def label(self, kind: str) -> str:
         self._count += 1
@@ -174,8 +181,10 @@ class Frame:
         """Call the value just computed after the local it is assigned to."""
         if not text.startswith("%t.") or not self.lines[-1].startswith(f"  {text} = "):
             return text
-        better = f"%{_ascii(name)}.{text[3:]}"
-        self.lines[-1] = f"  {better} = {self.lines[-1][len(text) + 5 :]}"
+        better, instruction = f"%{_ascii(name)}.{text[3:]}", self.lines[-1][len(text) + 5 :]
+        self.lines[-1] = f"  {better} = {instruction}"
+        if instruction in self._known:
+            self._known[instruction] = Value(better, self._known[instruction].type)
         if text in self._origin_of:
             self._origin_of[better] = self._origin_of[text]
         return better
@@ -191,6 +200,7 @@ class Frame:
     def start(self, label: str) -> None:
         self.lines.append(f"{label}:")
         self.block = label
+        self._known.clear()
 
     def edge(self) -> Edge:
         """The way out of the current block."""
@@ -232,10 +242,9 @@ class Frame:
         return text
 
     def open_loop(self, label: str, assigned: set[str]) -> Header:
-        """Enter a loop's first block, with a phi for each local assigned inside it."""
+        """Start a loop's first block, with a phi for each local assigned inside it."""
         assert self.locals is not None
         before = self.block
-        self.jump(label)
         self.start(label)
         self.locals = dict(self.locals)
         phis = []
@@ -244,10 +253,10 @@ class Frame:
             phis.append(Phi(name, text, len(self.lines), self.locals[name]))
             self.lines.append("")  # known when the loop closes
             self.locals[name] = text
-        return Header(label, before, phis)
+        return Header(before, phis)
 
     def close_loop(self, header: Header) -> None:
-        """Write the loop's phis: values from before, and from the current block, which goes round."""
+        """Write the loop's phis: values from before, and from the current block, if it goes round."""
         for name, text, line, entering in header.phis:
             ways = [(entering, header.before)]
             if self.locals is not None:
@@ -257,8 +266,6 @@ class Frame:
             if type in POINTERS:
                 for value, _ in ways:
                     self.derive(text, value)
-        if self.locals is not None:
-            self.jump(header.label)
 
     def finish(self, tree: ast.AST) -> None:
         """The end of the function's text: where it can be reached, it returns nothing."""

@@ -18,6 +18,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+FEW_ROUNDS, MANY_LOOPS = 8, 64
+"""A loop of at most so many rounds is short; a function of more such loops than this is long to compile."""
+
+
 class Native(Generic[P, R]):
     """A function of the subset. Calling it runs plain Python; `build` compiles it."""
 
@@ -29,13 +33,15 @@ class Native(Generic[P, R]):
         exact: bool = False,
         inline: bool | None = None,
         c_library: bool = False,
+        vectorise: bool = True,
     ) -> None:
         self.name = name
         self.origin = origin
         self.exact = exact
         self.inline = inline
         self.c_library = c_library
-        self.fragment: tuple[str, Fragment] | None = None  # its IR, and the key it belongs to
+        self.vectorise = vectorise
+        self.fragment: tuple[tuple[str, bool], Fragment] | None = None  # its IR, and what that belongs to
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.origin.python(*args, **kwargs)
@@ -63,7 +69,7 @@ class Native(Generic[P, R]):
 def native(function: Callable[P, R], /) -> Native[P, R]: ...
 @overload
 def native(
-    *, exact: bool = ..., inline: bool | None = ..., c_library: bool = ...
+    *, exact: bool = ..., inline: bool | None = ..., c_library: bool = ..., vectorise: bool = ...
 ) -> Callable[[Callable[P, R]], Native[P, R]]: ...
 def native(
     function: Any = None,
@@ -72,6 +78,7 @@ def native(
     exact: bool = False,
     inline: bool | None = None,
     c_library: bool = False,
+    vectorise: bool = True,
 ) -> Any:
     """Mark a function as one of the subset.
 
@@ -79,6 +86,8 @@ def native(
         division may become multiplication, products and sums fuse; nan and inf are honoured either way.
     inline: True always, False never, None as LLVM judges.
     c_library: `math.exp` and the like are the C library's, fast for one number, instead of ours, which vectorise.
+    vectorise: False for a function whose loops are short, as are those of what it calls: nothing is to be won by
+        vectors, and LLVM's passes, most of the time to compile, are left out. It counts where the function is built.
 
     >>> @native
     ... def square(x: f64) -> f64:
@@ -94,6 +103,7 @@ def native(
             exact=exact,
             inline=inline,
             c_library=c_library,
+            vectorise=vectorise,
         )
         update_wrapper(marked, python)
         return marked
@@ -134,6 +144,7 @@ def from_source(source: str, name: str, uses: Mapping[str, Any] | None = None) -
         decorators = block.split("def ", 1)[0].replace(" ", "")
         inline = True if "inline=True" in decorators else False if "inline=False" in decorators else None
         origin = FromText(text, function, block)
-        found.append(Native(function, origin, exact="exact=True" in decorators, inline=inline))
+        exact, vectorise = "exact=True" in decorators, "vectorise=False" not in decorators
+        found.append(Native(function, origin, exact=exact, inline=inline, vectorise=vectorise))
     text.names.update({one.name: one for one in found})
     return found

@@ -25,7 +25,8 @@ class Keys:
         from .function import Native
 
         digest = blake2b(
-            f"{native.name}\0{native.exact}\0{native.inline}\0{native.c_library}".encode(), digest_size=16
+            f"{native.name}\0{native.exact}\0{native.inline}\0{native.c_library}\0{native.vectorise}".encode(),
+            digest_size=16,
         )
         digest.update(native.origin.text_key)
         named: dict[Native, None] = {}

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import cache, machine
 from .compiled import Compiled
@@ -14,6 +14,9 @@ from .function import Native
 from .keys import Keys
 from .refusals import NativeError
 from .types import Signature, Type
+
+if TYPE_CHECKING:
+    from .emit import Module
 
 
 def build(functions: Sequence[Native[..., Any]], name: str = "native") -> Library:
@@ -50,8 +53,8 @@ def _compiled(exported: tuple[Native[..., Any], ...]) -> tuple[dict[str, Any], b
     """What is noted of each function (symbol, names, types, result, stored), and the machine code."""
     from .emit import Module
 
-    module = Module()
-    code = machine.object_code(module.text(exported))
+    module = Module(exported)
+    code = machine.object_code(module.text(), module.vectorise)
     notes = {}
     for function in exported:
         fragment = module.fragments[function]
@@ -106,18 +109,22 @@ class Library:
         return f"<native library {self.name}: {', '.join(self._compiled)}>"
 
     @cached_property
-    def ir(self) -> str:
-        """The module as the compiler writes it, in LLVM IR."""
+    def _module(self) -> Module:
         from .emit import Module
 
-        return Module().text(self._functions)
+        return Module(self._functions)
+
+    @cached_property
+    def ir(self) -> str:
+        """The module as the compiler writes it, in LLVM IR."""
+        return self._module.text()
 
     @cached_property
     def optimised_ir(self) -> str:
         """The module after LLVM's passes."""
-        return machine.optimised(self.ir)
+        return machine.optimised(self.ir, self._module.vectorise)
 
     @cached_property
     def assembly(self) -> str:
         """The module's machine code, in words."""
-        return machine.assembly(self.ir)
+        return machine.assembly(self.ir, self._module.vectorise)

@@ -73,7 +73,7 @@ def _target_machine() -> Any:
     )
 
 
-def _optimised(ir: str) -> Any:
+def _optimised(ir: str, vectorise: bool) -> Any:
     llvm, machine = _llvm(), _target_machine()
     module = llvm.parse_assembly(ir, llvm.create_context())
     module.triple = host().triple
@@ -83,26 +83,37 @@ def _optimised(ir: str) -> Any:
     # Vectors out of straight-line code: a tenth of the compile time, and not measurably faster.
     options.slp_vectorization = False
     builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
+    passes = builder.getModulePassManager() if vectorise else _few_passes()
+    passes.run(module, builder)
     return module
 
 
-def object_code(ir: str) -> bytes:
-    """Machine code of a module, as an object file."""
+def _few_passes() -> Any:
+    """For code without long loops, which is written as it is to run. A Kalman filter of small matrices takes a
+    hundredth of the time in these, and no longer in the code generator; what comes out is as fast.
+    """
+    passes = _llvm().create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.add_simplify_cfg_pass()
+    return passes
+
+
+def object_code(ir: str, vectorise: bool = True) -> bytes:
+    """Machine code of a module, as an object file. Where nothing is vectorised, few passes are run."""
     with _LOCK:
-        return _target_machine().emit_object(_optimised(ir))
+        return _target_machine().emit_object(_optimised(ir, vectorise))
 
 
-def optimised(ir: str) -> str:
+def optimised(ir: str, vectorise: bool = True) -> str:
     """A module after LLVM's passes."""
     with _LOCK:
-        return str(_optimised(ir))
+        return str(_optimised(ir, vectorise))
 
 
-def assembly(ir: str) -> str:
+def assembly(ir: str, vectorise: bool = True) -> str:
     """A module's machine code in words."""
     with _LOCK:
-        return _target_machine().emit_assembly(_optimised(ir))
+        return _target_machine().emit_assembly(_optimised(ir, vectorise))
 
 
 @cache

@@ -6,6 +6,7 @@ What writes each kind of expression stands in `arithmetic`, `conditions`, `array
 from __future__ import annotations
 
 import ast
+import operator
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -97,6 +98,23 @@ def as_float(frame: Frame, found: Value) -> Value:
     if found.text[0] != "%":
         return Value(literal(float(int(found.text))), F64)
     return frame.op(F64, f"sitofp i64 {found.text} to double")
+
+
+_WHOLE = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
+
+
+def whole(frame: Frame, name: str, a: Value, b: Value, flags: str = "") -> Value:
+    """The sum, difference or product of two whole numbers; of literals it is one."""
+    if "%" not in (a.text[0], b.text[0]):
+        found = constant(_WHOLE[name](int(a.text), int(b.text)))
+        if found is not None:
+            return found
+    if name != "mul":
+        if b.text == "0":
+            return a
+        if a.text == "0" and name == "add":
+            return b
+    return frame.pure(I64, f"{name} {flags}i64 {a.text}, {b.text}")
 
 
 def alike(frame: Frame, a: Value, b: Value) -> tuple[Value, Value]:

@@ -6,7 +6,7 @@ before a graph is run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import replace
 
 from ppl.compiler.graph import Graph, Node, rebuild, substitute
@@ -28,16 +28,16 @@ def continuous(x: Node) -> Node:
     return make("continuous", x)
 
 
-def strip(graph: Graph, barriers: Sequence[str] = BARRIERS) -> Graph:
-    """The graph without barriers (of these kinds), in bodies of regions too."""
+def strip(graph: Graph, ops: Collection[str] = BARRIERS) -> Graph:
+    """The graph without operators whose value is their first operand, in bodies of regions too."""
 
     def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
-        if node.op in barriers:
+        if node.op in ops:
             return args[0] if isinstance(args[0], Node) else None
         if node.op == "scan":
-            return rebuild(with_bodies(node, (strip(node.attr("body"), barriers),)), args)
+            return rebuild(with_bodies(node, (strip(node.attr("body"), ops),)), args)
         if node.op == "switch":
-            return rebuild(with_bodies(node, tuple(strip(b, barriers) for b in node.attr("branches"))), args)
+            return rebuild(with_bodies(node, tuple(strip(b, ops) for b in node.attr("branches"))), args)
         return None
 
     memo: dict[Node, Node] = {n: n for n in graph.inputs}

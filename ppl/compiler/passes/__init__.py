@@ -2,4 +2,4 @@
 result.
 """
 
-PASSES = ("reroll", "simplify", "distribute", "fold")
+PASSES = ("reroll", "simplify", "distribute", "contract", "fold")

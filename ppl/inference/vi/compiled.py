@@ -14,12 +14,14 @@ from ppl.compiler.engines.torch_engine import key
 from ppl.compiler.estimators.assemble import Estimator, estimator, sampler
 from ppl.compiler.estimators.steps import site_name
 from ppl.compiler.graph import Graph, Node, Plate
+from ppl.compiler.passes.contract import contract
 from ppl.compiler.passes.fold import fold
 from ppl.compiler.passes.simplify import simplify
 from ppl.compiler.passes.vectorise import vectorise
 from ppl.compiler.tracer import working_dtype
 from ppl.errors import DataError, closest
 from ppl.inference.vi.coordinates import Coordinates
+from ppl.inference.vi.minibatch import parts_of, subsample
 from ppl.language.arrays import as_tensor
 from ppl.language.objectives import Objective, record_objective
 from ppl.language.program import Bound
@@ -42,6 +44,8 @@ class CompiledObjective:
         bound: the objective with its arguments.
         free: whether gradients are taken in the params' unconstrained coordinates, and not in their values.
         wanted: names of the params whose gradients are wanted; None: all.
+        whole: whether subsampled plates have all their elements.
+        batch: names of the programs' arguments and observed sites that come with each minibatch (`feed`).
         gradients: strategies of random choices by name, in place of those they ask for.
 
     Attributes:
@@ -58,11 +62,14 @@ class CompiledObjective:
         free: bool = False,
         wanted: Collection[str] | None = None,
         number: bool = True,
+        whole: bool = False,
+        batch: Collection[str] = (),
         gradients: Mapping[str, Any] | None = None,
     ) -> None:
         self.gradients = gradients
-        self.bound, self.device, self.free = bound, device, free
-        self.objective: Objective = record_objective(bound, dtype, number)
+        self.bound, self.device, self.free, self.whole = bound, device, free, whole
+        self.objective: Objective = record_objective(bound, dtype, number, whole, batch)
+        self._batch: Mapping[str, torch.Tensor] = {}
         self.wanted = list(self.params) if wanted is None else [n for n in self.params if n in wanted]
         self._programs: dict[int | None, _Program] = {}
         self._samplers: dict[tuple[int, tuple[Node, ...]], tuple[Any, tuple[Node, ...]]] = {}
@@ -71,6 +78,7 @@ class CompiledObjective:
         """The same objective, not recorded again, with these strategies."""
         other = object.__new__(CompiledObjective)
         other.bound, other.device, other.free = self.bound, self.device, self.free
+        other.whole, other._batch = self.whole, self._batch
         other.objective, other.wanted = self.objective, self.wanted
         other.gradients, other._programs, other._samplers = gradients, {}, {}
         return other
@@ -122,12 +130,16 @@ class CompiledObjective:
             objective = self.objective
             return estimator(graph, wrt, objective.particles, known=objective.known, asked=self.gradients)
 
+    def feed(self, batch: Mapping[str, torch.Tensor]) -> None:
+        """The minibatch that estimates are made of from now on."""
+        self._batch = batch
+
     def _program(self, draws: int | None) -> _Program:
         if draws not in self._programs:
             batch = None if draws is None else Plate(-1, "estimate", draws)
             found = self.estimator if batch is None else self._estimator(batch)
             with working_dtype(self.dtype):
-                graph, data = fold(simplify(found.graph), self.objective.recorded.data)
+                graph, data = fold(contract(simplify(found.graph)), self.objective.data)
                 plates = None if batch is None else (batch,)
                 physical = vectorise(Graph(graph.inputs, graph.outputs), plates)
             held = {n: t.to(self.device) for n, t in data.items()}
@@ -135,10 +147,13 @@ class CompiledObjective:
         return self._programs[draws]
 
     def values(self, params: Mapping[str, Any] | None = None) -> dict[str, torch.Tensor]:
-        """The params' values: those given, the others at their start."""
+        """The params' values: those given, the others at their start. Where all are given there may be more, of
+        programs that take no part here.
+        """
         given = dict(params or {})
+        complete = bool(self.params) and all(name in given for name in self.params)
         for name in given:
-            if name not in self.params:
+            if name not in self.params and not complete:
                 near = closest(name, self.params)
                 raise DataError(
                     f"'{name}' is not a param of {self.bound.name} or its programs",
@@ -185,15 +200,22 @@ class CompiledObjective:
         self, values: Mapping[str, torch.Tensor], seed: int, draws: int, roots: Sequence[Node] | None = None
     ) -> list[torch.Tensor]:
         """Independent draws of nodes of the objective's graph, of its value if none are given: each
-        `[draws, *shape]`.
+        `[draws, *shape]`. Where plates have all elements of large data, they are made in parts.
         """
-        wanted = tuple(roots or self.objective.recorded.graph.outputs[:1])
-        if (draws, wanted) not in self._samplers:
-            self._samplers[draws, wanted] = self._sampler(draws, wanted)
-        program, needed = self._samplers[draws, wanted]
-        inputs = [self._input(n, values, seed, None, {}, {}) for n in needed]
-        with torch.no_grad():
-            return list(program(*inputs, seed=seed))
+        recorded = self.objective.recorded
+        wanted = tuple(roots or recorded.graph.outputs[:1])
+        parts = parts_of(draws, recorded.subsamples) if self.whole else [draws]
+        form = parts[0], wanted
+        if form not in self._samplers:
+            self._samplers[form] = self._sampler(*form)
+        program, needed = self._samplers[form]
+        found = []
+        for number, count in enumerate(parts):
+            own = seed if number == 0 else key(seed, "part", number)
+            inputs = [self._input(n, values, own, None, {}, {}) for n in needed]
+            with torch.no_grad():
+                found.append([v[:count] for v in program(*inputs, seed=own)])
+        return [torch.cat(columns) for columns in zip(*found, strict=True)]
 
     def _sampler(self, draws: int, wanted: tuple[Node, ...]) -> tuple[Any, tuple[Node, ...]]:
         """A program that draws nodes, and its inputs."""
@@ -222,11 +244,7 @@ class CompiledObjective:
             if name in subsamples:
                 return subsamples[name].to(self.device)
             size = recorded.subsamples[name][1]
-            return subsample(size, node.shape[0], seed, name).to(self.device)
+            return subsample(size, node.shape, key(seed, "subsample", name)).to(self.device)
+        if role == "batch" and name in self._batch:
+            return self._batch[name].to(self.device, node.dtype)
         return recorded.data[node].to(self.device)
-
-
-def subsample(size: int, count: int, seed: int, name: str) -> torch.Tensor:
-    """`count` different whole numbers below `size`, each equally likely."""
-    generator = torch.Generator().manual_seed(key(seed, "subsample", name))
-    return torch.randperm(size, generator=generator)[:count]

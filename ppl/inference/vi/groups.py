@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,7 @@ class Groups:
 
     Args:
         objectives: bound objectives by the name of their group; the first one's value is reported.
+        batch: as for `CompiledObjective`.
         programs: the programs that groups of that name own; another group owns the params whose names begin
             with its own and a dot.
 
@@ -36,9 +37,12 @@ class Groups:
         programs: Mapping[str, Program],
         dtype: torch.dtype | None,
         device: str,
+        batch: Collection[str] = (),
         gradients: Mapping[str, Any] | None = None,
     ) -> None:
-        everything = {n: CompiledObjective(b, dtype, device, free=True) for n, b in objectives.items()}
+        everything = {
+            n: CompiledObjective(b, dtype, device, free=True, batch=batch) for n, b in objectives.items()
+        }
         first = next(iter(everything.values()))
         self.bound, self.device, self.dtype, self.objective = (
             first.bound,
@@ -57,7 +61,13 @@ class Groups:
         self._check(members, {p: _group(p, owners[p], programs) for p in self.params})
         self.parts = {
             name: CompiledObjective(
-                each.bound, dtype, device, True, members[name] & set(each.params), gradients=gradients
+                each.bound,
+                dtype,
+                device,
+                True,
+                members[name] & set(each.params),
+                batch=batch,
+                gradients=gradients,
             )
             for name, each in everything.items()
         }
@@ -96,6 +106,11 @@ class Groups:
     def values(self, params: Mapping[str, Any] | None = None) -> Tensors:
         given = dict(params or {})
         return {n: given.get(n, p.init) for n, p in self.params.items()}
+
+    def feed(self, batch: Mapping[str, torch.Tensor]) -> None:
+        """The minibatch that estimates are made of from now on."""
+        for part in self.parts.values():
+            part.feed(batch)
 
     def run(
         self, values: Tensors, seed: int = 0, states: Mapping[str, torch.Tensor] | None = None

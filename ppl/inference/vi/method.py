@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,12 @@ class VI:
             the rule's, in place of `schedule` and `average`.
         gradients: strategies of random choices by name, in place of those they ask for, as `ppl.tune_gradients`
             finds them.
+        total_size: for batches of a loader, `ppl.infer(model, loader, ppl.VI(total_size=N))`: the number of elements
+            of all the data; `{"plate": N}` where several plates have the batch's size. A step takes a batch, a
+            dictionary {argument or observed site: tensor}; model and guide take those of its tensors that are
+            arguments, the model's sites are observed at the others. What stands in the plate of the batch is
+            weighed by total_size / (elements of the batch).
+        batch_names: names for the parts of batches that are tuples.
 
     Raises:
         MethodError: an option is unknown or out of range.
@@ -59,7 +65,7 @@ class VI:
     'mean_field'
     """
 
-    guide: Bound | str = "mean_field"
+    guide: Bound | Program | str = "mean_field"
     objective: Program | Mapping[str, Program] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     optimizer: str | NaturalGradient | Callable[[list[Any]], Any] = "adam"
@@ -72,6 +78,8 @@ class VI:
     stop: Convergence | None = None
     init: str | None = None
     gradients: Mapping[str, Any] = field(default_factory=dict)
+    total_size: int | Mapping[str, int] | None = None
+    batch_names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.optimizer, str) and self.optimizer not in OPTIMIZERS:

@@ -149,7 +149,7 @@ def blocks_of(guide: Any, dtype: torch.dtype) -> list[Block]:
     """
     if not isinstance(guide, Bound):
         raise _refusal("the guide", "a marginal: no site has its params as arguments")
-    recorded = record(guide, dtype)
+    recorded = record(guide, dtype, whole=True)
     draws = [n for n in recorded.graph.effects if n.op == "sample"]
     effects = [Effect.of(n) for n in recorded.graph.effects if n.op != "deterministic"]
     users = Counter(name for e in effects for name in _params_of(e, draws))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
@@ -22,7 +23,10 @@ from ppl.inference.vi.checkpoint import Keeper, read
 from ppl.inference.vi.compiled import CompiledObjective
 from ppl.inference.vi.groups import Groups
 from ppl.inference.vi.method import VI
+from ppl.inference.vi.minibatch import left_out
 from ppl.inference.vi.natural import Natural, NaturalGradient, blocks_of
+from ppl.inference.vi.streamed import Stream, Streamed
+from ppl.inference.vi.streamed_posterior import posterior_of
 from ppl.inference.vi.train import Fitted, optimizer_of, train
 from ppl.inference.vi.watch import Trend, Watch
 from ppl.language.agreement import auxiliary
@@ -53,11 +57,9 @@ GOOD_KHAT = 0.7
 def run_vi(run: Run, method: VI) -> Posterior:
     """Fit a guide to a program's posterior, and draw from it."""
     started = perf_counter()
-    _require_options(run)
+    _require_options(run, method)
     with working(f"recording and compiling {run.bound.name}", run.progress):
-        guide = _guide(run.bound, method)
-        compiled = _compiled(run, method, guide)
-        _require_choices(method.gradients, compiled)
+        guide, compiled = _prepared(run, method) if run.stream is None else _streamed(run, method)
         method = _with_natural_gradients(method, guide, compiled)
         if not compiled.params and method.guide not in ("laplace", "pathfinder"):
             raise MethodError(
@@ -110,7 +112,14 @@ def _ending(method: VI, fitted: Fitted) -> dict[str, Any]:
     return {"converged": fitted.ended is not None, "stopped_because": fitted.ended or cause}
 
 
-def _require_options(run: Run) -> None:
+def _require_options(run: Run, method: VI) -> None:
+    if run.stream is None and (method.total_size is not None or method.batch_names is not None):
+        raise MethodError(
+            "VI: total_size= and batch_names= are for batches of a loader",
+            expected="a DataLoader as data",
+            found="data by name",
+            edit='remove them; ppl.plate("data", N, subsample=B) draws minibatches of data given by name',
+        )
     for name, given in (("draws_to", run.draws_to), ("chain_ids", run.chain_ids)):
         if given is not None:
             raise MethodError(
@@ -131,6 +140,38 @@ def _require_choices(gradients: Mapping[str, Any], compiled: CompiledObjective |
                 found=name,
                 edit=f"rename it to '{near[0]}'" if near else f"leave '{name}' out",
             )
+
+
+def _prepared(run: Run, method: VI) -> tuple[Bound | Law, CompiledObjective | Groups]:
+    guide = _guide(run.bound, method)
+    return guide, _compiled(run, method, guide)
+
+
+def _streamed(run: Run, method: VI) -> tuple[Bound | Law, CompiledObjective | Groups]:
+    """The guide of the first batch, and the objective of all of them."""
+    stream: Stream = run.stream
+    if run.save_to is not None or run.resume is not None:
+        stream.batches.require_resumable()
+    stream.require_guide()
+    _require_no_rule(method)
+    model, guide = stream.programs(stream.batches.first)
+    first = _guide(model, method) if guide is None else guide
+
+    def make(batch: dict[str, torch.Tensor]) -> CompiledObjective | Groups:
+        model, guide = stream.programs(batch)
+        return _compiled(replace(run, bound=model), method, guide or first, list(batch))
+
+    return first, Streamed(stream.batches, make, method.particles)
+
+
+def _require_no_rule(method: VI) -> None:
+    if method.stop is not None:
+        raise MethodError(
+            "stop= compares params by the same batches, and a loader gives each once",
+            expected="steps= alone, with batches of a loader",
+            found=f"stop={method.stop!r}"[:80],
+            edit="remove stop=, or give all data, with ppl.plate(…, subsample=)",
+        )
 
 
 def _guide(model: Bound, method: VI) -> Bound | Law:
@@ -181,13 +222,20 @@ def _laplace(model: Bound) -> tuple[torch.Tensor, torch.Tensor] | None:
     return found["loc"], found["scale_tril"]
 
 
-def _compiled(run: Run, method: VI, guide: Bound | Law) -> CompiledObjective | Groups:
+def _compiled(
+    run: Run, method: VI, guide: Bound | Law, batch: Collection[str] = ()
+) -> CompiledObjective | Groups:
     if not isinstance(method.objective, Mapping):
         objective = _bound(method.objective, method, run.bound, guide)
-        return CompiledObjective(objective, run.dtype, run.device, free=True, gradients=method.gradients)
-    objectives = {name: _bound(o, method, run.bound, guide) for name, o in method.objective.items()}
-    programs = {"model": run.bound.program, "guide": guide.program}
-    return Groups(objectives, programs, run.dtype, run.device, method.gradients)
+        compiled: CompiledObjective | Groups = CompiledObjective(
+            objective, run.dtype, run.device, free=True, batch=batch, gradients=method.gradients
+        )
+    else:
+        objectives = {name: _bound(o, method, run.bound, guide) for name, o in method.objective.items()}
+        programs = {"model": run.bound.program, "guide": guide.program}
+        compiled = Groups(objectives, programs, run.dtype, run.device, batch, method.gradients)
+    _require_choices(method.gradients, compiled)
+    return compiled
 
 
 def _bound(objective: Any, method: VI, model: Bound, guide: Bound | Law) -> Bound:
@@ -227,17 +275,25 @@ def _posterior(
     run: Run, guide: Bound | Law, compiled: CompiledObjective | Groups, fitted: Fitted, facts: dict[str, Any]
 ) -> Posterior:
     values = compiled.coordinates.values(fitted.u)
-    recorded = record(run.bound, compiled.dtype)
+    recorded = record(run.bound, compiled.dtype, whole=True)
     own = {n: replace(p, init=values.get(n, p.init)) for n, p in recorded.params.items()}
     model = Compiled(run.bound, "torch", device=run.device, recorded=replace(recorded, params=own))
-    draws, log_w = _drawn(run, guide, compiled, values, [lay.name for lay in model.layouts])
+    posterior = None
+    if run.stream is not None:
+        assert isinstance(guide, Bound)
+        facts["epochs"] = run.stream.batches.epochs
+        posterior, log_w = posterior_of(run, run.stream, guide, model, values, facts)
+    else:
+        draws, log_w = _drawn(run, guide, compiled, values, [lay.name for lay in model.layouts], facts)
     extra = {
         "params": {n: v.detach().numpy() for n, v in values.items()},
         "losses": -fitted.values,
         "gradient_norms": fitted.norms,
         **_weights(log_w),
     }
-    if any(lay.discrete for lay in model.layouts) or recorded.subsamples:
+    if posterior is not None:
+        pass
+    elif any(lay.discrete for lay in model.layouts):
         named = fixed_values(model, draws, run.seed)
         kept = {n: v for n, v in named.items() if run.keep is None or n in run.keep}
         posterior = Posterior(kept, dims_of(model), run.coords, attrs=facts, predictor=ModelPredictor(model))
@@ -254,6 +310,7 @@ def _drawn(
     compiled: CompiledObjective | Groups,
     values: dict[str, torch.Tensor],
     names: list[str],
+    facts: dict[str, Any],
 ) -> tuple[dict[str, torch.Tensor], np.ndarray | None]:
     """Draws of the model's sites from the guide, and the log weights log p − log q; None without densities."""
 
@@ -269,10 +326,14 @@ def _drawn(
 
     def recorded(function: Any) -> CompiledObjective:
         bound = Program(function, "objective")(run.bound, guide)
-        return CompiledObjective(bound, compiled.dtype, run.device, number=False)
+        return CompiledObjective(bound, compiled.dtype, run.device, number=False, whole=True)
 
+    elements = math.prod(size for _, size in compiled.objective.recorded.subsamples.values())
+    why = left_out(run.draws, elements) if compiled.objective.recorded.subsamples else None
+    if why is not None:
+        facts["weights"] = why
     try:
-        found = recorded(weighted)
+        found = recorded(weighted if why is None else plain)
     except PplError:  # a guide that can be drawn from and has no density
         found = recorded(plain)
     given = found.values({n: v for n, v in values.items() if n in found.params})
@@ -302,6 +363,8 @@ def _weights(log_w: np.ndarray | None) -> dict[str, Any]:
 
 
 def _say(run: Run, posterior: Posterior) -> None:
+    if run.progress and "weights" in posterior.attrs:
+        print(f"notice: log weights are {posterior.attrs['weights']}", file=sys.stderr)
     if run.progress and posterior.attrs.get("converged") is False:
         print(
             f"notice: the optimisation has not converged: {posterior.attrs['stopped_because']}. "

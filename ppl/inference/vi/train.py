@@ -14,6 +14,7 @@ import torch
 
 from ppl.compiler.engines.torch_engine import key
 from ppl.compiler.graph import Graph
+from ppl.compiler.passes.contract import contract
 from ppl.compiler.passes.fold import fold
 from ppl.compiler.passes.simplify import simplify
 from ppl.compiler.passes.vectorise import vectorise
@@ -28,6 +29,7 @@ from ppl.inference.vi.method import VI
 from ppl.inference.vi.moments import Moments
 from ppl.inference.vi.schedule import DECAY, Plan, Planned
 from ppl.inference.vi.stages import Stages, contrasts
+from ppl.inference.vi.streamed import Streamed
 from ppl.inference.vi.watch import WINDOW, Watch
 
 Tensors = dict[str, torch.Tensor]
@@ -117,6 +119,8 @@ _LARGE = 20_000
 def _not_native(compiled: CompiledObjective | Groups, how: VI, engine: str) -> str | None:
     if engine == "torch":
         return 'engine="torch" was asked for'
+    if isinstance(compiled, Streamed):
+        return "the batches come from a loader"
     if callable(how.optimizer):
         return getattr(how.optimizer, "reason", "the optimiser is a Python function")
     if compiled.objective.states or compiled.device != "cpu" or compiled.dtype != torch.float64:
@@ -132,13 +136,13 @@ def _native_objective(compiled: CompiledObjective) -> Any:
     from ppl.inference.vi.native import Objective
     from ppl.inference.vi.native.counted import counted
 
-    found = counted(compiled.flat)
+    found = counted(compiled.flat, compiled.objective.recorded.subsamples)
     if isinstance(found, str):
         return found
     graph, segments = found
     data = compiled.objective.recorded.data
     with working_dtype(compiled.dtype):
-        graph, data = fold(simplify(graph), data)
+        graph, data = fold(contract(simplify(graph)), data)
         physical = vectorise(Graph(graph.inputs, graph.outputs))
     try:
         program = NativeProgram(physical)

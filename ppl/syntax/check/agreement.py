@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ppl.errors import closest
 from ppl.syntax import tree
 from ppl.syntax.check.body import Body, equal
+from ppl.syntax.check.near import near
 from ppl.syntax.problems import Problem
 from ppl.syntax.values import shape_text
 
@@ -15,18 +15,20 @@ def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str])
     """What makes a guide unfit for its model. `given` are names the file's data give. Sites that begin with `_` are the
     guide's own; where programs are sampled, their choices are compared when they are recorded.
     """
+    misspelt: set[str] = set()
     latent = {n for n, s in model.sites.items() if not s.observed and n not in given}
     if not body.nested and not model.nested:
         for name, site in body.sites.items():
             if name not in model.sites and not name.startswith("_"):
-                near = closest(name, latent) or sorted(latent)
+                alike = [n for n in near(name, latent) if n not in body.sites]
+                misspelt |= set(alike[:1])
                 yield Problem(
                     "guide",
                     site.span,
                     f"the model has no site `{name}`",
-                    ", ".join(near[:6]) or None,
+                    ", ".join(sorted(latent)[:6]) or None,
                     f"`{name}`",
-                    near[0] if near else f"_{name}",
+                    alike[0] if alike else f"leave it out; _{name} ~ …, if it is the guide's own",
                 )
             elif name in given or (name in model.sites and model.sites[name].observed):
                 yield Problem(
@@ -51,7 +53,9 @@ def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str])
                 f"`{name}` has another shape than in the model",
                 shape_text(theirs) or "a number",
                 shape_text(ours) or "a number",
-                f"the loops of line {other.span.line}",
+                f"the loops that line {other.span.line} is in"
+                if len(site.sizes) != len(other.sizes)
+                else f"{name}: real{shape_text(theirs)} ~ …, as on line {other.span.line}",
             )
         elif len(site.sizes) != len(other.sizes) and known:
             yield Problem(
@@ -60,6 +64,7 @@ def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str])
                 f"`{name}` is not in the loops it is in in the model",
                 shape_text(other.sizes) or "no loop",
                 shape_text(site.sizes) or "no loop",
+                f"the loops that line {other.span.line} is in",
             )
         a, b = site.value, other.value
         if (
@@ -72,7 +77,7 @@ def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str])
                 if b.interval.low == 0 and b.interval.high > 1
                 else "Beta(…)"
                 if b.interval.high == 1
-                else None
+                else f"{name}: {b} ~ …"
             )
             yield Problem(
                 "guide",
@@ -84,9 +89,14 @@ def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str])
             )
         elif a.is_number and b.is_number and (a.kind == "int") != (b.kind == "int"):
             yield Problem(
-                "guide", site.span, f"`{name}` is {b} in the model, and the guide draws {a}", str(b), str(a)
+                "guide",
+                site.span,
+                f"`{name}` is {b} in the model, and the guide draws {a}",
+                str(b),
+                str(a),
+                "a distribution over whole numbers" if b.kind == "int" else "Normal(…)",
             )
-    missing = sorted(latent - set(body.sites))
+    missing = sorted(latent - set(body.sites) - misspelt)
     if missing and not model.nested and not body.nested and given:
         names = ", ".join(f"`{n}`" for n in missing[:6])
         yield Problem(

@@ -9,9 +9,10 @@ from ppl.syntax import tree
 from ppl.syntax.check.callees import Callee
 from ppl.syntax.check.control import Control
 from ppl.syntax.check.declarations import Declarations
+from ppl.syntax.check.elsewhere import OPTIONS_ELSEWHERE
 from ppl.syntax.check.expressions import Expressions
 from ppl.syntax.check.laws import Calls
-from ppl.syntax.check.scope import Binding, Scope
+from ppl.syntax.check.scope import Scope
 from ppl.syntax.check.types import value_of
 from ppl.syntax.families import families
 from ppl.syntax.format import expression_text, target_text
@@ -52,7 +53,24 @@ class Body(Control, Declarations):
     """Whether a site is a program, with choices of its own."""
     in_branch: int = 0
 
+    errors: int = 0
+    """How many were reported so far."""
+
     def __post_init__(self) -> None:
+        outer = self.report
+
+        def report(problem: Problem) -> None:
+            self.errors += problem.severity == "error"
+            outer(problem)
+
+        self.report = report
+        self.declared = {
+            n: b.value for n, b in self.scope.names.items() if b.kind == "parameter" and b.value.is_number
+        }
+        self.scope.what = self.kind
+        for statement in statements(self.structure.body):
+            for target in targets(statement):
+                self.scope.given.setdefault(target.name.id, target.name.span)
         self.expressions = Expressions(self.scope, self.report, self._call)
         self.calls = Calls(self.report, self.expressions, self.callees)
 
@@ -99,81 +117,6 @@ class Body(Control, Declarations):
     ) -> None:
         self.report(Problem(kind, span, headline, expected, found, edit, severity))
 
-    # giving names
-
-    def _give(self, target: tree.Target, value: Value, kind: str) -> None:
-        """Bind a target. In loops its indices are those of all the loops, or none."""
-        name = target.name.id
-        if name.startswith("__"):
-            self._problem(
-                "name",
-                target.name.span,
-                "names that begin with two underscores are the language's own",
-                edit=name.lstrip("_") or "x",
-            )
-        if not target.indices:
-            previous = self.scope.names.get(name)
-            if previous is not None and previous.kind in ("index", "dim"):
-                what = "a loop's index" if previous.kind == "index" else "a size"
-                self._problem(
-                    "name", target.name.span, f"`{name}` is {what} here", edit=f"another name: {name}_"
-                )
-            self.scope.names[name] = Binding(kind, value, target.name.span, (), self._was_used(name))
-            return
-        indices = [i.id if isinstance(i, tree.Name) else None for i in target.indices]
-        around = [loop.statement.index.id for loop in self.scope.open]
-        if indices != around:
-            self._wrong_indices(target, indices, around)
-            return
-        sizes = tuple(size_of(loop.stop) if loop.start is None else None for loop in self.scope.open)
-        self.scope.names[name] = Binding(kind, value, target.name.span, sizes, self._was_used(name))
-
-    def _was_used(self, name: str) -> bool:
-        previous = self.scope.names.get(name)
-        return previous is not None and previous.used
-
-    def _wrong_indices(
-        self, target: tree.Target, indices: Sequence[str | None], around: Sequence[str]
-    ) -> None:
-        name = target.name.id
-        good = f"{name}[{', '.join(around)}]" if around else name
-        if not around:
-            headline = f"`{target_text(target)}`: elements are given values in a loop"
-            edit = f"for i in N: and below it {name}[i] …"
-        elif set(filter(None, indices)) < set(around):
-            lost = next(i for i in around if i not in indices)
-            headline, edit = f"this is done once for every {lost}: `{name}` needs that index too", good
-        else:
-            headline, edit = (
-                f"the indices of `{name}` are those of the loops around it, outermost first",
-                good,
-            )
-        self._problem("structure", target.span, headline, good, target_text(target), edit)
-
-    def _sited(self, target: tree.Target, what: str) -> None:
-        """A site's name: one statement only, and an index for every loop."""
-        name = target.name.id
-        around = [loop.statement.index.id for loop in self.scope.open]
-        if not target.indices and around:
-            good = f"{name}[{', '.join(around)}]"
-            self._problem(
-                "structure",
-                target.span,
-                f"{what} in a loop has the loop's index: there is one for every {around[-1]}",
-                good,
-                name,
-                good,
-            )
-        previous = self.sites.get(name)
-        if previous is not None and not self.in_branch:
-            self._problem(
-                "name",
-                target.span,
-                f"`{name}` is sampled twice; the first is on line {previous.span.line}",
-                "one statement for a name",
-                edit=f"{name}_2 ~ …",
-            )
-
     # statements
 
     def _sample(self, s: tree.Sample) -> None:
@@ -185,10 +128,11 @@ class Body(Control, Declarations):
                 s.span,
                 f"{word} makes no random choices",
                 "a model or guide" if self.kind == "function" else "simulate(q), which draws from a program",
-                edit=f"model {name}_model(…): …" if self.kind == "function" else f"{name} = simulate(q)",
+                found="a random choice",
+                edit="`model` in the place of `def`" if self.kind == "function" else f"{name} = simulate(q)",
             )
         self._sited(s.target, "a random choice")
-        drawn = self.calls.law(s.distribution)
+        drawn = self.calls.law(s.distribution, target_text(s.target))
         if isinstance(s.distribution, tree.Call):
             callee = self.callees.get(expression_text(s.distribution.function))
             self.nested |= callee is not None
@@ -196,6 +140,7 @@ class Body(Control, Declarations):
             drawn = self._typed_site(s, drawn)
         self._options(s)
         sizes = tuple(size_of(loop.stop) for loop in self.scope.open)
+        self._as_declared(s, drawn, sizes)
         self.sites.setdefault(name, Site(name, drawn, sizes, s.span, name in self.parameters))
         if drawn.shape and all(isinstance(d, str) and d.isidentifier() for d in drawn.shape):
             dims = tuple(str(d) for d in drawn.shape)
@@ -208,6 +153,36 @@ class Body(Control, Declarations):
         if name in self.scope.names:
             self.scope.names[name].used = True
 
+    def _as_declared(self, s: tree.Sample, drawn: Value, sizes: tuple[Size, ...]) -> None:
+        """A site that is an argument too has the argument's shape."""
+        declared = self.declared.get(s.target.name.id)
+        if (
+            declared is None
+            or declared.shape is None
+            or drawn.shape is None
+            or (not s.target.indices and sizes)
+        ):
+            return
+        name, shape = s.target.name.id, (*sizes, *drawn.shape)
+        fits = len(shape) == len(declared.shape) and all(
+            equal(a, b) for a, b in zip(shape, declared.shape, strict=True)
+        )
+        if fits:
+            return
+        more = declared.shape[len(shape) :]
+        if len(declared.shape) > len(shape) and not drawn.shape and all(isinstance(d, str) for d in more):
+            letters = [loop.statement.index.id for loop in self.scope.open]
+            inner = [str(d)[0].lower() for d in more]
+            edit = f"for {inner[0]} in {more[0]}: and below it {name}[{', '.join([*letters, *inner])}] ~ …"
+        elif sizes and drawn.shape:
+            edit = "one element in each iteration: x[i] in the place of x"
+        else:
+            edit = f"{name}: real{shape_text(shape)} among the arguments"
+        self._problem(
+            "shape", s.span, f"`{name}` is {declared} as an argument, and here it is {shape_text(shape) or 'one number'}",
+            shape_text(declared.shape) or "one number", shape_text(shape) or "one number", edit,
+        )  # fmt: skip
+
     def _typed_site(self, s: tree.Sample, drawn: Value) -> Value:
         assert s.type is not None
         self._sizes_known(s.type)
@@ -215,16 +190,18 @@ class Body(Control, Declarations):
         if not kind.is_number:
             if kind.kind != "any":
                 self._problem(
-                    "type", s.type.span, f"a random choice is a number, not {kind}", "real, positive, …"
-                )
+                    "type", s.type.span, f"a random choice is a number, not {kind}", "real, positive, …",
+                    str(kind), "real",
+                )  # fmt: skip
             return drawn
-        if drawn.is_number and drawn.interval.misses(kind.interval):
+        if drawn.is_number and (drawn.interval.misses(kind.interval) or _touch(drawn, kind.interval)):
             self._problem(
                 "support",
                 s.type.span,
                 f"{target_text(s.target)} would be {kind.interval}, but its distribution gives {drawn.interval}",
                 str(drawn.interval),
                 str(kind.interval),
+                f"{drawn.interval}, or another distribution",
             )
         if drawn.kind == "int" and kind.kind == "real" and kind.interval != Interval():
             self._problem("type", s.type.span, "a whole number has no such type", "int", str(kind), "int")
@@ -237,6 +214,7 @@ class Body(Control, Declarations):
                     "the type and the distribution don't have one shape",
                     shape_text(drawn.shape),
                     shape_text(kind.shape),
+                    f"{s.type.name.id}{shape_text(drawn.shape)}",
                 )
         if not drawn.is_number:
             return kind
@@ -253,7 +231,7 @@ class Body(Control, Declarations):
                     f"a site has no option `{option.name.id}`",
                     "grad = …, dims = [ … ]",
                     f"`{option.name.id}`",
-                    f"grad = {expression_text(option.value)}",
+                    OPTIONS_ELSEWHERE.get(option.name.id, "leave it out"),
                 )
             elif option.name.id == "dims" and not isinstance(option.value, tree.List):
                 self._problem("type", option.span, "dims is a list of names", "dims = [feature]")
@@ -272,7 +250,10 @@ class Body(Control, Declarations):
         if len(s.targets) > 1:
             elements = s.value.elements if isinstance(s.value, tree.Tuple) else ()
             if elements and len(elements) != len(s.targets):
-                self._problem("type", s.span, f"{len(s.targets)} names for {len(elements)} values")
+                what = f"{len(s.targets)} names for {len(elements)} values"
+                few = ", ".join(expression_text(x) for x in elements[: len(s.targets)])
+                edit = f"{', '.join(map(target_text, s.targets))} = {few}"
+                self._problem("type", s.span, what, "as many of both", f"{len(elements)} values", edit)
             for at, target in enumerate(s.targets):
                 given = self.expressions.of(elements[at]) if at < len(elements) else ANY
                 self._give(target, given, "local")
@@ -281,12 +262,7 @@ class Body(Control, Declarations):
         if s.operator:
             previous = self.scope.find(target.name.id)
             if previous is None:
-                self._problem(
-                    "name",
-                    target.span,
-                    f"`{target.name.id}` has no value yet",
-                    edit=f"{target.name.id} = 0 above",
-                )
+                self._augments_nothing(target, s)
             elif previous.value.is_number and value.is_number:
                 shape = broadcast([previous.value.shape, value.shape])
                 wide = None if isinstance(shape, Mismatch) else shape
@@ -303,6 +279,29 @@ class Body(Control, Declarations):
             )
         self._give(target, value, "element" if target.indices else "local")
 
+    def _augments_nothing(self, target: tree.Target, s: tree.Assign) -> None:
+        name = target.name.id
+        self.scope.reported.add(name)
+        if name == "target":
+            indices = (
+                f"[{', '.join(loop.statement.index.id for loop in self.scope.open)}]"
+                if self.scope.open
+                else ""
+            )
+            self._problem("name", target.span, "there is no `target`: a log weight is a factor, and has a name",
+                          "factor name = …", f"{name} {s.operator}= …",
+                          f"factor penalty{indices} = {expression_text(s.value)}")  # fmt: skip
+            return
+        if target.indices:
+            text = target_text(target)
+            self._problem("name", target.span, f"`{text}` has no value yet in this iteration", f"{text} = …",
+                          f"{text} {s.operator}= …", f"{text} = {expression_text(s.value)}")  # fmt: skip
+            return
+        where = "above the loop" if self.scope.open else "above"
+        found = f"{target_text(target)} {s.operator}= …"
+        self._problem("name", target.span, f"`{name}` has no value yet", f"{name} = … {where}", found,
+                      f"{name} = 0 {where}")  # fmt: skip
+
     def _typed(self, s: tree.Assign, value: Value) -> Value:
         assert s.type is not None
         self._sizes_known(s.type)
@@ -315,15 +314,18 @@ class Body(Control, Declarations):
                     f"this is {value.interval}, and its type says {kind.interval}",
                     str(kind.interval),
                     str(value.interval),
+                    "real, or another value",
                 )
             joined = broadcast([value.shape, kind.shape])
-            if isinstance(joined, Mismatch):
+            longer = value.shape is not None and kind.shape is not None and len(value.shape) > len(kind.shape)
+            if isinstance(joined, Mismatch) or longer:
                 self._problem(
                     "shape",
                     s.value.span,
                     "this doesn't have the shape of its type",
                     shape_text(kind.shape),
                     shape_text(value.shape),
+                    f"{s.type.name.id}{shape_text(value.shape)}",
                 )
         return kind
 
@@ -340,7 +342,7 @@ class Body(Control, Declarations):
                 f"an objective is one number, and this is {value}",
                 "a number",
                 str(value),
-                "sum(…) or mean(…)",
+                f"return mean({expression_text(s.value)})" if s.value is not None else None,
             )
         self.returns = value
 
@@ -351,12 +353,17 @@ class Body(Control, Declarations):
         pass
 
     def _evaluate(self, s: tree.Evaluate) -> None:
+        before = self.errors
         self.expressions.of(s.value)
+        if self.errors > before:
+            return
         text = expression_text(s.value)
         edit = f"x ~ {text}" if text.partition("(")[0] in families() else f"x = {text}"
         self._problem("structure", s.span, "this value is not used: the line has no effect", edit=edit)
 
     def _unused(self) -> None:
+        if self.errors or (self.kind == "function" and not _any_return(self.structure.body)):
+            return  # what uses a name may be what could not be read
         for name, binding in self.scope.names.items():
             if binding.used or name.startswith("_"):
                 continue
@@ -377,7 +384,11 @@ class Body(Control, Declarations):
 
 
 def _returns(s: tree.Statement) -> bool:
-    return isinstance(s, tree.If | tree.For) and any(isinstance(x, tree.Return) for x in statements([s]))
+    return isinstance(s, tree.If) and any(isinstance(x, tree.Return) for x in statements([s]))
+
+
+def _any_return(body: Sequence[tree.Statement]) -> bool:
+    return any(isinstance(s, tree.Return) for s in statements(body))
 
 
 def _always_returns(s: tree.Statement) -> bool:
@@ -395,6 +406,12 @@ def reserved(name: str) -> str | None:
     if name in families():
         return "a distribution"
     return "a constant" if name in CONSTANTS and name not in ("e",) else None
+
+
+def _touch(drawn: Value, interval: Interval) -> bool:
+    """Whether a continuous law and an interval have one point in common."""
+    low, high = max(drawn.interval.low, interval.low), min(drawn.interval.high, interval.high)
+    return drawn.kind == "real" and low == high and drawn.interval.low < drawn.interval.high
 
 
 def equal(a: Size, b: Size) -> bool:

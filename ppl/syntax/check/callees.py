@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ppl.errors import closest
 from ppl.syntax import tree
@@ -79,18 +79,28 @@ class Callees:
                     )
                 )
             elif name in given:
-                self.report(Problem("type", keyword.span, f"the argument `{name}` is given twice", shown))
+                self.report(
+                    Problem(
+                        "type",
+                        keyword.span,
+                        f"the argument `{name}` is given twice",
+                        shown,
+                        expression_text(e),
+                        f"leave `{name}=` out",
+                    )
+                )
             else:
                 given[name] = (keyword.value, value)
         missing = [n for n, _, optional in callee.parameters if n not in given and not optional]
-        if missing and len(values) <= len(names):
+        if missing and len(values) <= len(names) and set(named) <= set(names):
             self.report(
                 Problem(
                     "type",
                     e.span,
                     f"{callee.name} needs its argument `{missing[0]}`",
                     shown,
-                    edit=f"{missing[0]}=…",
+                    expression_text(e),
+                    f"{expression_text(e)[:-1]}{', ' if values or named else ''}{missing[0]}=…)",
                 )
             )
         sizes: dict[str, Size] = {}
@@ -113,7 +123,12 @@ class Callees:
         if value.is_number != expected.is_number or (not value.is_number and value.kind != expected.kind):
             self.report(
                 Problem(
-                    "type", e.span, f"{what} is {expected}, and this is {value}", str(expected), str(value)
+                    "type",
+                    e.span,
+                    f"{what} is {expected}, and this is {value}",
+                    str(expected),
+                    str(value),
+                    self.expressions.misfit(e, value) if expected.is_number else str(expected),
                 )
             )
             return
@@ -128,6 +143,7 @@ class Callees:
                         f"{what} is {expected}, and this is {value}",
                         shape_text(expected.shape) or "a number",
                         shape_text(value.shape) or "a number",
+                        f"{name}: {value} in {callee.name}, or another argument",
                     )
                 )
                 return
@@ -138,20 +154,28 @@ class Callees:
                     bound = same(parameter, argument) if isinstance(argument, int) else argument
                 if isinstance(bound, Mismatch):
                     words = f"{what}: its size {parameter} is {bound.left} by one argument and {bound.right} by this"
-                    self.report(Problem("shape", e.span, words, str(bound.left), str(bound.right)))
+                    edit = f"arguments of one size, or another name for the size in {callee.name}"
+                    self.report(Problem("shape", e.span, words, str(bound.left), str(bound.right), edit))
                     return
-        self._supported(e, value, Need(expected.interval, words=str(expected)), what)
+        structure = expected.structure if expected.structure == "simplex" else ""
+        self._supported(e, value, Need(expected.interval, structure=structure, words=str(expected)), what)
 
     def _supported(self, e: tree.Expression, value: Value, needs: Need, what: str) -> None:
         """Whether a value's interval is in the support that is needed."""
         if not value.is_number:
             return
+        if isinstance(e, tree.List) and not needs.structure:
+            for element in e.elements:
+                inner = self.expressions.of(element)
+                if inner.is_number and not inner.shape and inner.interval.misses(needs.interval):
+                    self._supported(element, inner, replace(needs, event_dim=0), f"an element of {what}")
+                    return
         if needs.structure:
             self._structured(e, value, needs, what)
             return
         interval = value.interval
         if interval.misses(needs.interval):
-            mend = f"{abs(interval.low):g}" if interval.low == interval.high and interval.low < 0 else None
+            mend = example(needs.interval, interval.low if interval.low == interval.high else math.nan)
             self.report(
                 Problem(
                     "support",
@@ -162,7 +186,7 @@ class Callees:
                     mend,
                 )
             )
-        elif value.kind == "real" and not interval.within(needs.interval):
+        elif not interval.within(needs.interval) and (value.kind == "real" or _drawn(e, interval)):
             self.report(
                 Problem(
                     "support",
@@ -172,13 +196,18 @@ class Callees:
                     else f"{what} has to be {needs.words}, and this is {interval}",
                     needs.words,
                     str(value),
-                    _mend(e, needs.interval),
+                    _mend(e, needs.interval, typed=value.kind == "real"),
                 )
             )
         elif needs.whole and value.kind == "real" and interval.low == interval.high and interval.low % 1:
             self.report(
                 Problem(
-                    "support", e.span, f"{what} has to be {needs.words}", needs.words, f"{interval.low:g}"
+                    "support",
+                    e.span,
+                    f"{what} has to be {needs.words}, and this is {interval.low:g}",
+                    needs.words,
+                    f"{interval.low:g}",
+                    f"{math.floor(interval.low)}, or {math.ceil(interval.low)}",
                 )
             )
 
@@ -189,6 +218,12 @@ class Callees:
             "positive_definite": ("cov", "corr_matrix"),
             "lower_cholesky": ("lower_cholesky", "corr_cholesky"),
         }
+        if needs.structure == "lower_cholesky" and value.structure in ("cov", "corr_matrix"):
+            text = expression_text(e)
+            headline = f"{what} is a Cholesky factor, and this is a covariance"
+            edit = f"covariance_matrix={text}, or cholesky({text})"
+            self.report(Problem("support", e.span, headline, "a Cholesky factor", value.structure, edit))
+            return
         fine = near.get(needs.structure, (needs.structure,))
         if value.structure in fine or value.shape is None:
             return
@@ -223,17 +258,33 @@ class Callees:
             )
 
 
-def _mend(e: tree.Expression, interval: Interval) -> str:
+def _drawn(e: tree.Expression, interval: Interval) -> bool:
+    """Whether a whole number's interval is that of what it is, and not of what it was computed from."""
+    return isinstance(e, tree.Name | tree.Index) and interval != Interval()
+
+
+def example(interval: Interval, value: float = math.nan) -> str:
+    """A number in an interval, near to `value`."""
+    if interval.low == 0 and interval.high == math.inf and value < 0:
+        return f"{-value:g}"
+    if interval.low == 0 and interval.high == 1:
+        return "0.5"
+    if interval.low == -math.inf:
+        return f"{interval.high - 1:g}" if interval.high < math.inf else "0"
+    return (
+        f"{interval.low + (1 if interval.high > interval.low + 1 else (interval.high - interval.low) / 2):g}"
+    )
+
+
+def _mend(e: tree.Expression, interval: Interval, *, typed: bool = True) -> str:
     text = expression_text(e)
+    bare = text.partition("[")[0]
+    kind = f", or a type: {bare}: " if bare.isidentifier() and typed else ""
     if (interval.low, interval.high) == (0.0, 1.0):
-        return f"sigmoid({text}), or a type: {_bare(text)}: unit"
+        return f"sigmoid({text})" + (kind and f"{kind}unit")
     if interval.low == 0.0 and interval.high == math.inf:
-        return f"exp({text}) or softplus({text}), or a type: {_bare(text)}: positive"
+        return f"exp({text}) or softplus({text})" + (kind and f"{kind}positive")
     return f"clip({text}, {interval.low:g}, {interval.high:g})"
-
-
-def _bare(text: str) -> str:
-    return text.partition("[")[0] if text.partition("[")[0].isidentifier() else "x"
 
 
 def count(n: int) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ppl.syntax import tree
 from ppl.syntax.check.expressions import Expressions
 from ppl.syntax.check.intervals import least
-from ppl.syntax.check.scope import Binding, Scope
-from ppl.syntax.format import expression_text
+from ppl.syntax.check.near import near
+from ppl.syntax.check.scope import Binding, Scope, underscored
+from ppl.syntax.families import families
+from ppl.syntax.format import expression_text, target_text
 from ppl.syntax.loops import Loop, Structure
+from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 from ppl.syntax.values import ANY, Interval, Mismatch, Value, broadcast
 
@@ -24,6 +27,7 @@ class Control:
     expressions: Expressions
     parameters: frozenset[str]
     in_branch: int
+    report: Callable[[Problem], None]
 
     @abstractmethod
     def block(self, body: Sequence[tree.Statement]) -> None: ...
@@ -38,6 +42,8 @@ class Control:
         loop = self.structure.of(s)
         self._domain(loop)
         index = s.index
+        if index.id.startswith("__"):
+            self.report(underscored(index))
         if any(o.statement.index.id == index.id for o in self.scope.open):
             self._problem(
                 "name",
@@ -58,6 +64,7 @@ class Control:
         self.scope.guards[index.id] = 0
         if start:
             self._from(loop, start)
+            self.scope.guards[index.id] = start if loop.lags else 0
         for name in loop.elements:
             self.scope.names.pop(name, None)
         self.scope.names[index.id] = Binding("index", Value("int", Interval(0.0)), index.span, used=True)
@@ -65,6 +72,7 @@ class Control:
         self.block(s.body)
         self.scope.open.pop()
         self.scope.guards = guards
+        self._carried(loop)
         inside = self.scope.names
         self.scope.names = before
         for name, binding in inside.items():
@@ -73,6 +81,21 @@ class Control:
                     self.scope.names[name] = binding
             else:
                 self.scope.left[name] = index.id
+
+    def _carried(self, loop: Loop) -> None:
+        """A chain of vectors: what stands before the first element has their size, which has to be known."""
+        for s in loop.statement.body:
+            if not isinstance(s, tree.Sample) or s.type is not None or s.target.name.id not in loop.lags:
+                continue
+            name, law = s.target.name.id, s.distribution
+            family = families().get(expression_text(law.function)) if isinstance(law, tree.Call) else None
+            found = self.scope.names.get(name)
+            shape = found.value.shape if found is not None else None
+            vectors = family is not None and family.event_dim > 0
+            if vectors and (shape is None or None in shape) and (name, 1) not in loop.before:
+                self._problem("shape", s.target.span, f"the loop carries `{name}` on, and the size of an element is not known",
+                              "a type, or a value before the first",
+                              edit=f"{target_text(s.target)}: real[K] ~ …, or above the loop: {name}[-1] = zeros(K)")  # fmt: skip
 
     def _domain(self, loop: Loop) -> None:
         domain = loop.statement.domain
@@ -88,18 +111,37 @@ class Control:
                     domain.span,
                     "range takes one or two whole numbers",
                     "range(n) or range(start, stop)",
+                    expression_text(domain),
+                    f"range({', '.join(expression_text(p) for p in parts[:2]) or 'N'})",
                 )
             for part in parts:
                 self._whole(part)
+            return
+        if self._unbound(domain):
             return
         value = self.expressions.of(domain)
         if not value.is_number or not value.shape:
             self._must_be_whole(domain, value)
         else:
             sizes = value.shape[0]
-            size = str(sizes) if isinstance(sizes, str) else f"size({expression_text(domain)})"
+            size = str(sizes) if sizes is not None else f"size({expression_text(domain)})"
             self._problem("type", domain.span, f"a loop runs over a size, and this is {value}", "a dim, or a whole number",
                           str(value), f"for {loop.statement.index.id} in {size}:")  # fmt: skip
+
+    def _unbound(self, domain: tree.Expression) -> bool:
+        """A loop over a size that nothing gives; said once."""
+        scope = self.scope
+        if not isinstance(domain, tree.Name) or domain.id in scope.names or domain.id in scope.outside:
+            return False
+        name = domain.id
+        if name in scope.given or name in scope.left or near(name, scope.names):
+            return False
+        if name not in scope.reported:
+            scope.reported.add(name)
+            headline = f"nothing says what the size `{name}` is"
+            edit = f"{name}: int, or an array of that size, among the arguments: x: real[{name}]"
+            self._problem("name", domain.span, headline, "a dim, or a whole number", f"`{name}`", edit)
+        return True
 
     def _whole(self, e: tree.Expression) -> None:
         self._must_be_whole(e, self.expressions.of(e))
@@ -107,19 +149,21 @@ class Control:
     def _must_be_whole(self, e: tree.Expression, value: Value) -> None:
         if value.is_number and value.kind != "int":
             self._problem(
-                "type", e.span, f"a loop runs over a whole number, and this is {value}", "int", str(value)
-            )
+                "type", e.span, f"a loop runs over a whole number, and this is {value}", "int", str(value),
+                f"{e.id}: int" if isinstance(e, tree.Name) else "a dim, or a whole number",
+            )  # fmt: skip
         elif not value.is_number and value.kind != "any":
             self._problem(
-                "type", e.span, f"a loop runs over a size, and this is {value}", "a dim, or a whole number"
-            )
+                "type", e.span, f"a loop runs over a size, and this is {value}", "a dim, or a whole number",
+                str(value), "for i in N:",
+            )  # fmt: skip
 
     def _from(self, loop: Loop, start: int) -> None:
         for name in loop.elements:
             if name in self.parameters or any(n == name for n in loop.lags):
                 index = loop.statement.index.id
                 self._problem("structure", loop.statement.index.span, f"the loop begins at {start}, and `{name}[0]` has no value",
-                              f"a statement for {name}[0] above the loop",
+                              f"a statement for {name}[0] above the loop", f"a loop from {start} on",
                               edit=f"{name}[0] ~ … above `for {index} in …`")  # fmt: skip
 
     def _if(self, s: tree.If) -> None:
@@ -148,6 +192,7 @@ class Control:
     ) -> dict[str, Binding]:
         """The names that all branches give, with a value that covers each."""
         result = {}
+        self.scope.partial |= {n for o in outcomes for n in o if any(n not in other for other in outcomes)}
         for name in outcomes[0]:
             found = [o[name] for o in outcomes if name in o]
             if len(found) < len(outcomes):

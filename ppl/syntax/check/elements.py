@@ -64,6 +64,8 @@ class Elements:
                     "type", e.span, f"`{index.id}` is not a name in scope. Loop indices here: {loops}. "
                     f"Did you mean `{expression_text(meant)}`?", edit=expression_text(meant),
                 )  # fmt: skip
+                if isinstance(e.value, tree.Name):
+                    self.scope.find(e.value.id)  # a use all the same
                 return True
         return False
 
@@ -89,7 +91,7 @@ class Elements:
                     "structure", e.indices[axis].span,
                     f"while the loop over {index} builds `{name.id}`, an iteration can read its own element and earlier ones",
                     f"`{name.id}[{index}]`, `{name.id}[{index}-1]`, …", f"`{expression_text(e)}`",
-                    f"{name.id}[{index}-1]",
+                    self._reachable(name.id, e.indices[axis], loop),
                 )  # fmt: skip
                 return ANY
             used += 1
@@ -100,8 +102,14 @@ class Elements:
         if binding is not None:
             binding.used = True
         if binding is None and not lagged:
+            place = self.scope.given.get(name.id)
+            edit = (
+                f"move line {place.line} above this one"
+                if place is not None
+                else "its statement above this one"
+            )
             self._problem("structure", e.span, f"`{expression_text(e)}` has no value yet in this iteration",
-                          "its statement above this one")  # fmt: skip
+                          "its statement above this one", f"`{expression_text(e)}`", edit)  # fmt: skip
             return ANY
         if binding is None:
             return ANY
@@ -109,6 +117,13 @@ class Elements:
         sizes = tuple(s for a, s in enumerate(binding.sizes) if a not in set(list(axes)[:used]))
         shape = (*sizes, *binding.value.shape) if binding.value.shape is not None else None
         return self._element(e, replace(binding.value, shape=shape), rest)
+
+    def _reachable(self, name: str, index: tree.Expression, loop: Loop) -> str:
+        """The edit for an element that an iteration can't read."""
+        own = loop.statement.index.id
+        if isinstance(index, tree.Binary) and own in expression_text(index):
+            return f"{name}[{own}-1]"
+        return f"a second loop below, for {own} in {loop.name}: there `{name}` is whole"
 
     def _reaches_back(self, e: tree.Index, name: tree.Name, loop: Loop, lag: int) -> None:
         index = loop.statement.index.id
@@ -130,17 +145,20 @@ class Elements:
         kinds = [self.of(i) for i in indices]
         for index, kind in zip(indices, kinds, strict=True):
             if kind.kind not in ("int", "bool", "any", "slice", "text"):
-                self._problem(
-                    "type", index.span, f"an index is a whole number, and this is {kind}", "int", str(kind)
-                )
+                self._problem("type", index.span, f"an index is a whole number, and this is {kind}", "int",
+                              str(kind), self._as_whole(index))  # fmt: skip
         if value.shape is None:
             return replace(value, structure="")
         if len(indices) > len(value.shape):
             have = {0: "is a number: it has no elements", 1: "has one axis"}.get(
                 len(value.shape), f"has {len(value.shape)} axes"
             )
-            self._problem("shape", e.span, f"`{expression_text(e.value)}` {have}, and this gives {len(indices)} indices",
-                          f"{expression_text(e.value)}{shape_text(value.shape)}")  # fmt: skip
+            count = "one index" if len(indices) == 1 else f"{len(indices)} indices"
+            few = ", ".join(expression_text(i) for i in indices[: len(value.shape)])
+            text = expression_text(e.value)
+            self._problem("shape", e.span, f"`{text}` {have}, and this gives {count}",
+                          f"{text}{shape_text(value.shape)}", f"`{expression_text(e)}`",
+                          f"{text}[{few}]" if few else text)  # fmt: skip
             return ANY
         shape: list[Size] = []
         for axis, (index, kind) in enumerate(zip(indices, kinds, strict=True)):
@@ -157,8 +175,21 @@ class Elements:
         structure = value.structure if kept and len(value.shape) - len(indices) >= 1 else ""
         return replace(value, shape=(*shape, *value.shape[len(indices) :]), structure=structure)
 
+    def _as_whole(self, e: tree.Expression) -> str:
+        """The edit for an index that is no whole number."""
+        if isinstance(e, tree.Binary) and e.operator == "/":
+            return expression_text(replace(e, operator="//"))
+        array = e.value if isinstance(e, tree.Index) else e
+        binding = self.scope.names.get(expression_text(array))
+        if isinstance(array, tree.Name) and binding is not None and binding.kind == "parameter":
+            return f"{array.id}: int{shape_text(binding.value.shape)} among the arguments"
+        return "a whole number: 0, i, K - 1"
+
     def _inside(self, e: tree.Index, index: tree.Expression, kind: Value, size: Size, axis: int) -> None:
         name = expression_text(e.value)
+        if isinstance(size, str) and size == expression_text(index):
+            self._problem("shape", index.span, f"axis {axis} of {name} has {size} elements; the last is {size}-1",
+                          f"0 to {size}-1", f"`{size}`", f"{name}[{size}-1], or {name}[-1]")  # fmt: skip
         if isinstance(size, int) and kind.interval.low == kind.interval.high:
             at = kind.interval.low
             if not -size <= at < size:
@@ -171,5 +202,5 @@ class Elements:
                 if runs.isidentifier() and size.isidentifier() and runs != size:
                     self._problem(
                         "shape", index.span, f"{index.id} runs over {runs}, but axis {axis} of {name} has {size} elements",
-                        f"an index over {size}", f"an index over {runs}", severity="warning",
+                        f"an index over {size}", f"an index over {runs}", f"for {index.id} in {size}:", "warning",
                     )  # fmt: skip

@@ -9,10 +9,11 @@ from dataclasses import replace
 from ppl.errors import closest
 from ppl.syntax import tree
 from ppl.syntax.check.elements import Elements
+from ppl.syntax.check.elsewhere import PARTS_ELSEWHERE
 from ppl.syntax.check.intervals import arithmetic, least
 from ppl.syntax.check.scope import Scope
 from ppl.syntax.format import expression_text
-from ppl.syntax.functions import ALIASES, CONSTANTS, FUNCTIONS, Signature, Unfit, matmul
+from ppl.syntax.functions import ALIASES, CONSTANTS, FUNCTIONS, OBJECTIVE_ONLY, Signature, Unfit, matmul
 from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 from ppl.syntax.values import (
@@ -46,19 +47,32 @@ class Expressions(Elements):
         value = self.of(e)
         if not value.is_number and value.kind != "any":
             self._problem(
-                "type", e.span, f"{place} has to be a number, and this is {value}", "a number", str(value)
-            )
+                "type", e.span, f"{place} has to be a number, and this is {value}", "a number", str(value),
+                self.misfit(e, value),
+            )  # fmt: skip
             return ANY
         return value
+
+    def misfit(self, e: tree.Expression, value: Value) -> str:
+        """The edit for what is no number where one is wanted."""
+        text = expression_text(e)
+        if value.kind in ("distribution", "model", "guide"):
+            binding = self.scope.names.get(text)
+            if binding is not None and binding.kind != "parameter":
+                return f"{text} ~ … on line {binding.span.line}, in the place of {text} = …"
+            called = text if isinstance(e, tree.Call) or binding is not None else f"{text}(…)"
+            return f"x ~ {called} above, and x here"
+        if value.kind == "tuple":
+            return "one of the values: a, b = … gives each a name"
+        return {"text": text.strip("\"'") or "0", "function": f"{text}(…)"}.get(value.kind, "a number")
 
     def truth(self, e: tree.Expression) -> None:
         """A test."""
         value = self.of(e)
         if value.kind not in ("bool", "any"):
-            edit = f"{expression_text(e)} > 0" if value.is_number else None
-            self._problem(
-                "type", e.span, f"a test is true or false, and this is {value}", "a comparison", edit=edit
-            )
+            edit = f"{expression_text(e)} > 0" if value.is_number else "a comparison: x > 0"
+            self._problem("type", e.span, f"a test is true or false, and this is {value}", "a comparison",
+                          str(value), edit)  # fmt: skip
 
     def _problem(
         self,
@@ -102,9 +116,10 @@ class Expressions(Elements):
             self._unfinished(e, loops[0].statement.index.id)
             return ANY
         if e.id in FUNCTIONS or e.id in ALIASES:
-            self._problem("type", e.span, f"{e.id} is a function", f"{e.id}(…)", edit=f"{e.id}(x)")
+            self._problem("type", e.span, f"{e.id} is a function", f"{e.id}(…)", f"`{e.id}`", f"{e.id}(x)")
             return ANY
-        self.report(self.scope.unknown(e))
+        if (problem := self.scope.unknown(e)) is not None:
+            self.report(problem)
         return ANY
 
     def _unfinished(self, e: tree.Name, index: str) -> None:
@@ -117,6 +132,8 @@ class Expressions(Elements):
         )
 
     def _list(self, e: tree.List) -> Value:
+        if e.elements and all(isinstance(x, tree.String) for x in e.elements):
+            return Value("text")  # names of sites: keep=["x", "y"]
         values = [self.numbers(x, "an element of a list") for x in e.elements]
         if not values:
             return Value("real", shape=(0,))
@@ -129,6 +146,7 @@ class Expressions(Elements):
                     "the elements of a list have one shape",
                     shape_text(shape) or "a number",
                     shape_text(value.shape) or "a number",
+                    "elements that are all numbers, or all lists of one length",
                 )
                 return ANY
         interval = values[0].interval
@@ -160,8 +178,11 @@ class Expressions(Elements):
             self.truth(e.right)
             return Value("bool", shape=None)
         left = self.numbers(e.left, f"what stands before `{e.operator}`")
+        if not left.is_number:
+            self.of(e.right)
+            return ANY
         right = self.numbers(e.right, f"what stands behind `{e.operator}`")
-        if not (left.is_number and right.is_number):
+        if not right.is_number:
             return ANY
         if e.operator == "@":
             return self._fitting(e, lambda: matmul([left, right]))
@@ -181,7 +202,8 @@ class Expressions(Elements):
     def _mismatch(self, span: Span, headline: str, m: Mismatch, shapes: Sequence[Shape]) -> None:
         found = " and ".join(shape_text(s) or "a number" for s in shapes)
         what = f"{headline}: {_size(m.left)} against {_size(m.right)}"
-        self._problem("shape", span, what, "equal sizes, or 1", found)
+        edit = "arrays of one size: an element of one (x[i]), or one name for both sizes"
+        self._problem("shape", span, what, "equal sizes, or 1", found, edit)
 
     def _fitting(self, e: tree.Expression, rule: Callable[[], Value]) -> Value:
         try:
@@ -189,9 +211,12 @@ class Expressions(Elements):
         except Unfit as unfit:
             if unfit.sizes is not None:
                 what = f"{unfit.headline}: {_size(unfit.sizes.left)} against {_size(unfit.sizes.right)}"
-                self._problem("shape", e.span, what, "equal sizes")
+                found, edit = expression_text(e), "arrays whose sizes agree, or transpose(…) of one"
+                self._problem("shape", e.span, what, "equal sizes", found, edit)
             else:
-                self._problem("shape", e.span, unfit.headline)
+                text = expression_text(e)
+                edit = text.replace("@", "*") if "`*`" in unfit.headline else "an array with more axes"
+                self._problem("shape", e.span, unfit.headline, None, text, edit)
             return ANY
 
     def _compare(self, e: tree.Compare) -> Value:
@@ -236,13 +261,19 @@ class Expressions(Elements):
             self._problem("name", e.name.span, f"{prefix[:-1]} has no `{e.name.id}`", listed, edit=edit)
         elif value.kind != "any":
             self._problem(
-                "type",
-                e.span,
-                f"{value} has no parts with names",
-                "a function of it",
-                edit=f"{e.name.id}({expression_text(e.value)})",
-            )
+                "type", e.span, f"{value} has no parts with names", "a function of it", f"`.{e.name.id}`",
+                self._as_function(e),
+            )  # fmt: skip
         return ANY
+
+    def _as_function(self, e: tree.Attribute) -> str:
+        """`x.sum` as a function of x, if there is one."""
+        text, name = expression_text(e.value), e.name.id
+        if name in PARTS_ELSEWHERE:
+            return PARTS_ELSEWHERE[name].format(text)
+        if name == "log_prob":
+            return f"log_prob({text}, x)"
+        return f"{name}({text})" if ALIASES.get(name, name) in FUNCTIONS else "leave it out"
 
     # calls
 
@@ -265,10 +296,11 @@ class Expressions(Elements):
         for keyword in e.keywords:
             given = self.of(keyword.value)
             if keyword.name.id not in signature.keywords and "*" not in signature.keywords:
-                near = ", ".join(signature.keywords) or None
-                self._problem(
-                    "type", keyword.span, f"{name} has no argument `{keyword.name.id}`", near, edit=shown
-                )
+                known = ", ".join(f"{k}=" for k in signature.keywords) or "none"
+                given_ = expression_text(keyword.value)
+                mended = f"axis={given_}" if "axis" in signature.keywords else shown
+                self._problem("type", keyword.span, f"{name} has no argument `{keyword.name.id}`", known,
+                              f"`{keyword.name.id}`", mended)  # fmt: skip
             elif keyword.name.id == "axis":
                 arguments.append(given)
         if not signature.least <= len(arguments) <= signature.most:
@@ -287,12 +319,11 @@ class Expressions(Elements):
             "condition",
             "log_prob",
         ):
-            return self._fitting(e, lambda: signature.result(arguments))
+            return self._of_program(e, name, signature, arguments) if e.arguments else ANY
         for argument, value in zip(e.arguments, arguments, strict=False):
             if not value.is_number and value.kind != "any":
-                self._problem(
-                    "type", argument.span, f"{name} takes numbers, and this is {value}", shown, str(value)
-                )
+                what = f"{name} takes numbers, and this is {value}"
+                self._problem("type", argument.span, what, shown, str(value), self.misfit(argument, value))
                 return ANY
         if arguments and arguments[0].is_number and arguments[0].interval.misses(signature.needs):
             self._problem(
@@ -301,12 +332,28 @@ class Expressions(Elements):
                 f"{name} of {arguments[0].interval} is not a number",
                 str(signature.needs),
                 str(arguments[0].interval),
+                f"{name}(abs({expression_text(e.arguments[0])})), or another function",
             )
+            return ANY
         if any(a.kind == "any" for a in arguments):
             try:
                 return replace(signature.result(arguments), shape=None)
             except Unfit:
                 return ANY
+        return self._fitting(e, lambda: signature.result(arguments))
+
+    def _of_program(self, e: tree.Call, name: str, signature: Signature, arguments: list[Value]) -> Value:
+        """Functions that run programs."""
+        if name in OBJECTIVE_ONLY and self.scope.what in ("model", "guide"):
+            what = f"`{name}` runs a program: that is for objectives, and this is a {self.scope.what}"
+            edit = "x ~ program(…), which makes its choices part of this one"
+            self._problem("structure", e.span, what, "an objective", expression_text(e), edit)
+            return ANY
+        if arguments[0].is_number or arguments[0].kind in ("text", "tuple", "trace"):
+            what = f"{name} takes a program first, and this is {arguments[0]}"
+            edit = f"{name}(q)" if name == "simulate" else f"{name}(p, z)"
+            self._problem("type", e.arguments[0].span, what, "a model or guide", str(arguments[0]), edit)
+            return ANY
         return self._fitting(e, lambda: signature.result(arguments))
 
 

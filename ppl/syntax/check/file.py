@@ -12,9 +12,10 @@ from ppl.syntax.check.agreement import disagreements
 from ppl.syntax.check.body import Body, Site, reserved
 from ppl.syntax.check.callees import Callee
 from ppl.syntax.check.imported import Exports, exports
+from ppl.syntax.check.inference import infer_problems
 from ppl.syntax.check.parameters import Parameters
-from ppl.syntax.check.scope import Scope
-from ppl.syntax.check.settings import data_problems, infer_problems
+from ppl.syntax.check.scope import Scope, underscored
+from ppl.syntax.check.settings import data_problems
 from ppl.syntax.check.types import value_of
 from ppl.syntax.imports import found
 from ppl.syntax.info import Info, Names, dims
@@ -158,6 +159,8 @@ class _File(Parameters):
                     )
                 )
                 continue
+            if name.startswith("__"):
+                self.report(underscored(item.name))
             if what := reserved(name):
                 self.report(
                     Problem(
@@ -195,7 +198,14 @@ class _File(Parameters):
                 return
             if len(chain) > 60:
                 self.report(
-                    Problem("resource", item.name.span, "definitions call each other more than 60 deep")
+                    Problem(
+                        "resource",
+                        item.name.span,
+                        "definitions call each other more than 60 deep",
+                        "at most 60",
+                        "more",
+                        "fewer definitions, or two files",
+                    )
                 )
                 return
             state[name] = 1
@@ -276,6 +286,7 @@ class _File(Parameters):
                         f"`{item.name.id}` says it returns {declared}, and returns {found_}",
                         str(declared),
                         str(found_),
+                        f"-> {found_}",
                     )
                 )
             elif found_.interval.misses(declared.interval):
@@ -286,6 +297,7 @@ class _File(Parameters):
                         f"`{item.name.id}` says it returns {declared}, and returns {found_}",
                         str(declared),
                         str(found_),
+                        "-> real, or another value",
                     )
                 )
         return declared

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from ppl.syntax import tree
 from ppl.syntax.check.body import Body, reserved
-from ppl.syntax.check.callees import Callee
-from ppl.syntax.check.scope import Binding, Scope
+from ppl.syntax.check.callees import Callee, example
+from ppl.syntax.check.scope import Binding, Scope, underscored
 from ppl.syntax.check.types import value_of
 from ppl.syntax.loops import structure
 from ppl.syntax.problems import Problem
@@ -46,11 +46,7 @@ class Parameters:
                     )
                 )
             if name.startswith("__"):
-                say(
-                    Problem(
-                        "name", p.name.span, "names that begin with two underscores are the language's own"
-                    )
-                )
+                say(underscored(p.name))
             value = value_of(p.type, say) if p.type is not None else ANY
             scope.names[name] = Binding("parameter", value, p.name.span)
             if p.default is not None:
@@ -73,6 +69,7 @@ class Parameters:
                     f"`{p.name.id}` is {value.interval}, and this is {given.interval}",
                     str(value.interval),
                     str(given.interval),
+                    example(value.interval, given.interval.low),
                 )
             )
         elif value.is_number and not given.is_number and given.kind != "any":
@@ -83,6 +80,7 @@ class Parameters:
                     f"`{p.name.id}` is {value}, and this is {given}",
                     str(value),
                     str(given),
+                    "a number",
                 )
             )
 
@@ -111,6 +109,7 @@ class Parameters:
                             f"{node.id}: int",
                         )
                     )
+                    known.value = Value("int", Interval(0.0))  # it is said once
             elif node.id not in bound:
                 say(
                     Problem(
@@ -118,6 +117,7 @@ class Parameters:
                         node.span,
                         f"nothing says what the size `{node.id}` is",
                         f"an argument with the plain size {node.id}, or {node.id}: int",
+                        found="no argument that has it",
                         edit=f"{node.id}: int",
                     )
                 )

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ppl.errors import closest
 from ppl.syntax import tree
+from ppl.syntax.check.elsewhere import NAMES_ELSEWHERE
+from ppl.syntax.check.near import near
 from ppl.syntax.loops import Loop
 from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 from ppl.syntax.values import Size, Value
+
+_PROGRAMS = ("model", "guide", "objective", "function", "namespace")
 
 
 @dataclass
@@ -50,6 +53,14 @@ class Scope:
     """Names that were local to a loop that is over, with its index."""
     guards: dict[str, int] = field(default_factory=dict)
     """The least value a loop's index can have here, from the tests around."""
+    what: str = "model"
+    """The kind of body, for errors."""
+    given: dict[str, Span] = field(default_factory=dict)
+    """Where the body gives names values for the first time."""
+    partial: set[str] = field(default_factory=set)
+    """Names that some branches of an `if` gave."""
+    reported: set[str] = field(default_factory=set)
+    """Names whose lack was reported: once is enough."""
 
     def find(self, name: str) -> Binding | None:
         found = self.names.get(name)
@@ -61,24 +72,73 @@ class Scope:
         """The open loops that build a name, outermost first."""
         return [loop for loop in self.open if name in loop.elements]
 
-    def unknown(self, name: tree.Name) -> Problem:
-        """The problem of a name that nothing here is called."""
-        near = [n for n in closest(name.id, [*self.names, *self.outside]) if not n.startswith("__")]
-        rows = []
-        if name.id in self.left:
-            index = self.left[name.id]
-            return Problem(
-                "name",
-                name.span,
-                f"`{name.id}` belongs to one iteration of the loop over {index}, which is over",
-                expected=f"`{name.id}[{index}]` in the loop, if all of them are wanted here",
-                edit=f"{name.id}[{index}] = … in the loop",
-            )
+    def unknown(self, name: tree.Name) -> Problem | None:
+        """The problem of a name that nothing here is called; None if that was said already."""
+        if name.id in self.reported:
+            return None
+        self.reported.add(name.id)
+        special = self._indexed(name) or self._given_elsewhere(name)
+        if special is not None:
+            return special
+        rows = [f"`{name.id}` is not a name in scope."]
         if self.open:
             indices = ", ".join(f"{loop.statement.index.id} (over {loop.name})" for loop in self.open)
             rows.append(f"Loop indices here: {indices}.")
-        headline = " ".join([f"`{name.id}` is not a name in scope.", *rows])
-        return Problem("name", name.span, headline, expected=_words(near), edit=near[0] if near else None)
+        values = [n for n, v in self.outside.items() if v.kind not in _PROGRAMS]
+        alike = near(name.id, [*self.names, *values])
+        foreign = NAMES_ELSEWHERE.get(name.id) or NAMES_ELSEWHERE.get(name.id.lower())
+        above = f"an argument of the {self.what}, or a statement above: {name.id} ~ … or {name.id} = …"
+        if name.id.startswith("__"):
+            above = "leave it out: Python can't be reached from here"
+        edit = alike[0] if alike else foreign or above
+        return Problem("name", name.span, " ".join(rows), _words(alike), f"`{name.id}`", edit)
+
+    def _indexed(self, name: tree.Name) -> Problem | None:
+        """A loop's index or local name behind the loop."""
+        if name.id not in self.left:
+            return None
+        index = self.left[name.id]
+        if index == name.id:
+            headline = f"`{index}` is the index of a loop that is over"
+            return Problem("name", name.span, headline, "a statement in that loop, or a number", f"`{index}`",
+                           "move the statement into the loop, or write a number: 0, -1")  # fmt: skip
+        return Problem(
+            "name",
+            name.span,
+            f"`{name.id}` belongs to one iteration of the loop over {index}, which is over",
+            f"`{name.id}[{index}]` in the loop, if all of them are wanted here",
+            f"`{name.id}`",
+            f"{name.id}[{index}] = … in the loop",
+        )
+
+    def _given_elsewhere(self, name: tree.Name) -> Problem | None:
+        """A name that gets its value below, or in some branches of an `if` only."""
+        span = self.given.get(name.id)
+        if span is None:
+            return None
+        if (span.line, span.column) > (name.span.line, name.span.column):
+            headline = f"`{name.id}` gets its value only below, on line {span.line}"
+            edit = f"move line {span.line} above this one"
+            return Problem("name", name.span, headline, "a value before it is used", f"`{name.id}`", edit)
+        if name.id in self.partial:
+            headline = f"`{name.id}` has a value in some branches of an `if` only"
+            edit = f"{name.id} = … (or ~ …) in every branch, `else` too"
+            return Problem(
+                "name", name.span, headline, "a value in every branch", f"line {span.line} only", edit
+            )
+        return None
+
+
+def underscored(name: tree.Name) -> Problem:
+    """The problem of a name that the generated code could have."""
+    return Problem(
+        "name",
+        name.span,
+        "names that begin with two underscores are the language's own",
+        "a letter, or one underscore, first",
+        f"`{name.id}`",
+        name.id.strip("_") or "x",
+    )
 
 
 def _words(names: Iterable[str]) -> str | None:

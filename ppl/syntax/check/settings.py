@@ -1,127 +1,20 @@
-"""The `data:` and `infer:` blocks."""
+"""The `data:` block against its model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from ppl.errors import closest
 from ppl.syntax import tree
 from ppl.syntax.check.body import Site
+from ppl.syntax.check.callees import example
+from ppl.syntax.check.elsewhere import NAMES_ELSEWHERE
+from ppl.syntax.check.near import near
+from ppl.syntax.check.types import value_of
 from ppl.syntax.format import expression_text
 from ppl.syntax.info import dims
 from ppl.syntax.problems import Problem
-from ppl.syntax.values import Interval, Size, size_of
-
-OPTIONS = (
-    "method",
-    "model",
-    "guide",
-    "objective",
-    "draws",
-    "warmup",
-    "chains",
-    "seed",
-    "device",
-    "engine",
-    "dtype",
-    "keep",
-    "target_accept",
-    "max_depth",
-    "metric",
-    "steps",
-    "particles",
-    "optimizer",
-    "learning_rate",
-    "kernel",
-    "thin",
-    "init",
-    "reparam",
-    "num_samples",
-    "num_warmup",
-    "tune",
-    "random_seed",
-    "step_size",
-    "num_steps",
-    "average",
-)
-AUTOMATIC = (
-    "mean_field",
-    "full_rank",
-    "low_rank",
-    "delta",
-    "structured",
-    "flow",
-    "laplace",
-    "mixture",
-    "pathfinder",
-)
-"""The automatic guides, by name."""
-
-METHODS = ("nuts", "hmc", "vi", "smc", "svgd", "enumerate", "laplace", "pathfinder")
-
-
-def infer_problems(block: tree.Settings, models: set[str], programs: Mapping[str, str]) -> Iterator[Problem]:
-    seen: set[str] = set()
-    for entry in block.entries:
-        name, value = entry.name.id, entry.value
-        if name in seen:
-            yield Problem("data", entry.span, f"`{name}` is set twice", edit="one of them")
-        seen.add(name)
-        if name not in OPTIONS:
-            near = closest(name, OPTIONS)
-            yield Problem(
-                "name",
-                entry.name.span,
-                f"inference has no option `{name}`",
-                ", ".join(near) or "method, draws, …",
-                f"`{name}`",
-                f"{near[0]} = {expression_text(value)}" if near else None,
-            )
-        elif name == "method" and isinstance(value, tree.Name) and value.id not in METHODS:
-            near = closest(value.id, METHODS)
-            yield Problem(
-                "name",
-                value.span,
-                f"there is no method `{value.id}`",
-                ", ".join(METHODS),
-                f"`{value.id}`",
-                f"method = {near[0] if near else 'nuts'}",
-            )
-        elif name in ("draws", "warmup", "chains", "steps", "particles") and not _count(value):
-            yield Problem(
-                "type",
-                value.span,
-                f"`{name}` is a whole number",
-                "1000",
-                expression_text(value),
-                f"{name} = 1000",
-            )
-        elif name == "model" and isinstance(value, tree.Name) and value.id not in models:
-            yield Problem(
-                "name",
-                value.span,
-                f"there is no model `{value.id}` in this file",
-                ", ".join(sorted(models)) or None,
-            )
-        elif (
-            name in ("guide", "objective")
-            and isinstance(value, tree.Name)
-            and value.id not in (*programs, *AUTOMATIC)
-        ):
-            known = [n for n, kind in programs.items() if kind == name]
-            near = closest(value.id, known) or known
-            if name == "objective" or near:
-                yield Problem(
-                    "name",
-                    value.span,
-                    f"there is no {name} `{value.id}` in this file",
-                    ", ".join(near) or None,
-                    edit=f"{name} = {near[0]}" if near else None,
-                )
-
-
-def _count(e: tree.Expression) -> bool:
-    return isinstance(e, tree.Number) and isinstance(e.value, int) and e.value >= 0
+from ppl.syntax.values import Interval, Size, Value, size_of
 
 
 def data_problems(
@@ -132,7 +25,9 @@ def data_problems(
     seen: set[str] = set()
     for entry in block.entries:
         if entry.name.id in seen:
-            yield Problem("data", entry.span, f"`{entry.name.id}` is given twice", edit="one of them")
+            yield Problem(
+                "data", entry.span, f"`{entry.name.id}` is given twice", edit="leave one of them out"
+            )
         seen.add(entry.name.id)
         if _labels(entry.value):
             yield from _label_problems(entry, model)
@@ -149,14 +44,14 @@ def data_problems(
     for entry in block.entries:
         name = entry.name.id
         if name not in known and not nested and not _labels(entry.value):
-            near = closest(name, known) or sorted(known)
+            alike = near(name, known)
             yield Problem(
                 "data",
                 entry.name.span,
                 f"the model {model.name.id} has no `{name}`",
-                ", ".join(near[:8]) or None,
+                ", ".join(sorted(known)[:8]) or None,
                 f"`{name}`",
-                f"{near[0]} = …" if near else None,
+                f"{alike[0]} = …" if alike else "leave it out",
             )
     for name, p in parameters.items():
         if name not in seen and p.default is None and name not in sites:
@@ -165,12 +60,16 @@ def data_problems(
                 block.span,
                 f"the model's argument `{name}` is not given",
                 f"{name} = …",
-                edit=f"{name} = …",
+                ", ".join(sorted(seen)) or "no data",
+                f"{name} = [1, 2, 3]" if p.type is not None and p.type.shape else f"{name} = 1",
             )
     yield from _sizes(block, parameters, sites, shapes)
     for entry in block.entries:
-        if (parameter := parameters.get(entry.name.id)) is not None and parameter.type is not None:
-            yield from _values(entry, parameter.type, entry.name.id in sites)
+        parameter, site = parameters.get(entry.name.id), sites.get(entry.name.id)
+        if parameter is not None and parameter.type is not None:
+            yield from _values(entry, _allowed(parameter.type, block), site is not None, parameter.type)
+        elif site is not None:
+            yield from _values(entry, site.value, True, None)
 
 
 def _labels(e: tree.Expression) -> bool:
@@ -188,7 +87,7 @@ def _label_problems(entry: tree.Keyword, model: tree.Program | None) -> Iterator
             "texts are the labels of a dim, and the model has no such dim",
             ", ".join(known) or None,
             f"`{entry.name.id}`",
-            known[0] if known else None,
+            f"{known[0]} = {expression_text(entry.value)}, or numbers" if known else "numbers",
         )
 
 
@@ -212,8 +111,9 @@ def _literal(e: tree.Expression) -> tuple[Problem | None, tuple[int, ...] | None
                     "shape",
                     x.span,
                     f"the rows of a list have one length: {rows}",
-                    str(list(shapes[0])),
-                    str(list(shape)),
+                    _lengths(shapes[0]),
+                    _lengths(shape),
+                    "rows of one length; or a vector of all values, and one of each value's row",
                 ), None
             shapes.append(shape)
         return None, (len(shapes), *(shapes[0] if shapes else ()))
@@ -233,8 +133,20 @@ def _literal(e: tree.Expression) -> tuple[Problem | None, tuple[int, ...] | None
         "data are numbers, and lists of them",
         "1.5, [1, 2, 3], nan for a missing one",
         what,
-        "a number",
+        _number_for(e),
     ), None
+
+
+def _lengths(shape: tuple[int, ...]) -> str:
+    return "a list of " + " by ".join(map(str, shape)) if shape else "a number"
+
+
+def _number_for(e: tree.Expression) -> str:
+    if isinstance(e, tree.Name):
+        return NAMES_ELSEWHERE.get(e.id.lower(), "a number")
+    if isinstance(e, tree.Call):
+        return "the numbers themselves, or ppl run FILE --data FILE.csv"
+    return "a number"
 
 
 def _sizes(
@@ -265,9 +177,10 @@ def _sizes(
             yield Problem(
                 "shape",
                 entry.span,
-                f"`{name}` has {len(found)} axes in the data and {len(wanted)} in the model",
-                f"{name}[{', '.join(map(str, wanted))}]",
-                f"sizes {', '.join(map(str, found)) or 'none'}",
+                f"`{name}` has {_axes(found)} in the data and {_axes(wanted)} in the model",
+                f"{name}[{', '.join(map(str, wanted))}]" if wanted else "a number",
+                f"sizes {', '.join(map(str, found))}" if found else "a number",
+                "a list in the list for each row" if len(wanted) > len(found) else "fewer lists in lists",
             )
             continue
         for size, length in zip(wanted, found, strict=True):
@@ -280,6 +193,7 @@ def _sizes(
                         f"`{name}` has {length} elements, but {size} is {expected} (from {source})",
                         f"{expected} elements",
                         str(length),
+                        f"{expected} elements in `{name}`, or another {size}",
                     )
             elif isinstance(size, int) and size != length:
                 yield Problem(
@@ -288,45 +202,61 @@ def _sizes(
                     f"`{name}` has {length} elements, and {size} are expected",
                     str(size),
                     str(length),
+                    f"{size} elements in `{name}`",
                 )
 
 
-def _values(entry: tree.Keyword, kind: tree.Type, sampled: bool) -> Iterator[Problem]:
-    from ppl.syntax.check.types import value_of
+def _axes(shape: tuple[object, ...]) -> str:
+    return {0: "no axes", 1: "one axis"}.get(len(shape), f"{len(shape)} axes")
 
+
+def _allowed(kind: tree.Type, block: tree.Settings) -> Value:
+    """What a type allows; the K of `index(K)` may be among the data."""
     allowed = value_of(kind, lambda _: None)
+    if kind.name.id == "index" and len(kind.arguments) == 1:
+        size = kind.arguments[0]
+        if isinstance(size, tree.Name):
+            size = next((e.value for e in block.entries if e.name.id == size.id), size)
+        if isinstance(size, tree.Number) and isinstance(size.value, int):
+            return replace(allowed, interval=Interval(0.0, size.value - 1.0))
+    return allowed
+
+
+def _values(entry: tree.Keyword, allowed: Value, sampled: bool, kind: tree.Type | None) -> Iterator[Problem]:
+    """Values that a type, or the distribution of a site, doesn't allow; the first of each entry."""
     if not allowed.is_number:
         return
-    for leaf, value in _leaves(entry.value):
+    name, text = entry.name.id, "int" if allowed.kind == "int" else str(allowed.interval)
+    leaves = list(_leaves(entry.value))
+    for leaf, value in leaves:
         if value is None:
             if not sampled:
-                yield Problem(
-                    "data",
-                    leaf.span,
-                    f"a missing value (nan) in `{entry.name.id}`, which has no distribution",
-                    "numbers",
-                    "nan",
-                    f"{entry.name.id}[…] ~ … in the model",
-                )
+                headline = f"a missing value (nan) in `{name}`, which has no distribution"
+                edit = f"{name}[…] ~ … in the model, or leave those rows out"
+                yield Problem("data", leaf.span, headline, "numbers", "nan", edit)
                 return
         elif allowed.kind == "int" and value % 1:
-            yield Problem(
-                "data",
-                leaf.span,
-                f"`{entry.name.id}` is whole numbers, and this is {value:g}",
-                "int",
-                f"{value:g}",
-            )
+            edit = f"{value // 1:g}" + (f", or {name}: real in the model" if kind is not None else "")
+            headline = f"`{name}` is whole numbers, and this is {value:g}"
+            yield Problem("data", leaf.span, headline, "int", f"{value:g}", edit)
             return
         elif Interval(value, value).misses(allowed.interval):
+            edit = example(allowed.interval, value)
+            if kind is not None and kind.name.id == "index":
+                text = f"0 to {allowed.interval.high:g}"
+                edit = _from_zero(entry, [v for _, v in leaves if v is not None]) or edit
+            words = text if kind is not None and kind.name.id == "index" else str(allowed.interval)
             yield Problem(
-                "support",
-                leaf.span,
-                f"`{entry.name.id}` is {allowed.interval}, and this is {value:g}",
-                str(allowed.interval),
-                f"{value:g}",
+                "support", leaf.span, f"`{name}` is {words}, and this is {value:g}", text, f"{value:g}", edit
             )
             return
+
+
+def _from_zero(entry: tree.Keyword, values: list[float]) -> str | None:
+    """Indices that begin at 1, as they are counted here."""
+    if not values or min(values) < 1 or len(values) > 12:
+        return "indices start at 0: each less by one" if values and min(values) >= 1 else None
+    return f"{entry.name.id} = [{', '.join(f'{v - 1:g}' for v in values)}]: indices start at 0"
 
 
 def _leaves(e: tree.Expression) -> Iterator[tuple[tree.Expression, float | None]]:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from ppl.errors import closest
 from ppl.syntax import tree
+from ppl.syntax.format import expression_text
 from ppl.syntax.info import PROGRAM_TYPES
 from ppl.syntax.problems import Problem
-from ppl.syntax.values import NONNEGATIVE, POSITIVE, REAL, UNIT, Interval, Value, size_of
+from ppl.syntax.values import NONNEGATIVE, POSITIVE, REAL, UNIT, VECTORS, Interval, Value, size_of
 
 _NUMBERS = {
     "real": REAL,
@@ -20,20 +21,13 @@ _NUMBERS = {
     "index": NONNEGATIVE,
     "bool": REAL,
 }
-_VECTORS = {
-    "simplex": UNIT,
-    "ordered": REAL,
-    "positive_ordered": POSITIVE,
-    "unit_vector": Interval(-1.0, 1.0),
-    "sum_to_zero": REAL,
-}
 _MATRICES = {
     "corr_cholesky": "corr_cholesky",
     "cholesky": "lower_cholesky",
     "cov": "cov",
     "corr": "corr_matrix",
 }
-NAMES = (*_NUMBERS, *_VECTORS, *_MATRICES, *sorted(PROGRAM_TYPES))
+NAMES = (*_NUMBERS, *VECTORS, *_MATRICES, *sorted(PROGRAM_TYPES))
 
 _FOREIGN = {
     "float": "real",
@@ -71,14 +65,14 @@ def value_of(kind: tree.Type, report: Callable[[Problem], None]) -> Value:
         return Value(scalar, _bounds(kind, _NUMBERS[name], report), shape)
     if kind.arguments or kind.keywords:
         report(Problem("type", kind.span, f"{name} has no bounds", expected=f"{name}[K]", edit=f"{name}[K]"))
-    if name in _VECTORS or name in _MATRICES:
+    if name in VECTORS or name in _MATRICES:
         if not kind.shape:
             report(
                 Problem("type", kind.span, f"{name} needs its size", expected=f"{name}[K]", edit=f"{name}[K]")
             )
             shape = (None,)
-        if name in _VECTORS:
-            return Value("real", _VECTORS[name], shape, name)
+        if name in VECTORS:
+            return Value("real", VECTORS[name], shape, name)
         return Value("real", REAL, (*shape, shape[-1]), _MATRICES[name])
     near = [_FOREIGN[name]] if name in _FOREIGN else closest(name, NAMES)
     report(
@@ -111,7 +105,8 @@ def _bounds(kind: tree.Type, usual: Interval, report: Callable[[Problem], None])
                     keyword.span,
                     f"{name} has no `{keyword.name.id}`",
                     expected=words,
-                    edit="real(lower=0, upper=1)",
+                    found=f"`{keyword.name.id}`",
+                    edit=_keyword(keyword, name) if allowed else name,
                 )
             )
     if kind.arguments and (not allowed or len(kind.arguments) > 2):
@@ -135,9 +130,25 @@ def _bounds(kind: tree.Type, usual: Interval, report: Callable[[Problem], None])
                 "there is no number between these bounds",
                 expected="lower < upper",
                 found=f"{ends[0]:g} and {ends[1]:g}",
+                edit=f"{name}({ends[1]:g}, {ends[0]:g})"
+                if ends[0] > ends[1]
+                else f"{name}({ends[0]:g}, {ends[0] + 1:g})",
             )
         )
     return Interval(ends[0], ends[1]) if given else usual
+
+
+def _keyword(keyword: tree.Keyword, name: str) -> str:
+    words = {
+        "min": "lower",
+        "low": "lower",
+        "minimum": "lower",
+        "max": "upper",
+        "high": "upper",
+        "maximum": "upper",
+    }
+    right = words.get(keyword.name.id, "lower")
+    return f"{name}({right}={expression_text(keyword.value)})"
 
 
 def _number(e: tree.Expression | None, unknown: float) -> float:

@@ -6,7 +6,7 @@ from scipy import stats
 
 from ppl.compiler.native import build
 from ppl.errors import MethodError
-from ppl.inference.vi.native.noise import fill_noise, table_of
+from ppl.inference.vi.native.noise import fill_noise, pools_of, table_of
 
 
 @pytest.fixture(scope="module", params=["python", "compiled"])
@@ -73,4 +73,32 @@ def test_an_unknown_kind_is_refused():
     with pytest.raises(MethodError) as caught:
         table_of([("normals", 3)])
     assert caught.value.edit == '("normal", 3)'
-    assert table_of([("normal", 0)]).shape == (0, 4)
+    assert table_of([("normal", 0)]).shape == (0, 6)
+
+
+def test_subsamples_are_of_different_elements_and_equally_likely(fill):
+    """Of 5 elements 2: ten subsets; the elements to draw from are in order again after each draw."""
+    kinds = [("normal", 3), ("subsample", 2, 5), ("subsample", 4, 4)]
+    pools = pools_of(kinds)
+    table = table_of(kinds, pools)
+    steps = 300 if fill is fill_noise else 20_000
+    noise, counts = np.zeros(9 + 15), np.zeros((5, 5))
+    for step in range(steps):
+        fill(noise, np.zeros(16, np.int64), table.reshape(-1), len(table), step, 0, 7)
+        a, b = sorted(noise[3:5].astype(int))
+        counts[a, b] += 1
+        assert sorted(noise[5:9]) == [0, 1, 2, 3] and np.isin(noise[3:5], range(5)).all()
+    assert (pools[0] == range(5)).all() and (pools[1] == range(4)).all()
+    assert counts.trace() == 0
+    assert stats.chisquare(counts[np.triu_indices(5, 1)]).pvalue > 1e-3
+
+
+def test_subsamples_are_the_same_in_python_and_in_machine_code():
+    kinds = [("subsample", 20, 1000)]
+    drawn = []
+    for fill in (fill_noise, build([fill_noise], name="test noise")["fill_noise"]):
+        pools = pools_of(kinds)
+        table, noise = table_of(kinds, pools), np.zeros(32 + 15)
+        fill(noise, np.zeros(16, np.int64), table.reshape(-1), len(table), 3, 1, 7)
+        drawn.append(noise[:20].tolist())
+    assert drawn[0] == drawn[1] and len(set(drawn[0])) == 20

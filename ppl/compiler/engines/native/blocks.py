@@ -42,7 +42,7 @@ def result(lowering: Lowering, node: Node, array: str) -> None:
 
 
 def call(lowering: Lowering, function: str, *arguments: object) -> None:
-    lowering.writer.uses.add(function)
+    lowering.writer.routine(function, [a for a in arguments if type(a) is int])
     texts = [lowering.writer.number(a) if type(a) is int else str(a) for a in arguments]
     lowering.writer.line(f"{function}({', '.join(texts)})")
 
@@ -89,7 +89,7 @@ def _determinant(function: str) -> Callable[[Lowering, Node], None]:
         n = node.nodes[0].shape[-1]
         source = filled(lowering, node.nodes[0])
         out, unused = lowering.shared.buffer(math.prod(node.shape)), lowering.shared.buffer(1)
-        lowering.writer.uses.add(function)
+        lowering.writer.routine(function, [n])
         with lowering.writer.loop(math.prod(node.shape)) as i:
             matrix, size = _at(lowering, source, i, n * n), lowering.writer.number(n)
             lowering.writer.line(

@@ -19,6 +19,9 @@ from ppl.compiler.ops import Constant
 VARYING = ("flat", "value")
 """Roles of inputs that change from call to call: they arrive in `x`, one after the other."""
 
+NOT_VECTORISED = "@native(vectorise=False)\n"
+"""Stands before the functions of a text of many short loops."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -34,6 +37,7 @@ class Source:
         assume: index data → they must lie in [0, this).
         constants: tensors that the graph itself holds; their parameters follow those of the data.
         size_in, size_out: numbers in `x` and `out`.
+        vectorise: is something to be won by vectors?
     """
 
     text: str
@@ -46,6 +50,7 @@ class Source:
     constants: tuple[Constant, ...]
     size_in: int
     size_out: int
+    vectorise: bool
 
 
 @functools.lru_cache(maxsize=16)
@@ -86,6 +91,7 @@ def to_source(graph: Graph, assume: bool = True) -> Source:
         tuple(shared.constants),
         offset,
         size_out,
+        shared.writer.vectorise,
     )
 
 
@@ -104,4 +110,5 @@ def _text(shared: Shared, data: dict[Node, str]) -> str:
     parameters += [f"{name}: {_pointer(node)}" for node, name in shared.constants.values()]
     parameters += [f"{name}: Floats" for name in shared.buffers]
     parameters += [f"{name}: i64" for name in shared.writer.numbers.values()]
-    return f"def lowered({', '.join(parameters)}) -> i64:\n{shared.writer.text()}\n    return 0\n"
+    mark = "" if shared.writer.vectorise else NOT_VECTORISED
+    return f"{mark}def lowered({', '.join(parameters)}) -> i64:\n{shared.writer.text()}\n    return 0\n"

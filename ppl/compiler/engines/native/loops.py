@@ -77,11 +77,13 @@ class LoopWriter:
 
     def _loop(self, loop: Loop, together: bool) -> contextlib.AbstractContextManager[Index]:
         """An inner loop of some length hides it from LLVM, which would unroll it whole and then vectorise the
-        loop around it, reading rows with strides.
+        loop around it, reading rows with strides. Not where rows go through it together: there LLVM is asked for
+        vectors of this loop, and a length it knows leaves no remainder to be counted out.
         """
-        hidden = self.writer.level > 0 and loop.size > SHORT
+        inner = self.writer.level > 0 and loop.size > SHORT
+        hidden = inner and not (together and loop.size <= LITERAL)
         count = self.writer.parameter(loop.size) if hidden else None
-        return self.writer.loop(loop.size, count=count, short=together and hidden)
+        return self.writer.loop(loop.size, count=count, short=together and inner)
 
     # ------------------------------------------------------------ some points at a time
 

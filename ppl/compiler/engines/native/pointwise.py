@@ -154,6 +154,8 @@ def _polygamma(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
 
 
 def _where(node: Node, v: Sequence[Value], kind: str, use: Use) -> str:
+    if v[0].const is not None:
+        return cast(v[1] if v[0].const else v[2], kind)
     return f"select({cast(v[0], 'b')}, {cast(v[1], kind)}, {cast(v[2], kind)})"
 
 

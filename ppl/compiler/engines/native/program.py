@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ppl.compiler.engines.native.function import VARYING, Source, to_source
+from ppl.compiler.engines.native.function import NOT_VECTORISED, VARYING, Source, to_source
 from ppl.compiler.engines.native.routines import ROUTINES
 from ppl.compiler.engines.native.writer import CALLED as CALLED_SUFFIX
 from ppl.compiler.graph import Graph, Node
@@ -54,14 +54,14 @@ def compile_source(source: Source) -> Code:
     """The native functions of a source."""
     text = f"{source.text}\n\n{_entry(source)}"
     uses: dict[str, Any] = {"inf": float("inf"), "nan": float("nan")}
-    uses |= {name: _function(name) for name in source.uses}
+    uses |= {name: _function(name, source.vectorise) for name in source.uses}
     functions = {f.name: f for f in from_source(text, "density", uses)}
     return Code(source, text, functions)
 
 
-def _function(name: str) -> Native[..., Any]:
+def _function(name: str, vectorise: bool) -> Native[..., Any]:
     plain = name.removesuffix(CALLED_SUFFIX)
-    return ROUTINES.get(name) or (SPECIAL if plain == name else CALLED)[plain]
+    return ROUTINES.get(name) or (SPECIAL if plain == name and vectorise else CALLED)[plain]
 
 
 def _entry(source: Source) -> str:
@@ -71,7 +71,8 @@ def _entry(source: Source) -> str:
     arguments += [f"{'as_floats' if k == 'Floats' else 'as_ints'}(env[{i}])" for i, k in enumerate(kinds)]
     arguments += [f"env[{len(kinds) + i}]" for i in range(len(source.numbers))]
     call = f"lowered({', '.join(arguments)})"
-    return f"def density(x: Floats, out: Floats, env: Ints) -> i64:\n    return {call}\n"
+    mark = "" if source.vectorise else NOT_VECTORISED
+    return f"{mark}def density(x: Floats, out: Floats, env: Ints) -> i64:\n    return {call}\n"
 
 
 class Environment:

@@ -7,10 +7,12 @@ in a loop leaves the loop by itself.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ppl.compiler.engines.native.index import Index, render, split
+from ppl.compiler.native.function import FEW_ROUNDS, MANY_LOOPS
 
 LITERAL = 64
 """Numbers up to this one stand in the text, so that LLVM can unroll and vectorise for them; greater ones are
@@ -20,6 +22,12 @@ parameters, so that data of another length need no new code."""
 FEW = 8
 """Loops of fewer steps, not inside others, are not worth a vector's special functions: they are long to compile."""
 
+
+VECTORS = 1 / 16
+"""A function of many short loops is vectorised if long inner loops do at least this share of its work."""
+
+DEAR = 20
+"""The work of a special function, in statements."""
 
 CALLED = "_called"
 """Ends the names of special functions that are not inlined."""
@@ -39,6 +47,8 @@ class Value:
 class Scope:
     """A block of text: the body of a loop or branch, or the function itself (level 0). In a `sequential` one
     there is one number at a time: a step waits for the one before, it is a branch, or there are few steps.
+
+    work: statements of one round, those of inner loops as often as they run; long: of these, in long inner loops.
     """
 
     header: str
@@ -46,6 +56,9 @@ class Scope:
     memo: dict[object, Value] = field(default_factory=dict)
     atoms: list[str] = field(default_factory=list)
     sequential: bool = False
+    work: float = 0.0
+    long: float = 0.0
+    has_loops: bool = False
 
 
 class Writer:
@@ -57,6 +70,7 @@ class Writer:
         self.levels: dict[str, int] = {}  # atom → level
         self.numbers: dict[int, str] = {}  # greater numbers → parameter
         self.uses: set[str] = set()  # functions called
+        self.short_loops = 0  # loops of few steps
         self._count = 0
 
     # ------------------------------------------------------------ names and numbers
@@ -90,12 +104,27 @@ class Writer:
         """
         name = function + CALLED if self.scopes[level].sequential else function
         self.uses.add(name)
+        self.scopes[level].work += DEAR
         return name
+
+    def routine(self, name: str, sizes: Sequence[int]) -> None:
+        """A routine is called, for arrays of these sizes; unless they are short, it is to be vectorised."""
+        self.uses.add(name)
+        if any(size > FEW_ROUNDS for size in sizes):
+            self.scopes[-1].long = math.inf
+
+    @property
+    def vectorise(self) -> bool:
+        """Is there something to be won by vectors? Not if it consists of many short loops."""
+        whole = self.scopes[0]
+        return self.short_loops <= MANY_LOOPS or whole.long > VECTORS * whole.work
 
     # ------------------------------------------------------------ lines and scopes
 
     def line(self, text: str, level: int | None = None) -> None:
-        self.scopes[self.level if level is None else level].lines.append(text)
+        scope = self.scopes[self.level if level is None else level]
+        scope.lines.append(text)
+        scope.work += 1
 
     def let(self, text: str, kind: str, level: int) -> Value:
         """A new name for an expression, written at `level`."""
@@ -115,8 +144,8 @@ class Writer:
         return None
 
     @contextlib.contextmanager
-    def block(self, header: str, sequential: bool = False) -> Iterator[None]:
-        """An indented block, put after what the scope around it holds by then."""
+    def block(self, header: str, sequential: bool = False, steps: int = 0) -> Iterator[None]:
+        """An indented block, put after what the scope around it holds by then; `steps` of a loop, 0 of a branch."""
         self.scopes.append(Scope(header, sequential=sequential))
         try:
             yield
@@ -124,9 +153,13 @@ class Writer:
             scope = self.scopes.pop()
             for atom in scope.atoms:
                 del self.levels[atom]  # its size stays known: indices remembered further out may name it
-            self.line(scope.header)
-            for text in scope.lines or ["pass"]:
-                self.line("    " + text)
+            around = self.scopes[-1]
+            around.lines += [scope.header, *("    " + text for text in scope.lines or ["pass"])]
+            innermost = steps > FEW_ROUNDS and not scope.has_loops and not scope.sequential
+            around.work += max(steps, 1) * scope.work
+            around.long += max(steps, 1) * (scope.work if innermost else scope.long)
+            around.has_loops |= steps > 0 or scope.has_loops
+            self.short_loops += 0 < steps <= FEW_ROUNDS
 
     @contextlib.contextmanager
     def loop(
@@ -147,7 +180,7 @@ class Writer:
         n = count or self.number(size)
         steps = f"range({n} - 1, -1, -1)" if reverse else f"{'short_range' if short else 'range'}({n})"
         few = size < FEW and self.scopes[-1].sequential
-        with self.block(f"for {name} in {steps}:", sequential or few):
+        with self.block(f"for {name} in {steps}:", sequential or few, size):
             self.declare(name, size)
             yield Index.atom(name)
 

@@ -11,8 +11,8 @@ Source: Devroye, "Non-uniform random variate generation" (1986), section II.2.
 from __future__ import annotations
 
 from ppl.compiler.estimators.noise import PathwiseError
-from ppl.compiler.estimators.strategies.reparam import PathwiseStrategy, sampler
-from ppl.compiler.estimators.strategy import Facts, strategy
+from ppl.compiler.estimators.strategies.reparam import PathwiseStrategy
+from ppl.compiler.estimators.strategy import Facts, pathwise_of, strategy
 
 
 @strategy
@@ -29,7 +29,7 @@ class Icdf(PathwiseStrategy):
         if not family.has_icdf and "icdf" not in family.strategies:
             return f"{family.name} has no inverse cdf"
         try:
-            sampler(site.effect, inverse=True)
+            pathwise_of(site.effect, inverse=True)
         except PathwiseError as error:
             return error.headline
         return site.jumping

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ppl.compiler.estimators.pathwise import Pathwise, pathwise
-from ppl.compiler.estimators.strategy import Build, Facts, Strategy, strategy
-from ppl.compiler.graph import Node, inline
+from ppl.compiler.estimators.strategy import Build, Facts, Strategy, pathwise_of, strategy
+from ppl.compiler.graph import Node
 from ppl.compiler.ops.effects import Effect
 
 _ADMIT = ("reparam", "implicit", "icdf")
@@ -34,22 +33,10 @@ class PathwiseStrategy(Strategy):
         return site.jumping
 
     def moves_smoothly(self, e: Effect) -> bool:
-        return all(noise.standard for noise in sampler(e, self.inverse).noises)
+        return all(noise.standard for noise in pathwise_of(e, self.inverse).noises)
 
     def value(self, e: Effect, build: Build) -> Node:
-        form = sampler(e, self.inverse)
-        draws = [
-            build.noise(
-                e, f"{noise.name}{i or ''}", noise.spec, inline(noise.params, list(e.params)), noise.type
-            )
-            for i, noise in enumerate(form.noises)
-        ]
-        return inline(form.value, [*e.params, *draws])[0]
-
-
-def sampler(e: Effect, inverse: bool) -> Pathwise:
-    """The site as a function of noise."""
-    return pathwise(e.site.spec, tuple(p.type for p in e.params), e.node.type, inverse)
+        return build.sampled(e, pathwise_of(e, self.inverse))
 
 
 @strategy

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ppl.compiler.engines.native import NOISE, NOISE_MARGIN
 from ppl.errors import PplError
 from ppl.inference.mcmc.native.densities import PythonDensity
-from ppl.inference.vi.native.noise import SIZE, table_of
+from ppl.inference.vi.native.noise import SIZE, Kind, pools_of, table_of
 
 Array = NDArray[np.float64]
 Words = NDArray[np.int64]
@@ -58,9 +58,7 @@ class Objective:
         return cls(function, dim, segments, _room(segments), words)
 
     @classmethod
-    def of_program(
-        cls, program: Any, data: Sequence[Any], noise: Sequence[tuple[str, int]] = ()
-    ) -> Objective:
+    def of_program(cls, program: Any, data: Sequence[Any], noise: Sequence[Kind] = ()) -> Objective:
         """The estimator that a `NativeProgram` computes: outputs are its value and its gradient.
 
         Args:
@@ -72,7 +70,8 @@ class Objective:
 
         inputs = [n for n in program.data_inputs if n.attr("role") == NOISE]
         sizes = [int(n.type.shape[0]) for n in inputs]
-        segments = table_of(noise)
+        pools = pools_of(noise)
+        segments = table_of(noise, pools)
         given = segments[:, SIZE].sum()
         if len(inputs) > 1 or sum(sizes) != given:
             raise PplError(
@@ -91,7 +90,7 @@ class Objective:
                 found=f"{code.source.size_out} numbers",
             )
         room = environment.array(inputs[0].attr("name")) if inputs else _room(segments)
-        return cls(code.address, dim, segments, room, environment.words, (code, environment))
+        return cls(code.address, dim, segments, room, environment.words, (code, environment, pools))
 
 
 def _room(segments: Words) -> Array:
