@@ -39,8 +39,8 @@ def float64() -> Iterator[None]:
 def agrees(bound: Any, formula: Callable[[Values], Tensor], points: int = 2) -> None:
     """log p of all sites, data and factors of `bound` is `formula(values of its sites)`.
 
-    The compiled density has the Jacobian of the unconstrained coordinates in it, which is what doesn't double with
-    `scale(2)`; its gradient is finite.
+    The compiled density has the Jacobian of the unconstrained coordinates in it, which is what doesn't double
+    with `scale(2)`; its gradient is finite.
     """
     once, twice = ppl.compile(bound), ppl.compile(bound.scale(2.0), engine="torch")
     names = [part.name for part in once.parts]

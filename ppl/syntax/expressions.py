@@ -79,6 +79,9 @@ class Expressions:
         return self.of(e)
 
     def arithmetic(self, operator: str, left: ast.expr, right: ast.expr) -> ast.expr:
+        real = any(isinstance(x, ast.Constant) and isinstance(x.value, float) for x in (left, right))
+        if operator in ("*", "**") and not real:  # whole numbers must not grow without bound
+            return call("__power" if operator == "**" else "__times", left, right)
         return ast.BinOp(left, _ARITHMETIC[operator](), right)
 
     def _number(self, e: tree.Number) -> ast.expr:

@@ -1,5 +1,5 @@
-"""Python's import of `.ppl` files: `ppl.importer` puts a finder in place for all of them, the standard library one for
-its own.
+"""Python's import of `.ppl` files: `ppl.importer` puts a finder in place for all of them, the standard library
+one for its own.
 """
 
 from __future__ import annotations

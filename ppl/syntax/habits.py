@@ -85,6 +85,18 @@ _LOOPED = r"(?P<index>\w+)\s+in\s+(?P<first>\w+)\s*:\s*(?P<last>\w+)"
 
 HABITS: tuple[Habit, ...] = (
     Habit(
+        r"^(?:import|from)\s+(?P<at>[./~\"'\\].*)",
+        "an import names a file in this folder or below it, and folders with dots",
+        "import folder.name, for folder/name.ppl",
+        "import name, from name import x",
+    ),
+    Habit(
+        r"^from\s+([\w.]+)\s+import\s+\*",
+        "names are imported one by one, or all behind the file's name",
+        r"import \1",
+        "from name import x, y",
+    ),
+    Habit(
         r"^\s*(?:transformed\s+)?(?:data|parameters|model|functions|generated\s+quantities)\s*\{",
         "this is a block of Stan: here data are a model's arguments, and a parameter is what the model samples",
         "model m(y: real[N]): and its statements below, indented",
@@ -160,6 +172,7 @@ HABITS: tuple[Habit, ...] = (
     Habit(r"^\s*(?P<at>\w+)\s*--\s*$", "`--` is written `-= 1`", r"\1 -= 1"),
     Habit(r"\b(\w+)\s+(?:not\s+)?in\s+\[.*?\]", "there is no test for being in a list", r"\1 == 1 or \1 == 2",
           "comparisons, with `and` and `or`"),
+    Habit(r"^\s*(?P<at>\w+)\s+is\s+([A-Z]\w*\(.*)$", "what is drawn stands before `~`", r"\1 ~ \2"),
     Habit(r"\b(\w+)\s+is\s+(?:not\s+)?", "there is no `is`", r"\1 == …", "a comparison: ==, !=, <, <=, >, >="),
     Habit(r"&&", "`&&` is written `and`", _line_with("and")),
     Habit(r"\|\|", "`||` is written `or`", _line_with("or")),

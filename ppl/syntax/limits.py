@@ -12,8 +12,16 @@ from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 
 CHARACTERS = 400_000
-TOKENS = 60_000
+TOKENS = 40_000
+ITEMS = 1000
+"""Definitions, imports and blocks."""
 BRACKETS = 40
+ELEMENTS = 100_000_000
+"""Elements of an array, iterations of a loop."""
+BITS = 256
+"""Of a whole number that is computed."""
+IMPORTS = 50
+"""Files that import each other in a chain."""
 LEVELS = 200
 """Expressions in expressions, statements in statements."""
 
@@ -65,6 +73,17 @@ def nested(span: Span) -> Problem:
         f"{LEVELS} levels",
         "more",
     )
+
+
+def too_large(span: Span, count: float) -> Problem:
+    """The problem of an array or loop with more than `ELEMENTS`."""
+    headline, edit = "this has too many elements", "fewer elements, or a loop over fewer"
+    return Problem("resource", span, headline, f"at most {ELEMENTS:,}", f"{count:.3g}", edit)
+
+
+def too_many(line: int) -> Problem:
+    """The problem of more items than `ITEMS`."""
+    return _problem(Span(line, 1, line, 2), "this file defines too much", f"{ITEMS} definitions", "more")
 
 
 def _place(line: int, column: int) -> Span:

@@ -82,6 +82,7 @@ def _block(
 ) -> None:
     """Analyse the loops of a block; `known` are the names that have values when it begins."""
     initial: dict[tuple[str, int], tuple[tree.Expression, int]] = {}
+    known = set(known)
     for statement in body:
         if isinstance(statement, tree.Assign) and (place := _before_first(statement)):
             initial[place] = (statement.value, id(statement))
@@ -96,7 +97,7 @@ def _block(
             for branch in statement.branches:
                 _block(branch.body, set(known), loops, skipped)
             _block(statement.otherwise, set(known), loops, skipped)
-        known = known | {t.name.id for inner in statements([statement]) for t in targets(inner) if t.indices}
+        known |= {t.name.id for inner in statements([statement]) for t in targets(inner) if t.indices}
         known |= {t.name.id for t in targets(statement)}
 
 

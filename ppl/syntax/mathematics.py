@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from ppl.language.gfi import log_density, score, simulate
 from ppl.language.marginals import importance, marginal, normalize
 from ppl.language.primitives import assume_continuous
-from ppl.syntax.runtime import as_tensor
+from ppl.syntax.runtime import as_tensor, counted
 
 
 def _real(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -80,7 +80,13 @@ def size(x: Any, axis: int | None = None) -> int:
 
 
 def _filled(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    return lambda *sizes: make(tuple(int(s) for s in sizes), dtype=torch.float64)
+    return lambda *sizes: make(_shape(sizes), dtype=torch.float64)
+
+
+def _shape(sizes: Sequence[Any]) -> tuple[int, ...]:
+    whole = tuple(int(s) for s in sizes)
+    counted(math.prod(whole))
+    return whole
 
 
 _POINTWISE = (
@@ -132,10 +138,10 @@ FUNCTIONS: dict[str, Any] = {
     "trace": _real(torch.trace),
     "zeros": _filled(torch.zeros),
     "ones": _filled(torch.ones),
-    "full": lambda value, *sizes: as_tensor(value).expand(tuple(int(s) for s in sizes)),
-    "eye": lambda n: torch.eye(int(n), dtype=torch.float64),
-    "arange": lambda *ends: torch.arange(*(int(e) for e in ends)),
-    "linspace": lambda a, b, n: torch.linspace(float(a), float(b), int(n), dtype=torch.float64),
+    "full": lambda value, *sizes: as_tensor(value).expand(_shape(sizes)),
+    "eye": lambda n: torch.eye(_shape((n, n))[0], dtype=torch.float64),
+    "arange": lambda *ends: torch.arange(*(int(counted(e)) for e in ends)),
+    "linspace": lambda a, b, n: torch.linspace(float(a), float(b), int(counted(n)), dtype=torch.float64),
     "stack": lambda *parts: torch.stack([as_tensor(p) for p in parts]),
     "concat": lambda *parts, axis=0: torch.cat([as_tensor(p) for p in parts], axis),
     "reshape": lambda x, *sizes: as_tensor(x).reshape(tuple(int(s) for s in sizes)),

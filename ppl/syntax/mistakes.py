@@ -46,6 +46,8 @@ _OPERATORS = {"SIGN", "TIMES", "POWER", "COMPARE", "AND", "OR", "DOT", "IF", "LP
 _STATEMENTS = {"FOR", "IF", "OBSERVE", "PASS", "RETURN", "SET", "KEEP", "DECLARE"}
 _ITEMS = "import, from, def, model, guide, objective, data: or infer:"
 _OPENING, _CLOSING = "([", {"(": ")", "[": "]"}
+_LONGEST = 500
+"""Characters of a line that is looked at for habits: their patterns may take time that grows with the square."""
 _TEXTS = re.compile(r'"""[\s\S]*?"""|"[^"\n]*"|\'[^\'\n]*\'|#[^\n]*')
 
 
@@ -58,7 +60,7 @@ def explain(error: Exception, piece: str) -> Problem:
     for problem in (
         _margin(span, line, piece),
         _tab(span, line, piece),
-        habit(plain, line, span.line),
+        habit(plain, line, span.line) if len(line) <= _LONGEST else None,
         _unclosed_text(code),
         _unclosed(error, span, code, piece),
         _nested_definition(span, plain),
@@ -94,6 +96,10 @@ def _margin(span: Span, line: str, piece: str) -> Problem | None:
     body_missing = piece[: piece.find(line)].rstrip().endswith(":") if line else False
     if span.column != 1 or not re.match(r"[^\W\d]\w*\s*(\[.*?\]\s*)?(=|~|:|\+=)(?!=)", line) or body_missing:
         return None
+    return _outside(span, line)
+
+
+def _outside(span: Span, line: str) -> Problem:
     return Problem(
         "syntax",
         span,
@@ -162,7 +168,7 @@ def _unclosed(error: Exception, span: Span, code: str, piece: str) -> Problem | 
             if _CLOSING[code[open_[-1]]] != sign:
                 return _other(code, piece, open_[-1], at)
             open_.pop()
-    if not open_:
+    if not open_ or isinstance(error, UnexpectedCharacters):
         return None
     number, column = _position(code, open_[-1])
     ended = token is None or token.type.startswith(("_", "$"))
@@ -274,6 +280,8 @@ def _token(error: UnexpectedToken, span: Span, line: str) -> Problem:
             f"{len(line) - len(line.lstrip())} spaces",
             "move it under the line above, or end that line with `:` if it begins a block",
         )
+    if span.column == 1 and accepted <= {"$END", "_NEWLINE"}:
+        return _outside(span, line)
     if "_INDENT" in accepted and kind != "_NEWLINE":
         gone = kind.startswith(("_", "$")) or not line.strip()
         indent = " " * (len(line) - len(line.lstrip()) + 4)
@@ -305,6 +313,10 @@ def _edit(accepted: set[str], kind: str, line: str, span: Span, token: str) -> s
         sign = ", " if ("COMMA" in accepted and not re.search(r"\d$", before)) or kind != "NAME" else " * "
         if accepted & {"RPAR", "RSQB"} or sign == " * ":
             return f"{before}{sign}{after.lstrip()}".strip()
+    if kind == "_NEWLINE" and "ELSE" in accepted:
+        return f"{_code(line)} else …"
+    if kind == "EQUALS" and "=" in before:
+        return "one name for a value; a line for each"
     if "TILDE" in accepted and "EQUALS" in accepted:
         return "x ~ … for a random quantity, x = … for one that is computed"
     if kind == "COLON" and accepted & {"RSQB"}:

@@ -17,7 +17,7 @@ from lark.indenter import Indenter
 
 from ppl.syntax import tree
 from ppl.syntax.build import Build
-from ppl.syntax.limits import limits, too_deep
+from ppl.syntax.limits import ITEMS, limits, too_deep, too_many
 from ppl.syntax.mistakes import explain
 from ppl.syntax.problems import Problem, Rejected
 from ppl.syntax.tables import parser
@@ -64,7 +64,10 @@ def parse(text: str, path: str = "<text>") -> Parsed:
         return Parsed(tree.File(path), tuple(problems))
     items: list[tree.Item] = []
     lost: list[str] = []
-    for line, piece in pieces(text):
+    for count, (line, piece) in enumerate(pieces(text)):
+        if count == ITEMS:
+            problems.append(too_many(line))
+            break
         item, problem = _item(piece, line)
         items += [item] if item is not None else []
         problems += [problem] if problem is not None else []
@@ -84,13 +87,16 @@ def parse_expression(text: str) -> tree.Expression:
 
 @lru_cache(maxsize=1024)
 def _item(piece: str, line: int) -> tuple[tree.Item | None, Problem | None]:
-    text = "\n" * (line - 1) + piece
     try:
-        item: tree.Item = _lark().parse(text)  # type: ignore[assignment]
+        parser = _lark().parse_interactive(piece)
+        state = parser.lexer_thread.state
+        assert state is not None
+        state.line_ctr.line = line
+        item: tree.Item = parser.resume_parse()
     except Rejected as rejected:
         return None, rejected.problem
     except (LarkError, AssertionError) as error:  # an unopened bracket is an assertion of Lark's
-        return None, explain(error, text)
+        return None, explain(error, "\n" * (line - 1) + piece)
     problem = too_deep(item)
     return (None, problem) if problem is not None else (item, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,9 @@ from torch import Tensor
 from ppl.distributions import Restricted
 from ppl.distributions.bounds import of_support
 from ppl.distributions.constraints import constraint_from, name_of
+from ppl.errors import DataError, MethodError, user_mark
 from ppl.language import primitives
+from ppl.syntax.limits import BITS, ELEMENTS
 
 STRUCTURED = ("simplex", "ordered", "positive_ordered", "unit_vector", "sum_to_zero")
 SQUARE = {"corr_cholesky": "corr_cholesky", "cholesky": "lower_cholesky", "cov": "cov", "corr": "corr_matrix"}
@@ -48,6 +51,7 @@ class Type:
     def sizes(self) -> tuple[int, ...]:
         """The sizes of a value; a square matrix is written with one of its two."""
         whole = tuple(int(s) for s in self.shape)
+        counted(math.prod(whole))
         return (*whole, whole[-1]) if self.name in SQUARE and whole else whole
 
 
@@ -106,7 +110,7 @@ def factor(name: str, weight: Any) -> None:
 
 
 def scan(name: str, length: Any, step: Callable[..., Any], init: tuple[Any, ...]) -> Any:
-    return primitives.scan(name, step, tuple(as_tensor(i) for i in init), length=int(length))
+    return primitives.scan(name, step, tuple(as_tensor(i) for i in init), length=int(counted(length)))
 
 
 def unused(whole: bool, sizes: tuple[Any, ...]) -> Tensor:
@@ -142,6 +146,47 @@ def array(elements: Sequence[Any]) -> Tensor:
     if any(p.is_floating_point() for p in parts):
         parts = [p if p.is_floating_point() else p.to(torch.float64) for p in parts]
     return torch.stack(parts) if parts else torch.zeros(0, dtype=torch.float64)
+
+
+def times(a: Any, b: Any) -> Any:
+    """`a * b`; whole numbers have a largest, so that no program can fill the memory with one."""
+    if type(a) is int and type(b) is int and a.bit_length() + b.bit_length() > BITS:
+        raise _too_large(a, "*", b)
+    return a * b
+
+
+def power(a: Any, b: Any) -> Any:
+    """`a ** b`, likewise."""
+    if type(a) is int and type(b) is int and b > 1 and a.bit_length() * b > BITS + b:
+        raise _too_large(a, "**", b)
+    return a**b
+
+
+def _too_large(a: int, operator: str, b: int) -> DataError:
+    return DataError(
+        "this number is too large",
+        where=user_mark(2),
+        expected=f"at most {BITS} binary digits",
+        found=f"{a:.4g} {operator} {b:.4g}",
+        edit="real numbers: 10.0 ** n",
+    )
+
+
+def counted(length: Any) -> Any:
+    """The length of a loop or the elements of an array, if memory can hold them."""
+    if isinstance(length, int | float) and length > ELEMENTS:
+        raise DataError(
+            "this has too many elements",
+            where=user_mark(2),
+            expected=f"at most {ELEMENTS:,}",
+            found=f"{length:.4g}",
+            edit="fewer elements",
+        )
+    return length
+
+
+def plate(name: str, size: Any) -> Any:
+    return primitives.plate(name, counted(size))
 
 
 def position(index: Any) -> Any:
@@ -204,8 +249,17 @@ def strategy(name: str, *arguments: Any, **options: Any) -> Any:
     """A gradient strategy with options: `grad = score(baseline = mean)`."""
     from ppl.compiler.estimators import strategies
 
-    words = {n.lower(): n for n in dir(strategies) if n[0].isupper()}
-    return getattr(strategies, words[name.replace("_", "").lower()])(*arguments, **options)
+    words = {n.lower(): n for n in strategies.__all__}
+    made = getattr(strategies, words.get(name.replace("_", "").lower(), ""), None)
+    try:
+        if made is not None:
+            return made(*arguments, **options)
+        what = f"there is no gradient strategy {name} with options"
+    except TypeError as error:
+        what = f"{name}: {error}"
+    raise MethodError(
+        what, where=user_mark(2), expected=", ".join(words), found=f"{name}(…)", edit="grad = score"
+    )
 
 
 STATEMENTS: dict[str, Any] = {
@@ -216,7 +270,9 @@ STATEMENTS: dict[str, Any] = {
     "__param": param,
     "__module": primitives.module,
     "__state": state,
-    "__plate": primitives.plate,
+    "__plate": plate,
+    "__times": times,
+    "__power": power,
     "__scan": scan,
     "__unused": unused,
     "__first": first,

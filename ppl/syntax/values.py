@@ -98,9 +98,12 @@ class Value:
 
     def __str__(self) -> str:
         if not self.is_number:
-            return {"any": "a value of unknown type", "text": "a text", "tuple": "several values"}.get(
-                self.kind, f"a {self.kind}" if self.kind[0] not in "aeiou" else f"an {self.kind}"
-            )
+            return {
+                "any": "a value of unknown type",
+                "text": "a text",
+                "texts": "a list of texts",
+                "tuple": "several values",
+            }.get(self.kind, f"a {self.kind}" if self.kind[0] not in "aeiou" else f"an {self.kind}")
         name = self.structure or ("int" if self.kind == "int" else self.kind)
         if not self.structure and self.kind == "real":
             name = str(self.interval)

@@ -1,4 +1,4 @@
-"""The library's `.ppl` files as files: checked, formatted, documented, importable from Python and from each other."""
+"""The library's `.ppl` files as files: checked, formatted, documented, importable."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Gaussian processes: kernels against their formulas, regression against the joint normal law, the Hilbert-space
-approximation against the exact covariance, spectra against Fourier transforms.
+"""Gaussian processes: kernels against their formulas, regression against the joint normal law, the
+Hilbert-space approximation against the exact covariance, spectra against Fourier transforms.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Time series: densities written out over the steps; the local level's data against their joint normal law."""
+"""Time series: densities written out over the steps; the local level's data against a joint normal law."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ written in it.
     types, builtins, math      what annotations and the subset's own functions mean, in Python too
     function, origin           `@native`, `from_source`; where a function's text comes from
     emit, frame                a function as LLVM IR in SSA form, a module of several
-    statements; values with arithmetic, conditions, arrays, calls, intrinsics
+    statements, loops; values with arithmetic, conditions, arrays, calls, intrinsics
                                what writes each kind of statement and expression
     known, prelude, libm, special_table
                                what the compiler knows by name, and where `math.exp` goes

@@ -23,7 +23,9 @@ PLAIN_LOOP = ", !llvm.loop !plain"
 """What marks the branch back of a loop that LLVM shall leave as it is."""
 
 WRITTEN_OUT = 24
-"""Statements that a loop in such a function may become."""
+"""In a function of many short loops, loops that become at most so many statements are written out."""
+MOST_ROUNDS = 4
+"""Of a loop that is written out; longer ones are no faster without their counters."""
 
 
 @writes(ast.For)
@@ -36,7 +38,7 @@ def _for(frame: Frame, node: ast.For) -> None:
         )
     start, stop, step = _range(frame, node.iter)
     rounds = _rounds(start, stop, step) if frame.short_loops else range(0)
-    if rounds and len(rounds) * _length(node.body) <= WRITTEN_OUT:
+    if rounds and _length(node) <= WRITTEN_OUT:
         return _written_out(frame, node, rounds)
     more = f"icmp {'slt' if step > 0 else 'sgt'} i64"
     head, done = frame.label("for"), frame.label("done")
@@ -75,18 +77,22 @@ def _rounds(start: Value, stop: Value, step: int) -> range:
     return range(int(start.text), int(stop.text), step) if literals else range(0)
 
 
-def _length(statements: Iterable[ast.stmt]) -> float:
-    """How many statements a loop's body is where inner loops are written out; infinite where they can't be."""
-    total = 0.0
-    for statement in statements:
-        match statement:
-            case ast.Assign() | ast.AugAssign():
-                total += 1
-            case ast.For(iter=ast.Call(ast.Name("range"), [ast.Constant(int(rounds))]), body=body, orelse=[]):
-                total += rounds * _length(body)
-            case _:
-                return math.inf
-    return total
+def _length(loop: ast.For) -> float:
+    """How many statements a loop is written out, inner ones too; infinite where it can't be."""
+    match loop:
+        case ast.For(iter=ast.Call(ast.Name("range"), [ast.Constant(int(rounds))]), orelse=[]):
+            if 0 < rounds <= MOST_ROUNDS:
+                return rounds * sum(map(_statements, loop.body))
+    return math.inf
+
+
+def _statements(node: ast.stmt) -> float:
+    match node:
+        case ast.For():
+            return _length(node)
+        case ast.Assign() | ast.AugAssign():
+            return 1
+    return math.inf
 
 
 def _written_out(frame: Frame, node: ast.For, rounds: range) -> None:

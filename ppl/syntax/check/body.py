@@ -12,6 +12,7 @@ from ppl.syntax.check.declarations import Declarations
 from ppl.syntax.check.elsewhere import OPTIONS_ELSEWHERE
 from ppl.syntax.check.expressions import Expressions
 from ppl.syntax.check.laws import Calls
+from ppl.syntax.check.near import near
 from ppl.syntax.check.scope import Scope
 from ppl.syntax.check.types import value_of
 from ppl.syntax.families import families
@@ -23,6 +24,9 @@ from ppl.syntax.tree import Span
 from ppl.syntax.values import ANY, Interval, Mismatch, Size, Value, broadcast, same, shape_text, size_of
 
 OPTIONS = ("grad", "dims")
+STRATEGIES = ("auto", "reparam", "implicit", "score", "enum", "mvd", "rejection", "rebar", "quadrature",
+              "gumbel_softmax", "straight_through")  # fmt: skip
+STRATEGIES_WITH_OPTIONS = ("score", "rebar", "quadrature", "rejection", "gumbel_softmax")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +237,25 @@ class Body(Control, Declarations):
                     f"`{option.name.id}`",
                     OPTIONS_ELSEWHERE.get(option.name.id, "leave it out"),
                 )
+            elif option.name.id == "grad":
+                self._strategy(option.value)
             elif option.name.id == "dims" and not isinstance(option.value, tree.List):
-                self._problem("type", option.span, "dims is a list of names", "dims = [feature]")
+                text = expression_text(option.value)
+                self._problem("type", option.span, "dims is a list of names", "dims = [feature]", text,
+                              f"dims = [{text}]")  # fmt: skip
+
+    def _strategy(self, e: tree.Expression) -> None:
+        """A strategy's name, if it is a slip of one that is there (others can be registered from Python)."""
+        called = isinstance(e, tree.Call)
+        name = e.function if isinstance(e, tree.Call) else e
+        known = STRATEGIES_WITH_OPTIONS if called else STRATEGIES
+        if not isinstance(name, tree.Name) or name.id in known:
+            return
+        alike = near(name.id, known)
+        if alike or called:
+            edit = f"grad = {alike[0] if alike else 'score'}" + ("(…)" if called else "")
+            self._problem("name", name.span, f"there is no gradient strategy `{name.id}`" + " with options" * called,
+                          ", ".join(known), f"`{name.id}`", edit)  # fmt: skip
 
     def _observe(self, s: tree.Observe) -> None:
         self._sited(s.target, "a datum")

@@ -165,8 +165,7 @@ class Callees:
         if not value.is_number:
             return
         if isinstance(e, tree.List) and not needs.structure:
-            for element in e.elements:
-                inner = self.expressions.of(element)
+            for element, inner in zip(e.elements, self.expressions.lists.get(id(e), ()), strict=False):
                 if inner.is_number and not inner.shape and inner.interval.misses(needs.interval):
                     self._supported(element, inner, replace(needs, event_dim=0), f"an element of {what}")
                     return
@@ -186,6 +185,8 @@ class Callees:
                     mend,
                 )
             )
+        elif id(e) in self.expressions.ratios:
+            return
         elif not interval.within(needs.interval) and (value.kind == "real" or _drawn(e, interval)):
             self.report(
                 Problem(

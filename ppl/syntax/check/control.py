@@ -13,10 +13,11 @@ from ppl.syntax.check.near import near
 from ppl.syntax.check.scope import Binding, Scope, underscored
 from ppl.syntax.families import families
 from ppl.syntax.format import expression_text, target_text
+from ppl.syntax.limits import ELEMENTS, too_large
 from ppl.syntax.loops import Loop, Structure
 from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
-from ppl.syntax.values import ANY, Interval, Mismatch, Value, broadcast
+from ppl.syntax.values import ANY, Interval, Mismatch, Value, broadcast, size_of
 
 
 class Control:
@@ -120,6 +121,7 @@ class Control:
         if self._unbound(domain):
             return
         value = self.expressions.of(domain)
+        self._not_too_long(loop, value)
         if not value.is_number or not value.shape:
             self._must_be_whole(domain, value)
         else:
@@ -127,6 +129,17 @@ class Control:
             size = str(sizes) if sizes is not None else f"size({expression_text(domain)})"
             self._problem("type", domain.span, f"a loop runs over a size, and this is {value}", "a dim, or a whole number",
                           str(value), f"for {loop.statement.index.id} in {size}:")  # fmt: skip
+
+    def _not_too_long(self, loop: Loop, value: Value) -> None:
+        """Refuse loops whose written-out sizes are beyond what memory holds."""
+        if value.kind != "int" or value.interval.low != value.interval.high:
+            return
+        total = value.interval.low
+        for outer in self.scope.open:
+            size = size_of(outer.stop)
+            total *= size if isinstance(size, int) else 1
+        if total > ELEMENTS:
+            self.report(too_large(loop.statement.domain.span, total))
 
     def _unbound(self, domain: tree.Expression) -> bool:
         """A loop over a size that nothing gives; said once."""
@@ -192,7 +205,8 @@ class Control:
     ) -> dict[str, Binding]:
         """The names that all branches give, with a value that covers each."""
         result = {}
-        self.scope.partial |= {n for o in outcomes for n in o if any(n not in other for other in outcomes)}
+        names = [set(o) for o in outcomes]
+        self.scope.partial |= names[0].union(*names[1:]) - names[0].intersection(*names[1:])
         for name in outcomes[0]:
             found = [o[name] for o in outcomes if name in o]
             if len(found) < len(outcomes):

@@ -13,6 +13,7 @@ from ppl.syntax.check.expressions import Expressions
 from ppl.syntax.check.scope import Binding, Scope, underscored
 from ppl.syntax.check.types import value_of
 from ppl.syntax.format import expression_text, target_text, type_text
+from ppl.syntax.limits import ELEMENTS, too_large
 from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 from ppl.syntax.values import ANY, Value, size_of
@@ -133,13 +134,19 @@ class Declarations:
         self.expressions.numbers(s.value, "a state")
 
     def _sizes_known(self, kind: tree.Type) -> None:
+        total = 1.0
         for size in kind.shape:
             value = self.expressions.of(size)
+            total *= (
+                value.interval.low if value.kind == "int" and value.interval.low == value.interval.high else 1
+            )
             if value.kind not in ("int", "any"):
                 self._problem(
                     "type", size.span, f"a size is a whole number, and this is {value}", "int", str(value),
                     "a dim, or a whole number",
                 )  # fmt: skip
+        if total > ELEMENTS:
+            self.report(too_large(kind.span, total))
 
     # giving names
 

@@ -6,14 +6,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ppl.errors import closest
 from ppl.syntax import tree
 from ppl.syntax.check.elements import Elements
 from ppl.syntax.check.elsewhere import PARTS_ELSEWHERE
 from ppl.syntax.check.intervals import arithmetic, least
+from ppl.syntax.check.near import near
 from ppl.syntax.check.scope import Scope
 from ppl.syntax.format import expression_text
 from ppl.syntax.functions import ALIASES, CONSTANTS, FUNCTIONS, OBJECTIVE_ONLY, Signature, Unfit, matmul
+from ppl.syntax.limits import BITS, ELEMENTS, too_large
 from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 from ppl.syntax.values import (
@@ -37,6 +38,9 @@ class Expressions(Elements):
 
     def __init__(self, scope: Scope, report: Report, calls: CallRule) -> None:
         self.scope, self.report, self.calls = scope, report, calls
+        self.lists: dict[int, list[Value]] = {}
+        self.ratios: set[int] = set()
+        """Divisions of whole numbers: a count by a count, whose bounds nobody writes down."""
 
     def of(self, e: tree.Expression) -> Value:
         value: Value = getattr(self, f"_{type(e).__name__.lower()}")(e)
@@ -133,8 +137,9 @@ class Expressions(Elements):
 
     def _list(self, e: tree.List) -> Value:
         if e.elements and all(isinstance(x, tree.String) for x in e.elements):
-            return Value("text")  # names of sites: keep=["x", "y"]
+            return Value("texts")
         values = [self.numbers(x, "an element of a list") for x in e.elements]
+        self.lists[id(e)] = values
         if not values:
             return Value("real", shape=(0,))
         shape = values[0].shape
@@ -187,10 +192,28 @@ class Expressions(Elements):
         if e.operator == "@":
             return self._fitting(e, lambda: matmul([left, right]))
         shape = self._common(e, [left, right])
+        if self._too_big(e, left, right):
+            return ANY
         kind = "int" if e.operator not in ("/",) and left.kind != "real" and right.kind != "real" else "real"
         if e.operator == "**" and kind == "int" and right.interval.low < 0:
             kind = "real"
+        if e.operator == "/" and left.kind == right.kind == "int":
+            self.ratios.add(id(e))
         return Value(kind, arithmetic(e.operator, left.interval, right.interval, e.left == e.right), shape)
+
+    def _too_big(self, e: tree.Binary, left: Value, right: Value) -> bool:
+        """Whether a whole number that is written out (10 ** 10 ** 10) is too large to be computed; it is reported."""
+        a, b = left.interval, right.interval
+        known = left.kind == right.kind == "int" and a.low == a.high and b.low == b.high
+        if e.operator != "**" or not known or abs(a.low) <= 1 or b.low * math.log2(abs(a.low)) <= BITS:
+            return False
+        headline, edit = (
+            "this number is too large",
+            f"{expression_text(e.left)}.0 ** …, or a smaller exponent",
+        )
+        text = expression_text(e)
+        self._problem("resource", e.span, headline, f"at most {BITS} binary digits", text, edit)
+        return True
 
     def _common(self, e: tree.Expression, values: Sequence[Value]) -> Shape:
         shape = broadcast([v.shape for v in values])
@@ -255,16 +278,25 @@ class Expressions(Elements):
         if value.kind == "namespace":
             prefix = expression_text(e.value) + "."
             known = [n.removeprefix(prefix) for n in self.scope.outside if n.startswith(prefix)]
-            near = closest(e.name.id, known) or sorted(known)
-            listed = ", ".join(near[:6]) or None
-            edit = f"{prefix}{near[0]}" if near else None
-            self._problem("name", e.name.span, f"{prefix[:-1]} has no `{e.name.id}`", listed, edit=edit)
-        elif value.kind != "any":
+            alike = near(e.name.id, known)
+            listed = ", ".join((alike or sorted(known))[:6]) or None
+            edit = f"{prefix}{alike[0]}" if alike else "leave it out, or one of these"
+            self._problem(
+                "name", e.name.span, f"{prefix[:-1]} has no `{e.name.id}`", listed, f"`{e.name.id}`", edit
+            )
+        elif value.kind != "any" or not self._said(e.value):
             self._problem(
                 "type", e.span, f"{value} has no parts with names", "a function of it", f"`.{e.name.id}`",
                 self._as_function(e),
             )  # fmt: skip
         return ANY
+
+    def _said(self, e: tree.Expression) -> bool:
+        """Whether the lack of a name was reported: nothing more is said of its parts."""
+        if isinstance(e, tree.Attribute):
+            return True
+        names = [n.id for n in tree.walk(e) if isinstance(n, tree.Name)]
+        return any(n in self.scope.reported or self.scope.outside.get(n) == ANY for n in names)
 
     def _as_function(self, e: tree.Attribute) -> str:
         """`x.sum` as a function of x, if there is one."""
@@ -340,7 +372,12 @@ class Expressions(Elements):
                 return replace(signature.result(arguments), shape=None)
             except Unfit:
                 return ANY
-        return self._fitting(e, lambda: signature.result(arguments))
+        result = self._fitting(e, lambda: signature.result(arguments))
+        sizes = [s for s in result.shape or () if isinstance(s, int)]
+        if math.prod(sizes) > ELEMENTS:
+            self.report(too_large(e.span, float(math.prod(sizes))))
+            return ANY
+        return result
 
     def _of_program(self, e: tree.Call, name: str, signature: Signature, arguments: list[Value]) -> Value:
         """Functions that run programs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from ppl.syntax import tree
 from ppl.syntax.check.agreement import disagreements
 from ppl.syntax.check.body import Body, Site, reserved
 from ppl.syntax.check.callees import Callee
-from ppl.syntax.check.imported import Exports, exports
+from ppl.syntax.check.imported import Exports, exports, once
 from ppl.syntax.check.inference import infer_problems
 from ppl.syntax.check.parameters import Parameters
 from ppl.syntax.check.scope import Scope, underscored
@@ -19,7 +20,7 @@ from ppl.syntax.check.settings import data_problems
 from ppl.syntax.check.types import value_of
 from ppl.syntax.imports import found
 from ppl.syntax.info import Info, Names, dims
-from ppl.syntax.loops import Structure, structure
+from ppl.syntax.loops import Structure, statements, structure, targets
 from ppl.syntax.parse import Parsed, parse
 from ppl.syntax.problems import Problem, Rejected
 from ppl.syntax.values import ANY, Value
@@ -72,6 +73,10 @@ def check(
     return Checked(parsed.file, tuple(ordered[:_MOST]), checking.info(), checking.bodies, public)
 
 
+class _Enough(Exception):
+    """There are so many problems that looking for more is a waste."""
+
+
 class _File(Parameters):
     def __init__(self, parsed: Parsed, folder: Path | None, importing: tuple[Path, ...]) -> None:
         self.parsed, self.file = parsed, parsed.file
@@ -84,6 +89,10 @@ class _File(Parameters):
         self.definitions: dict[str, Definition] = {}
 
     def run(self) -> None:
+        with suppress(_Enough), once():
+            self._run()
+
+    def _run(self) -> None:
         self._imports()
         self._define()
         for item in self._in_order():
@@ -97,6 +106,8 @@ class _File(Parameters):
         if self.blind and problem.kind == "name" and "not a name in scope" in problem.headline:
             return
         self.problems.append(problem)
+        if len(self.problems) > 2 * _MOST:
+            raise _Enough
 
     # imports and definitions
 
@@ -209,9 +220,7 @@ class _File(Parameters):
                 )
                 return
             state[name] = 1
-            for other in dict.fromkeys(
-                n.id for s in item.body for n in tree.walk(s) if isinstance(n, tree.Name)
-            ):
+            for other in _mentioned(item):
                 if other in self.definitions:
                     visit(other, (*chain, name))
             state[name] = 2
@@ -390,6 +399,15 @@ class _File(Parameters):
             events = {s.name: _event(s.value) for s in body.sites.values()}
             bodies[name] = Names({n: e for n, e in events.items() if e}, whole, body.dims_of)
         return Info(self.file, bodies)
+
+
+def _mentioned(item: Definition) -> Iterator[str]:
+    """The names that a body reads and does not give values itself."""
+    own = {p.name.id for p in item.parameters or ()}
+    own |= {t.name.id for s in statements(item.body) for t in targets(s)}
+    own |= {s.index.id for s in statements(item.body) if isinstance(s, tree.For)}
+    names = dict.fromkeys(n.id for s in item.body for n in tree.walk(s) if isinstance(n, tree.Name))
+    yield from (n for n in names if n not in own)
 
 
 def _event(value: Value) -> tuple[tree.Expression, ...]:

@@ -10,14 +10,15 @@ from ppl.syntax.format import expression_text
 from ppl.syntax.problems import Problem
 
 OPTIONS = (
-    "method", "model", "guide", "objective", "draws", "warmup", "chains", "seed", "device", "engine", "dtype",
-    "keep", "target_accept", "max_depth", "metric", "steps", "particles", "optimizer", "learning_rate",
-    "kernel", "thin", "init", "reparam", "num_samples", "num_warmup", "tune", "random_seed", "step_size",
-    "num_steps", "average",
+    "method", "model", "guide", "objective", "draws", "warmup", "chains", "seed", "device", "engine",
+    "dtype", "keep", "target_accept", "max_depth", "metric", "steps", "particles", "optimizer",
+    "learning_rate", "kernel", "thin", "init", "reparam", "num_samples", "num_warmup", "tune",
+    "random_seed", "step_size", "num_steps", "average",
 )  # fmt: skip
-AUTOMATIC = tuple(
-    ["mean_field", "full_rank", "low_rank", "delta", "structured", "flow", "laplace", "mixture", "pathfinder"]
-)
+AUTOMATIC = (
+    "mean_field", "full_rank", "low_rank", "delta", "structured", "flow", "laplace", "mixture",
+    "pathfinder",
+)  # fmt: skip
 """The automatic guides, by name."""
 
 METHODS = ("nuts", "hmc", "vi", "smc", "svgd", "enumerate", "laplace", "pathfinder")

@@ -17,7 +17,7 @@ def least(test: tree.Expression, holds: bool) -> dict[str, int]:
     if isinstance(test, tree.Binary) and test.operator == ("and" if holds else "or"):
         return {**least(test.left, holds), **least(test.right, holds)}
     if isinstance(test, tree.Compare) and len(test.operators) == 1:
-        left, operator, right = test.first, test.operators[0], test.operands[0]
+        left, operator, right = _without_offset(test.first, test.operators[0], test.operands[0])
         if isinstance(left, tree.Number):
             turned = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
             left, operator, right = right, turned.get(operator, operator), left
@@ -36,6 +36,21 @@ def least(test: tree.Expression, holds: bool) -> dict[str, int]:
             if (operator, holds) in (("==", False), ("!=", True)) and value >= 0:
                 return {left.id: value + 1}
     return {}
+
+
+def _without_offset(
+    left: tree.Expression, operator: str, right: tree.Expression
+) -> tuple[tree.Expression, str, tree.Expression]:
+    """`t - 1 >= 0` as `t >= 1`."""
+    if isinstance(left, tree.Binary) and left.operator in "+-" and isinstance(right, tree.Number):
+        offset, value = left.right, right.value
+        if isinstance(offset, tree.Number) and isinstance(offset.value, int) and isinstance(value, int):
+            return (
+                left.left,
+                operator,
+                tree.Number(value + (1 if left.operator == "-" else -1) * offset.value),
+            )
+    return left, operator, right
 
 
 def arithmetic(operator: str, a: Interval, b: Interval, same_operand: bool) -> Interval:
@@ -62,6 +77,12 @@ def arithmetic(operator: str, a: Interval, b: Interval, same_operand: bool) -> I
         opened = low == 0 and (a.open_low or a.low > 0) and (b.open_low or b.low > 0)
         return REAL if operator == "//" and low < 0 else Interval(low, max(ends), opened)
     if operator == "**":
+        if a.low == a.high and b.low == b.high and (a.low > 0 or (a.low < 0 and b.low % 1 == 0)):
+            exact = raised(a.low, b.low)
+            return Interval(exact, exact)
+        if a.low >= 0 and b.low >= 0:
+            low = 1.0 if a.low >= 1 else 0.0
+            return Interval(low, 1.0 if a.high <= 1 else math.inf, low == 0 and (a.open_low or a.low > 0))
         if a.low >= 0:
             return Interval(0.0, math.inf, a.open_low or a.low > 0)
         even = b.low == b.high and b.low % 2 == 0
@@ -69,6 +90,14 @@ def arithmetic(operator: str, a: Interval, b: Interval, same_operand: bool) -> I
     if operator == "%":
         return Interval(0.0, b.high, False, True) if b.low >= 0 else REAL
     return REAL
+
+
+def raised(x: float, y: float) -> float:
+    """x ** y, infinite where it is too large."""
+    try:
+        return float(x**y)
+    except OverflowError:
+        return math.inf
 
 
 def _add(x: float, y: float) -> float:

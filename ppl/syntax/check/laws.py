@@ -25,6 +25,10 @@ from ppl.syntax.values import (
     size_of,
 )
 
+_COUNTS = frozenset({"Binomial", "BetaBinomial", "BoundedZipf", "Categorical", "DirichletMultinomial", "Multinomial",
+                     "OrderedLogistic", "OrderedProbit"})  # fmt: skip
+"""Families of counts and categories whose largest value is a parameter's."""
+
 
 @dataclass
 class Calls(Callees):
@@ -60,7 +64,7 @@ class Calls(Callees):
     def __call__(self, e: tree.Call, function: Value) -> Value:
         path = expression_text(e.function)
         callee = self.callees.get(path)
-        if callee is not None:
+        if callee is not None and path not in self.expressions.scope.names:
             return self._called(e, callee)
         known = families()
         if path in known and function.kind == "any":
@@ -267,6 +271,8 @@ class Calls(Callees):
             )
             batch = None
         drawn = of_need(family.support, family.event_dim, family.discrete)
+        if family.name in _COUNTS:
+            drawn = replace(drawn, interval=Interval(0.0))
         if any(p.support is None for p in family.parameters) and family.support is None:
             drawn, batch = self._special(e, family, given, batch)
         event = drawn.shape or ()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
+from itertools import islice
+
+_MOST = 300
+"""Names that are looked at: the comparison is slow, and files can have thousands."""
 
 
 def near(name: str, known: Iterable[str], n: int = 3) -> list[str]:
@@ -12,7 +16,8 @@ def near(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     >>> near("sgima", ["sigma", "mu", "s"]), near("mu", ["m", "Mu"]), near("getattr", ["Beta", "lbeta"])
     (['sigma'], ['Mu'], [])
     """
-    rated = [(_likeness(name, k), k) for k in dict.fromkeys(known) if not k.startswith("__")]
+    close = (k for k in dict.fromkeys(known) if not k.startswith("__") and abs(len(k) - len(name)) <= 6)
+    rated = [(_likeness(name, k), k) for k in islice(close, _MOST)]
     return [k for likeness, k in sorted(rated, key=lambda r: (-r[0], r[1])) if likeness >= 0.7][:n]
 
 

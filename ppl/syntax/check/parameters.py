@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from ppl.syntax import tree
 from ppl.syntax.check.body import Body, reserved
@@ -98,6 +99,8 @@ class Parameters:
             known = scope.names.get(node.id)
             if known is not None and known.kind == "parameter":
                 known.used = True
+                if known.value.kind == "int" and known.value.interval.low < 0:
+                    known.value = replace(known.value, interval=Interval(0.0, known.value.interval.high))
                 if known.value.kind not in ("int", "any") or known.value.shape:
                     say(
                         Problem(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from ppl.syntax import tree
 from ppl.syntax.check.body import Site
 from ppl.syntax.check.callees import example
 from ppl.syntax.check.elsewhere import NAMES_ELSEWHERE
+from ppl.syntax.check.intervals import raised
 from ppl.syntax.check.near import near
 from ppl.syntax.check.types import value_of
 from ppl.syntax.format import expression_text
@@ -123,6 +125,10 @@ def _literal(e: tree.Expression) -> tuple[Problem | None, tuple[int, ...] | None
         for part in tree.children(e):
             if isinstance(part, tree.Expression) and (found := _literal(part)[0]) is not None:
                 return found, None
+        if math.isinf(_magnitude(e)) and "inf" not in expression_text(e):
+            edit = "a smaller exponent, or inf"
+            text = expression_text(e)
+            return Problem("resource", e.span, "this number is too large", "at most 1e308", text, edit), None
         return None, ()
     if isinstance(e, tree.Name) and e.id in ("nan", "inf", "pi", "e"):
         return None, ()
@@ -135,6 +141,22 @@ def _literal(e: tree.Expression) -> tuple[Problem | None, tuple[int, ...] | None
         what,
         _number_for(e),
     ), None
+
+
+def _magnitude(e: tree.Expression) -> float:
+    """A literal's size, roughly and from above; infinite if it can't be held."""
+    if isinstance(e, tree.Number):
+        return abs(float(e.value))
+    if isinstance(e, tree.Parenthesised):
+        return _magnitude(e.inner)
+    if isinstance(e, tree.Unary):
+        return _magnitude(e.operand)
+    if not isinstance(e, tree.Binary):
+        return 1.0
+    left, right = _magnitude(e.left), _magnitude(e.right)
+    if e.operator == "**":
+        return raised(max(left, 1.0), right)
+    return left * right if e.operator == "*" else left + right
 
 
 def _lengths(shape: tuple[int, ...]) -> str:

@@ -314,17 +314,3 @@ def test_threads_build_and_run_at_the_same_time() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(work, range(8))) == [2.0 * k for k in range(8)]
-
-
-@pytest.mark.parametrize("loops", (64, 65))
-def test_many_tiny_loops_are_left_as_they_are(loops):
-    """More than 64 loops of a few rounds are neither unrolled nor vectorised; a long loop among them may be."""
-    body = "".join(f"    for i in range(3):\n        out[i] += {k}.0\n" for k in range(loops))
-    text = f"def tiny(out: Floats, n: i64) -> None:\n{body}    for j in range(n):\n        out[j] = 0.5 * out[j]\n"
-    (function,) = from_source(text, "tiny", {})
-    library = build([function], name="tiny")
-    marked = re.findall(r"br i1 .*, label %for\.\d+, .*, !llvm\.loop !\d+\n", library.ir)
-    assert len(marked) == (0 if loops == 64 else 65)
-    out = np.zeros(4)
-    library["tiny"](out, 4)
-    assert out.tolist() == [loops * (loops - 1) / 4] * 3 + [0.0]

@@ -143,7 +143,7 @@ class Writer:
             case "for":
                 self.loops += 1
                 i = f"i{self.loops}"
-                bounds = self.pick("n % 5", "2, m % 7", "6, 0, -2", "0, 7, 3")
+                bounds = self.pick("n % 5", "2, m % 7", "6, 0, -2", "0, 7, 3", "2")
                 body = [f"k = wrap(k + {i})", *self.block(depth - 1, True)]
                 return [f"for {i} in range({bounds}):", *indented(body)]
             case _:
@@ -158,9 +158,11 @@ class Writer:
             f"    z = x\n    n = 3\n    m = -2\n    k = 11\n    if {self.condition(1)}:\n        return y\n"
         )
         helper = helper.replace("a[", "float(").replace("b[", "(").replace("]", ")")
+        vectorise = self.pick("True", "False")
         return (
             f"@native(exact=True)\ndef helper(x: f64, y: f64) -> f64:\n{helper}    return x + y * z\n\n"
-            "@native(exact=True)\ndef f(a: Floats, b: Ints, x: f64, y: f64, n: i64, m: i64) -> f64:\n    "
+            f"@native(exact=True, vectorise={vectorise})\n"
+            "def f(a: Floats, b: Ints, x: f64, y: f64, n: i64, m: i64) -> f64:\n    "
             + "\n    ".join(lines)
             + "\n    return x + y * z\n"
         )
