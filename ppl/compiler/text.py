@@ -102,6 +102,7 @@ def _effect(node: Node, args: Sequence[str]) -> str:
     scale = rest.pop() if e.site.has_scale else None
     mask = rest.pop() if e.site.has_mask else None
     value = f"= {rest.pop(0)}" if e.value is not None else ""
+    rest, reads = rest[: len(e.params)], rest[len(e.params) :]
     spec = _spec(e.site, rest)
     return _words(
         node.op,
@@ -110,6 +111,7 @@ def _effect(node: Node, args: Sequence[str]) -> str:
         f"({', '.join(rest)})" if rest and e.site.spec is None else "",
         value,
         f"over {', '.join(p.name for p in e.context)}" if e.context else "",
+        f"reading {', '.join(reads)}" if reads else "",
         f"mask {mask}" if mask is not None else "",
         f"scale {scale}" if scale is not None else "",
         e.site.details(),

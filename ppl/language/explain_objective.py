@@ -12,7 +12,7 @@ from ppl.compiler.estimators.composites import Curved, curved
 from ppl.compiler.estimators.gathers import flat_sums
 from ppl.compiler.estimators.plan import Decision
 from ppl.compiler.estimators.steps import base_name
-from ppl.compiler.graph import topological
+from ppl.compiler.graph import Node, topological
 from ppl.compiler.tracer import working_dtype
 from ppl.language.objectives import record_objective
 from ppl.language.program import Bound
@@ -35,8 +35,8 @@ class ChoiceInfo:
 @dataclass(frozen=True)
 class ObjectiveExplanation:
     """What `explain` found of an objective; printing it gives a report in plain text. `vouched` counts the values that
-    `ppl.assume_continuous` vouches for; `curved` says where it is a curved function of a mean over particles, whose
-    expectation is not the function of the expectation.
+    `ppl.assume_continuous` vouches for; `given` lists derivatives that are not the functions' own; `curved` says where it
+    is a curved function of a mean over particles, whose expectation is not the function of the expectation.
     """
 
     objective: str
@@ -45,6 +45,7 @@ class ObjectiveExplanation:
     particles: tuple[tuple[str, int], ...]
     vouched: int = 0
     curved: tuple[Curved, ...] = ()
+    given: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         rows = [f"objective {self.objective}: {len(self.choices)} random choices, {len(self.params)} params"]
@@ -61,6 +62,7 @@ class ObjectiveExplanation:
             rows.append(f"  param {name} {list(shape)} of {owner}")
         if self.vouched:
             rows.append(f"  taken as continuous on the user's word: {self.vouched}")
+        rows += [f"  {what} (biased)" for what in self.given]
         return "\n".join(rows)
 
 
@@ -100,7 +102,17 @@ def explain_objective(bound: Bound) -> ObjectiveExplanation:
         (name, tuple(p.init.shape), owner.name if (owner := owners[name]) is not None else bound.name)
         for name, p in recorded.params.items()
     )
-    vouched = sum(n.op == "continuous" for n in topological(recorded.graph.outputs))
+    order = topological(recorded.graph.outputs)
+    vouched = sum(n.op == "continuous" for n in order)
+    given = tuple(
+        _given(n) for n in order if n.op in ("surrogate", "black_box") and n.attr("step", 0.0) is not None
+    )
     plates = tuple(sorted((p.name, p.size) for p in objective.particles))
     means = tuple(curved(flat_sums(recorded.graph).outputs[0], objective.particles))
-    return ObjectiveExplanation(bound.name, choices, params, plates, vouched, means)
+    return ObjectiveExplanation(bound.name, choices, params, plates, vouched, means, given)
+
+
+def _given(node: Node) -> str:
+    if node.op == "surrogate":
+        return f"the derivative of '{node.attr('name')}' is the user's"
+    return f"black box '{node.attr('name')}': simultaneous perturbations of {node.attr('step'):g}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from ppl.compiler.passes.layouts import Layout, effects_in
 from ppl.compiler.passes.sites import Lowering, Reading
 from ppl.distributions.bounds import of_support
 from ppl.errors import MethodError, PplError, StructureError, user_mark
-from ppl.language import agreement, checks, integrals
+from ppl.language import agreement, checks, integrals, surrogates
 from ppl.language.marginals import Law
 from ppl.language.program import Bound, Program, as_bound
 from ppl.language.record import Recorded, Recorder, record_with
@@ -192,6 +192,7 @@ class ObjectiveRecorder(Recorder):
         self.owners.clear()
         self.program: Bound | None = None
         self.drawn: set[str] = set()
+        self.given = 0  # derivatives that the user gives, so far
         self.integrals = 0  # how many were estimated so far: each has a plate of its own name
 
     # ------------------------------------------------------------ programs inside
@@ -374,6 +375,10 @@ class ObjectiveRecorder(Recorder):
 
     def assume_continuous(self, x: Any) -> torch.Tensor:
         return self.tracer.lift(continuous(self._node(x)))
+
+    def surrogate(self, function: Any, vjp: Any, args: Sequence[Any]) -> torch.Tensor:
+        self.given += 1
+        return surrogates.with_jacobian(self, function, vjp, args, self.given)
 
     def state(self, name: str, init: Any) -> Any:
         if self.program is not None:

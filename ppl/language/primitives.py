@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from ppl.language.runtime import current, recording_objective
+from ppl.compiler.graph import Type
+from ppl.compiler.ops.surrogates import result
+from ppl.errors import MethodError
+from ppl.language.runtime import current, recorder, recording_objective
 
 
 def sample(name: str, d: Any = None, *, dims: Sequence[str] = (), grad: str = "auto", **options: Any) -> Any:
@@ -120,3 +124,71 @@ def assume_continuous(x: torch.Tensor) -> torch.Tensor:
     """
     objective = recording_objective()
     return x if objective is None else objective.assume_continuous(x)  # type: ignore[no-any-return]
+
+
+def surrogate(vjp: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A function with another derivative than its own: a decorator.
+
+    Args:
+        vjp: the vector–Jacobian product to use, a function of the cotangent of the value, the value, and the
+            arguments; it returns for each argument a cotangent of its shape, or None for none.
+
+    Returns:
+        A decorator for functions of tensors. In an objective derivatives go through the function as `vjp` says, over
+        whatever jumps inside it; the gradient is then biased, and `explain` says so. Elsewhere it changes nothing.
+
+    >>> import torch, ppl
+    >>> @ppl.surrogate(lambda g, value, x: g)  # straight through
+    ... def rounded(x):
+    ...     return torch.round(x)
+    >>> @ppl.objective
+    ... def square():
+    ...     return rounded(ppl.param("x", 1.7)) ** 2
+    >>> _, gradients = ppl.value_and_grad(square)()
+    >>> float(gradients["x"])
+    4.0
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any) -> Any:
+            objective = recording_objective()
+            return function(*args) if objective is None else objective.surrogate(function, vjp, args)
+
+        return call
+
+    return decorate
+
+
+def black_box(
+    function: Callable[..., Any], *args: Any, shape: Sequence[int] = (), step: float | None = None
+) -> torch.Tensor:
+    """`function(*args)` of a function that is not torch's: a simulator, a table, NumPy.
+
+    Args:
+        function: deterministic; it is called with tensors, for one element of the plates at a time.
+        shape: of what it returns.
+        step: c, of the simultaneous perturbations that estimate its derivative in an objective (Spall 1992). The
+            estimate is off by O(c²), and so marked biased; its noise grows with the number of arguments. None: the
+            function has no derivative, and params may reach it through scored choices only.
+
+    >>> import math, ppl
+    >>> @ppl.objective
+    ... def cosine():
+    ...     return ppl.black_box(lambda x: math.cos(float(x)), ppl.param("x", 0.5), step=0.01)
+    >>> _, gradients = ppl.value_and_grad(cosine)()
+    >>> round(float(gradients["x"]), 3)
+    -0.479
+    """
+    if step is not None and not step > 0:
+        raise MethodError(
+            "the step of a perturbation is positive",
+            expected="a number above 0, small beside the scale on which the function bends",
+            found=repr(step),
+            edit="step=0.01",
+        )
+    if (recording := recorder()) is not None:
+        return recording.black_box(function, args, tuple(shape), step)  # type: ignore[no-any-return]
+    dtype = torch.get_default_dtype()
+    name = getattr(function, "__name__", type(function).__name__)
+    return result(function(*map(torch.as_tensor, args)), name, Type(tuple(shape), dtype))

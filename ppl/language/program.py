@@ -149,8 +149,10 @@ class Bound:
 
     def grad(self, everywhere: Any = None, /, **named: Any) -> Bound:
         """Gradient strategies in an objective, in place of those the program asks for: `b.grad("score")`
-        for every random choice, `b.grad(x="reparam")` for one.
+        for every random choice, `b.grad(x="reparam")` for one; or a mapping, such as `ppl.tune_gradients` finds.
         """
+        if isinstance(everywhere, Mapping):
+            return self._with(Grad(None, {**everywhere, **named}))
         return self._with(Grad(everywhere, named))
 
     def stop_gradient(self) -> Bound:

@@ -27,7 +27,7 @@ from ppl.compiler.tracer import GuardMode
 from ppl.distributions import family_of
 from ppl.distributions.constraints import constraint_from
 from ppl.errors import DataError, Location, Mark, RecordingError, StructureError, user_mark
-from ppl.language import checks, record_regions, record_values, values
+from ppl.language import checks, record_regions, record_values, strategies, surrogates, values
 from ppl.language.handlers import Message
 from ppl.language.known import known
 from ppl.language.program import Bound
@@ -105,6 +105,7 @@ def record_with(recorder: type[Recorder], bound: Bound, dtype: torch.dtype | Non
 
 
 class Recorder(Runtime):
+    records = True
     whole = False
     """Whether subsampled plates have all their elements."""
     fewer = False
@@ -124,6 +125,7 @@ class Recorder(Runtime):
         self.observed: dict[str, torch.Tensor] = {}
         self.marks: dict[str, Mark | None] = {}
         self.plates: dict[str, tuple[int, Mark | None]] = {}
+        self.boxes = 0  # black boxes that were called so far
 
     def record(self, bound: Bound) -> Recorded:
         arguments = {k: self.as_data(v, k) for k, v in bound.arguments.items()}
@@ -246,11 +248,12 @@ class Recorder(Runtime):
         options = tuple(sorted((k, v) for k, v in message.options.items()))
         if message.hidden:
             options = (*options, ("hidden", True))
+        grad, reads = strategies.apart(message, self)
         site = Site(
             message.name,
             spec,
             message.dims,
-            message.grad,
+            grad,
             len(d.event_shape),
             fixed=message.fixed,
             options=options,
@@ -266,7 +269,8 @@ class Recorder(Runtime):
                 "observe", site, [value, *params], Type(shape, dtype), self.context, mask, scale, message.mark
             )
         message.value = None
-        return effect("sample", site, params, Type(shape, dtype), self.context, mask, scale, message.mark)
+        type_ = Type(shape, dtype)
+        return effect("sample", site, params, type_, self.context, mask, scale, message.mark, reads)
 
     def element(self, value: Any, message: Message, role: str = "value") -> Any:
         return record_values.element(self, value, message, role)
@@ -302,6 +306,12 @@ class Recorder(Runtime):
             n.op == "sample" or n.attr("role", "").startswith(("carry", "capture"))
             for n in topological(nodes)
         )
+
+    def black_box(
+        self, function: Any, args: Sequence[Any], shape: tuple[int, ...], step: float | None
+    ) -> Any:
+        self.boxes += 1
+        return surrogates.called(self, function, args, shape, step, self.boxes)
 
     # ------------------------------------------------------------ parameters and modules
 

@@ -48,6 +48,12 @@ def current(statement: str) -> Runtime:
     return runtime
 
 
+def recorder() -> Any:
+    """The runtime that records a program, where one is active."""
+    runtime = _CURRENT.get()
+    return runtime if runtime is not None and runtime.records else None
+
+
 def running() -> Runtime | None:
     """The active runtime, if a program is being run or recorded."""
     return _CURRENT.get()
@@ -83,6 +89,7 @@ def activated(runtime: Runtime, dtype: torch.dtype = torch.float64) -> Iterator[
 class Runtime:
     """The meaning of statements. Subclasses implement the methods that raise NotImplementedError."""
 
+    records = False  # values are stand-ins
     holds_programs = False  # simulate and log_density have a meaning inside it
 
     def __init__(self) -> None:

@@ -15,19 +15,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ppl.compiler.estimators import black_boxes
 from ppl.compiler.estimators.eliminate import LIMIT, Combinations, expectation
 from ppl.compiler.estimators.intervals import Known
-from ppl.compiler.estimators.plan import Decision, plan
+from ppl.compiler.estimators.plan import Asked, Decision, plan
 from ppl.compiler.estimators.regions import Rewritten
 from ppl.compiler.estimators.regions import rewritten as rewrite_region
 from ppl.compiler.estimators.steps import base_name, choices_in, has_choices, written_out
 from ppl.compiler.estimators.strategies.score import Score
 from ppl.compiler.estimators.strategy import Build, Kept
 from ppl.compiler.graph import Graph, Node, Plate, rebuild, substitute
-from ppl.compiler.ops import item, make_input, plate_slice, plate_sum
+from ppl.compiler.ops import item, make, make_input, plate_slice, plate_sum
 from ppl.compiler.ops.barriers import strip
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
+from ppl.compiler.ops.pointwise import mul
 from ppl.compiler.passes.differentiate import materialise, vjp
 
 AUTOMATIC = 2**12
@@ -37,13 +39,15 @@ AUTOMATIC = 2**12
 @dataclass(frozen=True)
 class Estimator:
     """`graph` maps the objective's inputs and the strategies' states to (value, the objective's next states…, the
-    strategies' next states…, one gradient per param of `wrt`).
+    strategies' next states…, one gradient per param of `wrt`). `fitted` names params that have an aim of their own, not
+    the objective's: baselines, control variates.
     """
 
     graph: Graph
     wrt: tuple[Node, ...]
     decisions: dict[str, Decision]
     states: dict[str, Kept]
+    fitted: frozenset[str]
 
 
 def estimator(
@@ -52,6 +56,7 @@ def estimator(
     particles: frozenset[Plate] = frozenset(),
     batch: Plate | None = None,
     known: Known | None = None,
+    asked: Asked | None = None,
 ) -> Estimator:
     """The estimator of the gradient of E[first output] with respect to the inputs `wrt`.
 
@@ -62,18 +67,41 @@ def estimator(
         batch: a plate each element of which makes an estimate of its own; the params then vary over it too, and
             each has subsamples of its own.
         known: between which numbers inputs lie, where that is known.
+        asked: strategies by name, in place of those that the choices ask for.
 
     Raises:
         MethodError: a choice has no sound estimator.
     """
-    made = _prepared(graph, wrt, particles, batch, known)
+    made = _prepared(graph, wrt, particles, batch, known, asked)
+    black_boxes.check(made.outputs, made.targets)
     grads = vjp(made.outputs, made.cotangents, made.targets)
     full = [materialise(g, n) for g, n in zip(grads, made.targets, strict=True)]
-    kept = made.states.values()
+    full = _tuned(full, made.targets, made.build)
+    kept = made.build.states.values()
     inputs = (*made.inputs, *(k.now for k in kept))
     whole = Graph(inputs, (made.outputs[0], *made.rest, *(k.then for k in kept), *full))
     # Differentiated, values that are held fixed are the same as those that are not: they are computed once.
-    return Estimator(strip(whole, ("detach",)), tuple(wrt), made.decisions, made.states)
+    whole = strip(whole, ("surrogate", "detach"))
+    fitted = frozenset(n.attr("name") for n in made.build.fitted)
+    return Estimator(whole, tuple(wrt), made.decisions, made.build.states, fitted)
+
+
+def _tuned(grads: list[Node], targets: Sequence[Node], build: Build) -> list[Node]:
+    """The gradients, those of params that lower the variance replaced by the gradient of −Σ ĝ² over the objective's
+    own: of one estimate, unbiased for that of −variance, since E ĝ does not depend on them.
+    """
+    leaf = {t: t.nodes[0] if t.op == "plate_slice" else t for t in targets}
+    wrt = [t for t in targets if leaf[t] in build.tuned]
+    if not wrt:
+        return grads
+    squares: list[Operand] = [
+        make("sum", mul(g, g), dims=tuple(range(-len(g.shape), 0)), keepdim=False) if g.shape else mul(g, g)
+        for g, t in zip(grads, targets, strict=True)
+        if leaf[t] not in build.fitted
+    ]
+    ends = [s for s in squares if isinstance(s, Node)]
+    found = dict(zip(wrt, vjp(ends, [-1.0] * len(ends), wrt), strict=True))
+    return [materialise(found[t], t) if t in found else g for g, t in zip(grads, targets, strict=True)]
 
 
 def decided(
@@ -81,9 +109,10 @@ def decided(
     wrt: Sequence[Node],
     particles: frozenset[Plate] = frozenset(),
     known: Known | None = None,
+    asked: Asked | None = None,
 ) -> dict[str, Decision]:
     """The strategy of each random choice, as `estimator` takes them."""
-    return _prepared(graph, wrt, particles, None, known).decisions
+    return _prepared(graph, wrt, particles, None, known, asked).decisions
 
 
 @dataclass(frozen=True)
@@ -98,7 +127,7 @@ class _Prepared:
     cotangents: list[Operand]
     rest: list[Node]
     decisions: dict[str, Decision]
-    states: dict[str, Kept]
+    build: Build
 
 
 def _prepared(
@@ -107,14 +136,15 @@ def _prepared(
     particles: frozenset[Plate],
     batch: Plate | None,
     known: Known | None,
+    asked: Asked | None,
 ) -> _Prepared:
     spared: frozenset[str] = frozenset()
     while True:
-        planned, decisions = plan(graph, wrt, spared, known)
+        planned, decisions = plan(graph, wrt, spared, known, asked)
         by_itself = {n for n, d in decisions.items() if d.by_itself}
         try:
             limit = AUTOMATIC if by_itself else LIMIT
-            return _assembled(planned, decisions, wrt, Build(batch, particles, known=known or {}), limit)
+            return _assembled(planned, decisions, wrt, Build(batch, particles), limit)
         except Combinations as found:
             if not by_itself & set(found.choices):
                 raise
@@ -138,6 +168,8 @@ def _assembled(
     strategies = {name: d.strategy for name, d in decisions.items()}
 
     def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
+        if node.op == "switch" and has_choices(node):
+            return black_boxes.in_branches(node, args, build)
         if has_choices(node):
             found = rewrite_region(node, args, strategies, build)
             regions[found.node] = found
@@ -145,9 +177,11 @@ def _assembled(
         if node.op == "item" and args[0] in regions:
             assert node.attr("index") < regions[args[0]].kept  # type: ignore[index]
             return item(args[0], node.attr("index"))  # type: ignore[arg-type]
+        if node.op == "black_box":
+            return black_boxes.rewritten(node, args, build)
         if node.op != "sample":
             return None
-        e = Effect.of(rebuild(node, args))
+        e = Effect.of(rebuild(node, args)).bare
         decision = decisions[e.name]
         if decision.strategy is None:
             return build.drawn(e)
@@ -172,7 +206,7 @@ def _assembled(
             for output, cotangent in s.strategy.weighted(s.name, s.log_density, s.value, seeds, root, build):
                 outputs.append(output)
                 cotangents.append(_summed(cotangent, output))
-    return _Prepared(tuple(inputs), targets, outputs, cotangents, rest, decisions, build.states)
+    return _Prepared(tuple(inputs), targets, outputs, cotangents, rest, decisions, build)
 
 
 def _subsamples(graph: Graph) -> list[Node]:
@@ -208,7 +242,7 @@ def sampler(graph: Graph, batch: Plate) -> Graph:
     regions: dict[Node, Rewritten] = {}
 
     def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
-        if has_choices(node):
+        if node.op == "scan" and has_choices(node):
             names = [Effect.of(n).name for n in choices_in(node)]
             found = rewrite_region(node, args, dict.fromkeys(names), build)
             regions[found.node] = found
@@ -219,4 +253,5 @@ def sampler(graph: Graph, batch: Plate) -> Graph:
 
     plain = strip(written_out(graph))
     inputs, memo = _of_its_own(plain.inputs, _subsamples(plain), batch)
-    return Graph(tuple(inputs), tuple(substitute(plain.outputs, memo, visit)))
+    drawn = Graph(tuple(inputs), tuple(substitute(plain.outputs, memo, visit)))
+    return strip(drawn, ("surrogate",))

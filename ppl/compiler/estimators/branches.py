@@ -19,10 +19,14 @@ from torch.distributions import Distribution
 
 from ppl.compiler import specs
 from ppl.compiler.graph import Graph, Node, Type, bodies, substitute, topological
-from ppl.compiler.ops import constant, full, item, make_input, switch
+from ppl.compiler.ops import constant, full, item, make, make_input, switch
 from ppl.compiler.ops.effects import Effect, effect
+from ppl.compiler.ops.pointwise import where
 from ppl.distributions import family_of
 from ppl.errors import MethodError
+
+IN_BRANCH = " in branch "
+"""In the names of choices whose own name another branch has taken."""
 
 
 def before_branches(node: Node, taken: set[str]) -> tuple[Node, list[Node]]:
@@ -33,19 +37,25 @@ def before_branches(node: Node, taken: set[str]) -> tuple[Node, list[Node]]:
         taken: names of choices; a name that is taken gets the branch's number.
     """
     index, *operands = node.nodes
+    branch_taken = make("clamp", make("to", index, dtype=torch.int64), low=0, high=len(bodies(node)) - 1)
     choices: list[Node] = []
     places: list[Node] = []
     memos: list[dict[Node, Node]] = []
     for k, branch in enumerate(bodies(node)):
         read: dict[Node, Node] = {}
         values = list(operands)
+        outside = dict(zip(branch.inputs, operands, strict=True))
         for old in branch.effects:
             e = Effect.of(old)
             params = _params(e, node, k, (*branch.inputs, *read.values()), read, values)
-            name = e.name if e.name not in taken else f"{e.name} in branch {k}"
+            name = e.name if e.name not in taken else f"{e.name}{IN_BRANCH}{k}"
             taken.add(name)
             site = replace(e.site, name=name)
-            drawn = effect("sample", site, params, e.node.type, e.context, mark=e.node.mark)
+            # What its strategy reads, where the branch is taken; elsewhere any number that is a number.
+            taken_here = make("eq", branch_taken, k)
+            reads = [where(taken_here, r, 1.0) for r in substitute(e.reads, outside)]
+            drawn = effect("sample", site, params, e.node.type, e.context, mark=e.node.mark, reads=reads)
+            outside[old] = drawn
             read[old] = make_input(f"choice {name}", drawn.shape, drawn.dtype, drawn.plates, "operand")
             values.append(drawn)
             choices.append(drawn)
@@ -55,9 +65,21 @@ def before_branches(node: Node, taken: set[str]) -> tuple[Node, list[Node]]:
         Graph((*branch.inputs, *places), tuple(substitute(branch.outputs, memo)))
         for branch, memo in zip(bodies(node), memos, strict=True)
     ]
-    new = switch(graphs, index, [*operands, *choices], node.attr("name"))
+    new = _with_used(graphs, index, [*operands, *choices], node.attr("name"))
     new.mark = node.mark
     return new, choices
+
+
+def _with_used(branches: Sequence[Graph], index: Node, operands: Sequence[Node], name: str) -> Node:
+    """A switch on those operands that its branches read."""
+    reached = [set(topological(b.outputs)) for b in branches]
+    used = [
+        k
+        for k in range(len(operands))
+        if any(b.inputs[k] in seen for b, seen in zip(branches, reached, strict=True))
+    ]
+    graphs = [Graph(tuple(b.inputs[k] for k in used), b.outputs) for b in branches]
+    return switch(graphs, index, [operands[k] for k in used], name)
 
 
 def _params(

@@ -10,7 +10,7 @@ from typing import Any
 from ppl.compiler.estimators.intervals import POSITIVE, Interval, Ranges
 from ppl.compiler.estimators.supports import family_with, region
 from ppl.compiler.graph import Graph, Node, bodies, topological
-from ppl.compiler.ops import OPERATORS
+from ppl.compiler.ops import OPERATORS, surrogates
 from ppl.compiler.ops.barriers import BARRIERS
 from ppl.compiler.ops.effects import EFFECTS, Site
 
@@ -74,15 +74,24 @@ def visible(roots: Sequence[Node]) -> set[Node]:
         if node in seen:
             continue
         seen.add(node)
-        waiting.extend(node.nodes[1:] if node.op in BARRIERS else node.nodes)
+        waiting.extend(_operands(node))
     return seen
+
+
+def _operands(node: Node) -> tuple[Node, ...]:
+    if node.op == "surrogate":
+        return surrogates.visible(node)
+    return node.nodes[1:] if node.op in BARRIERS else node.nodes
 
 
 def _at(node: Node, depends: set[Node], passes: Passes, ranges: Ranges, outside: Outside) -> list[Jump]:
     if node.op == "density":
         return _in_density(node, depends, ranges, outside)
-    if node.op in ("continuous", *EFFECTS):
+    if node.op in ("continuous", "surrogate", *EFFECTS):
         return []
+    if node.op == "black_box":
+        name, step = node.attr("name"), node.attr("step")
+        return [] if step is not None else [Jump(node, f"the black box '{name}', for all that is known,")]
     if node.op in ("scan", "switch"):
         return _in_region(node, depends, passes, ranges, outside)
     operator = OPERATORS[node.op]

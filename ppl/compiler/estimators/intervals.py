@@ -227,7 +227,7 @@ RULES: dict[str, Callable[..., Interval]] = {
 
 _SAME = {
     "plate_slice", "plate_stack", "take", "select", "slice", "reshape", "permute", "transpose", "expand", "flip",
-    "gather", "index", "to", "detach", "continuous", "density", "amax", "amin", "diagonal", "implicit",
+    "gather", "index", "to", "detach", "continuous", "density", "surrogate", "amax", "amin", "diagonal", "implicit",
     "implicit_gamma", "implicit_dirichlet", "cummax",
 }  # fmt: skip
 """Operators whose results are among the numbers of their first operand."""

@@ -64,13 +64,14 @@ class Pathwise:
 
 
 @functools.lru_cache(maxsize=4096)
-def pathwise(spec: Any, types: tuple[Type, ...], value: Type) -> Pathwise:
+def pathwise(spec: Any, types: tuple[Type, ...], value: Type, inverse: bool = False) -> Pathwise:
     """The pathwise sampler of one element of a site.
 
     Args:
         spec: the site's distribution (`specs.take_apart`).
         types: the types of its tensors, the site's parameters.
         value: the type of a draw.
+        inverse: draw through the inverse cdf, x = F⁻¹(u; θ) of uniform noise.
 
     Errors: PathwiseError where the family has no such sampler.
 
@@ -87,7 +88,7 @@ def pathwise(spec: Any, types: tuple[Type, ...], value: Type) -> Pathwise:
     tracer = NoiseTracer()
     with working_dtype(value.dtype), torch.no_grad(), tracer, NoiseGuard(tracer):
         d = put_together(spec, [tracer.lift(n) for n in inputs])
-        x = _recorded(d, tracer)
+        x = _recorded(d, tracer, _give_inverse if inverse else _give_sampler)
     out = x if x.shape == value.shape else make("expand", x, shape=value.shape)
     out = out if out.dtype == value.dtype else make("to", out, dtype=value.dtype)
     draws = tuple(drawn.draw for drawn in tracer.drawn)
@@ -98,11 +99,15 @@ def _noise(drawn: Drawn, inputs: tuple[Node, ...]) -> Noise:
     return Noise(drawn.name, drawn.spec, Graph(inputs, drawn.params), drawn.draw.type, not drawn.depends())
 
 
-def _recorded(d: Distribution, tracer: NoiseTracer) -> Node:
+_Give = Callable[[Distribution, NoiseTracer], bool]
+
+
+def _recorded(d: Distribution, tracer: NoiseTracer, give: _Give) -> Node:
     name = family_of(d).name
-    if not _give_sampler(d, tracer):
+    what = "inverse cdf" if give is _give_inverse else "sampler"
+    if not give(d, tracer):
         raise PathwiseError(
-            f"{name} has no pathwise sampler",
+            f"{name} has no pathwise {what}",
             expected="a family with 'reparam', 'implicit' or 'icdf' among its strategies",
             found=f"{name}, whose strategies are {', '.join(family_of(d).strategies) or 'none'}",
             edit='grad="score", or another strategy the family has',
@@ -111,7 +116,7 @@ def _recorded(d: Distribution, tracer: NoiseTracer) -> Node:
         return tracer.node(d.rsample())
     except (RecordingError, NotImplementedError) as error:
         raise PathwiseError(
-            f"the sampler of {name} can't be recorded",
+            f"the {what} of {name} can't be recorded",
             expected="an rsample that makes the same operations whatever it draws",
             found=str(getattr(error, "headline", error)) or type(error).__name__,
             edit='grad="score", or another strategy the family has',
@@ -139,10 +144,17 @@ def _give_sampler(d: Distribution, tracer: NoiseTracer) -> bool:
     if "implicit" in family.strategies and not d.event_shape and has_cdf(d):
         _set_sampler(d, implicit_sampler(d, tracer))
         return True
-    if "icdf" in family.strategies and not d.event_shape:
+    return "icdf" in family.strategies and _give_inverse(d, tracer)
+
+
+def _give_inverse(d: Distribution, tracer: NoiseTracer) -> bool:
+    """Let `d.rsample()` be its inverse cdf at uniform noise, or its parts' where it is made of such."""
+    family = family_of(d)
+    if family.has_icdf and not family.discrete and not d.event_shape:
         _set_sampler(d, lambda shape: d.icdf(open_uniform(shape, torch.empty(()))))
         return True
-    return False
+    parts = list(_parts(d)) if isinstance(d, _WRAPPERS) else []
+    return bool(parts) and all(_give_inverse(part, tracer) for part in parts)
 
 
 def _parts(d: Distribution) -> Iterator[Distribution]:

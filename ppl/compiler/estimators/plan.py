@@ -4,17 +4,30 @@ for "auto" the best sound one. And with it, which scans are written out (`steps`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ppl.compiler.estimators import strategies  # noqa: F401 (fills the registry)
 from ppl.compiler.estimators.credit import elementwise, terms
 from ppl.compiler.estimators.flow import Passes, bodies_of, dependents, inputs_of, jumps, reached_inside
 from ppl.compiler.estimators.gathers import flat_sums
-from ppl.compiler.estimators.intervals import Known, Ranges
-from ppl.compiler.estimators.steps import FEW, SMALL, base_name, choices_in, fits, has_choices, written_out
+from ppl.compiler.estimators.intervals import UNIT, Known, Ranges
+from ppl.compiler.estimators.steps import (
+    FEW,
+    SMALL,
+    base_name,
+    choices_in,
+    fits,
+    has_choices,
+    site_name,
+    written_out,
+)
 from ppl.compiler.estimators.strategy import REGISTRY, Facts, Strategy, support_size
-from ppl.compiler.graph import Graph, Node, topological
+from ppl.compiler.graph import Graph, Node, bodies, rebuild, substitute, topological
+from ppl.compiler.ops.barriers import strip, with_bodies
+from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
 from ppl.errors import MethodError, closest
 
@@ -30,6 +43,7 @@ class Decision:
     strategy: Strategy | None
     why: str
     facts: Facts
+    automatic: bool = False
 
     @property
     def biased(self) -> bool:
@@ -38,7 +52,7 @@ class Decision:
     @property
     def by_itself(self) -> bool:
         """Whether it is enumerated though nobody asked for it."""
-        return self.facts.effect.site.grad == "auto" and isinstance(self.strategy, REGISTRY["enum"])  # type: ignore[arg-type]
+        return self.automatic and isinstance(self.strategy, REGISTRY["enum"])  # type: ignore[arg-type]
 
     @property
     def stays(self) -> bool:
@@ -48,11 +62,19 @@ class Decision:
     @property
     def needs_steps(self) -> bool:
         """Whether a scan with this choice can't stay a loop."""
-        return not self.stays and not hasattr(self.strategy, "weighted")
+        return self.strategy is not None and not self.strategy.can_stay
+
+
+Asked = Mapping[str, Any]
+"""Strategies for choices by name, in place of those they ask for: all steps of a scan have the name of their site."""
 
 
 def plan(
-    graph: Graph, wrt: Sequence[Node], spared: frozenset[str] = frozenset(), known: Known | None = None
+    graph: Graph,
+    wrt: Sequence[Node],
+    spared: frozenset[str] = frozenset(),
+    known: Known | None = None,
+    asked: Asked | None = None,
 ) -> tuple[Graph, dict[str, Decision]]:
     """The graph in the form that its strategies need, and a decision for every random choice, by name, in program
     order. A choice in a scan that is written out has one for each step: `x[0]`, `x[1]` and so on.
@@ -62,12 +84,13 @@ def plan(
         wrt: the inputs with respect to which gradients are taken.
         spared: choices that "auto" does not enumerate.
         known: between which numbers inputs lie, where that is known.
+        asked: strategies in place of those that the choices ask for.
 
     Raises:
         MethodError: what the user asked for is not sound, or nothing is.
     """
     graph = written_out(flat_sums(graph))
-    found = decide(graph, wrt, spared, known)
+    found = decide(graph, wrt, spared, known, asked)
 
     def wanted(scan: Node) -> bool:
         made = [d for n in choices_in(scan) if (d := found[Effect.of(n).name]).strategy is not None]
@@ -78,11 +101,15 @@ def plan(
     if not any(n.op == "scan" and has_choices(n) and wanted(n) for n in graph.effects):
         return graph, found
     graph = flat_sums(written_out(graph, wanted))
-    return graph, decide(graph, wrt, spared, known)
+    return graph, decide(graph, wrt, spared, known, asked)
 
 
 def decide(
-    graph: Graph, wrt: Sequence[Node], spared: frozenset[str] = frozenset(), known: Known | None = None
+    graph: Graph,
+    wrt: Sequence[Node],
+    spared: frozenset[str] = frozenset(),
+    known: Known | None = None,
+    asked: Asked | None = None,
 ) -> dict[str, Decision]:
     """A decision for every random choice of a graph, those in scans as if these were written out (where they are not
     too long).
@@ -90,9 +117,11 @@ def decide(
     Raises:
         MethodError: what the user asked for is not sound, or nothing is.
     """
+    graph = _bare(graph)
     root, ranges = graph.outputs[0], Ranges(known)
+    deciding = _Deciding(spared, asked or {})
     order = topological((root, *graph.effects))
-    choices = [n for n in order if n.op == "sample" or has_choices(n)]
+    choices = [n for n in order if n.op == "sample" or choices_in(n)]
     # The last choices first: whether a path goes on behind one depends on its own strategy.
     active = dependents(order, wrt, lambda n: n.op == "sample")
     found: dict[Node, Decision] = {}
@@ -103,7 +132,7 @@ def decide(
 
     for node in reversed(choices):
         if node.op != "sample":
-            _decide_inside(node, active, order, root, passes, found, spared, ranges)
+            _decide_inside(node, active, order, root, passes, found, deciding, ranges)
             continue
         e = Effect.of(node)
         if not any(p in active for p in e.params):
@@ -111,10 +140,11 @@ def decide(
             continue
         separate = not node.plates or _apart(root, node)
         moving = tuple(p in active for p in e.params)
-        facts = Facts(e, tuple(jumps([root], [node], passes, ranges)), separate, moving=moving)
-        found[node] = _decided(e, facts, spared)
+        rough = functools.partial(_roughness, root, node, dict(found), known)
+        facts = Facts(e, tuple(jumps([root], [node], passes, ranges)), separate, moving=moving, rough=rough)
+        found[node] = deciding(e, facts)
     # Forwards again: behind a choice that is not pathwise, nothing depends on the parameters through it.
-    reached = dependents(order, wrt, passes)
+    reached = dependents(order, wrt, lambda n: passes(n) or _relaxes(found.get(n)))
     result: dict[str, Decision] = {}
     for node in choices:
         if node.op != "sample":
@@ -125,6 +155,55 @@ def decide(
             decision = Decision(decision.name, None, "no derivative reaches it", decision.facts)
         result[decision.name] = decision
     return result
+
+
+def _relaxes(decision: Decision | None) -> bool:
+    return decision is not None and decision.strategy is not None and decision.strategy.relaxes
+
+
+def _roughness(root: Node, choice: Node, later: Mapping[Node, Decision], known: Known | None) -> str | None:
+    """Why the objective is not differentiable at values between the choice's own; what comes after it is drawn as its
+    strategies say.
+    """
+    memo: dict[Node, Node] = {}
+    inside = substitute([root], memo, _opened)[0]
+    seed = memo[choice]
+    why = "{} is not differentiable between its values"
+    draws = {d.name: d for d in later.values()}
+    order = topological([inside])
+    behind = dependents(order, [seed], lambda _: True)
+    for node in order:
+        for drawn in (node,) if node.op == "sample" else choices_in(node):
+            d = draws.get(Effect.of(drawn).name) if node in behind else None
+            if d is not None and (d.strategy is None or not d.strategy.moves_smoothly(d.facts.effect)):
+                return why.format(f"'{d.name}' drawn after it")
+    found = jumps([inside], [seed], lambda _: True, Ranges({**(known or {}), seed: UNIT}))
+    return why.format(found[0].what) if found else None
+
+
+def _opened(node: Node, args: tuple[Operand, ...]) -> Node | None:
+    """Densities with their inside to be seen."""
+    if node.op == "density" and isinstance(args[0], Node):
+        return args[0]
+    if node.op in ("scan", "switch"):
+        return rebuild(with_bodies(node, tuple(strip(b, ("density",)) for b in bodies(node))), args)
+    return None
+
+
+def _bare(graph: Graph) -> Graph:
+    """The graph without what strategies read: a baseline is no path to the objective."""
+
+    def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
+        if node.op in ("scan", "switch") and has_choices(node):
+            return rebuild(with_bodies(node, tuple(map(_bare, bodies(node)))), args)
+        if node.op != "sample" or not node.attr("site").reads:
+            return None
+        return Effect.of(rebuild(node, args)).bare.node
+
+    memo: dict[Node, Node] = {n: n for n in graph.inputs}
+    outputs = substitute(graph.outputs, memo, visit)
+    effects = substitute(graph.effects, memo, visit)
+    return Graph(graph.inputs, tuple(outputs), tuple(effects), graph.names)
 
 
 def _apart(root: Node, choice: Node) -> bool:
@@ -141,7 +220,7 @@ def _decide_inside(
     root: Node,
     passes: Passes,
     found: dict[Node, Decision],
-    spared: frozenset[str],
+    deciding: _Deciding,
     ranges: Ranges,
 ) -> None:
     """Decisions for the choices in the body of a scan."""
@@ -172,18 +251,26 @@ def _decide_inside(
             moving = tuple(p in reached for p in e.params)
             facts = Facts(e, tuple(found_jumps), not stays, stays, moving=moving)
             long = None if fits(region, FEW, SMALL) else "its scan is long"
-            found[node] = _decided(e, facts, spared, long)
+            found[node] = deciding(e, facts, long)
 
 
-def _decided(e: Effect, facts: Facts, spared: frozenset[str], long: str | None = None) -> Decision:
-    if e.site.grad != "auto":
-        asked = named(e.site.grad, e)
+@dataclass(frozen=True)
+class _Deciding:
+    """How one choice's strategy is decided on."""
+
+    spared: frozenset[str]
+    asked: Asked
+
+    def __call__(self, e: Effect, facts: Facts, long: str | None = None) -> Decision:
+        grad = self.asked.get(site_name(e.name), e.site.grad)
+        if isinstance(grad, str) and grad == "auto":
+            many = "it meets so many other choices that all combinations are too many"
+            return _automatic(e, facts, many if base_name(e.name) in self.spared else long)
+        asked = named(grad, e)
         reason = asked.unsound(facts)
         if reason is not None:
             raise _refused(e, facts, asked, reason)
         return Decision(e.name, asked, "asked for" + (", biased" if asked.biased else ""), facts)
-    many = "it meets so many other choices that all combinations are too many"
-    return _automatic(e, facts, many if base_name(e.name) in spared else long)
 
 
 def _automatic(e: Effect, facts: Facts, dear: str | None) -> Decision:
@@ -199,7 +286,7 @@ def _automatic(e: Effect, facts: Facts, dear: str | None) -> Decision:
         if name == "enum":
             reason = reason or dear
         if reason is None:
-            return Decision(e.name, candidate, _why(name, reasons, facts), facts)
+            return Decision(e.name, candidate, _why(name, reasons, facts), facts, automatic=True)
         reasons.append(f"{name}: {reason}")
     raise MethodError(
         f"no gradient estimator is sound for '{e.name}'",

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 
 from ppl.compiler import specs
+from ppl.compiler.estimators import black_boxes
+from ppl.compiler.estimators.steps import has_choices
 from ppl.compiler.estimators.strategy import Build, Strategy
 from ppl.compiler.graph import Graph, Node, Plate, Type, rebuild, substitute
 from ppl.compiler.ops import (
@@ -69,7 +71,8 @@ class InRegion(Build):
     def drawn(self, e: Effect, **changes: Any) -> Node:
         if changes.get("kind"):
             raise MethodError(f"'{e.name}' can't be drawn so inside a scan", site=e.name)
-        return self._read(e.name, e.replaced(mask=None, scale=None, context=self.context(e), **changes), None)
+        node = e.replaced(mask=None, scale=None, reads=(), context=self.context(e), **changes)
+        return self._read(e.name, node, None)
 
     def noise(self, e: Effect, name: str, spec: Any, params: Sequence[Node], type_: Type) -> Node:
         site = Site(f"{e.name}.{name}", spec)
@@ -129,7 +132,9 @@ def rewritten(
 ) -> Rewritten:
     """The scan on these arguments, its choices taken over by their strategies."""
     region = rebuild(node, tuple(args))
-    inside = InRegion(build.batch, build.particles, {}, build.states, build.known, region, build)
+    inside = InRegion(
+        build.batch, build.particles, {}, build.states, build.fitted, build.tuned, region, build
+    )
     _run(region, strategies, inside)  # finds out what is supplied
     drawn: dict[str, Node] = {}
     if any(s.outside is None for s in inside.supplies.values()):
@@ -161,9 +166,13 @@ def _run(
     logs: dict[str, Node] = {}
 
     def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
+        if node.op == "switch" and has_choices(node):
+            return black_boxes.in_branches(node, args, inside)
+        if node.op == "black_box":
+            return black_boxes.rewritten(node, args, inside)
         if node.op != "sample":
             return None
-        e = Effect.of(rebuild(node, args))
+        e = Effect.of(rebuild(node, args)).bare
         strategy = strategies[e.name]
         if strategy is None:
             return inside.drawn(e)

@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from ppl.compiler.estimators.branches import before_branches
+from ppl.compiler.estimators.branches import IN_BRANCH, before_branches
 from ppl.compiler.estimators.stacks import Stacks, total
 from ppl.compiler.graph import Graph, Node, bodies, rebuild, substitute
 from ppl.compiler.ops import Scan
 from ppl.compiler.ops.barriers import with_bodies
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
+from ppl.compiler.ops.surrogates import renamed
 from ppl.errors import MethodError
 
 STEPS, NODES = 256, 20_000
@@ -33,12 +34,16 @@ Wanted = Callable[[Node], bool]
 
 
 def has_choices(node: Node) -> bool:
-    """Whether a node is a scan or switch with random choices inside."""
-    return node.op in ("scan", "switch") and any(b.effects for b in bodies(node))
+    """Whether a node is a scan or switch with random choices inside, or black boxes whose derivatives need noise."""
+    return node.op in ("scan", "switch") and any(
+        b.effects or any(n.op == "black_box" or has_choices(n) for n in b.nodes()) for b in bodies(node)
+    )
 
 
 def choices_in(node: Node) -> list[Node]:
-    """The random choices that stand in a scan's own body."""
+    """The random choices that stand in a scan's own body; none in other nodes."""
+    if node.op != "scan":
+        return []
     return [e for body in bodies(node) for e in body.effects if e.op == "sample"]
 
 
@@ -106,7 +111,8 @@ class _Writing:
             if self.inside or self.wanted(new):
                 self._write_out(node, new)
                 return new
-        elif node.op == "scan" and any(a in self.spread for a in new.nodes) and fits(new):
+        spread = any(a in self.spread for a in new.nodes)
+        if spread and node.op == "scan" and not choices_in(new) and fits(new):
             self._write_out(node, new)
         return new
 
@@ -156,6 +162,8 @@ class _Step:
         if node.op == "sample":
             e = Effect.of(rebuild(node, args))
             return e.replaced(site=replace(e.site, name=numbered(e.name, self.time)))
+        if node.op == "black_box":
+            return renamed(rebuild(node, args), numbered(node.attr("name"), self.time))
         if node.op == "item" and args[0] in self.writing.results:
             return self.writing.results[args[0]][node.attr("index")]  # type: ignore[index]
         if node.op == "scan" and any(a in self.writing.stacks for a in args):
@@ -169,6 +177,11 @@ class _Step:
 def base_name(name: str) -> str:
     """The name of the site that a step's choice belongs to."""
     return name.partition("[")[0]
+
+
+def site_name(name: str) -> str:
+    """The name that the program gives a choice which was moved out of loops and branches."""
+    return base_name(name).partition(IN_BRANCH)[0]
 
 
 def numbered(name: str, time: int) -> str:
@@ -189,11 +202,13 @@ def _totals(s: Scan) -> dict[int, Operand]:
 
 
 def _too_long(scan: Node) -> MethodError:
-    names = ", ".join(f"'{Effect.of(n).name}'" for n in choices_in(scan))
-    first = choices_in(scan)[0]
+    boxes = [n for n in scan.attr("body").nodes() if n.op == "black_box"]
+    names = {Effect.of(n).name: n for n in choices_in(scan)} | {n.attr("name"): n for n in boxes}
+    site, first = next(iter(names.items()))
+    needing = ", ".join(f"'{name}'" for name in names)
     return MethodError(
-        f"the scan '{scan.attr('name')}' is too long to be written out, which {names} would need",
-        site=Effect.of(first).name,
+        f"the scan '{scan.attr('name')}' is too long to be written out, which {needing} would need",
+        site=site,
         where=first.mark,
         expected=f"at most {STEPS} steps, and {NODES} operations in all",
         found=f"{scan.attr('length')} steps of {len(scan.attr('body'))} operations",

@@ -13,21 +13,26 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
+from torch.distributions import Distribution
 
 from ppl.compiler import specs
 from ppl.compiler.estimators.eliminate import VALUES
 from ppl.compiler.estimators.flow import Jump
-from ppl.compiler.estimators.intervals import Known
 from ppl.compiler.estimators.noise import described
 from ppl.compiler.estimators.pathwise import Pathwise, pathwise
 from ppl.compiler.estimators.supports import family_with, stand_in
-from ppl.compiler.graph import Node, Plate, Type, inline
+from ppl.compiler.graph import Node, Plate, Type, inline, substitute, topological
 from ppl.compiler.ops import constant, full, make, plate_slice
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect, Site, effect
 from ppl.distributions.registry import Family
 
 Terms = list[tuple[Node, Operand]]
+Tensors = tuple[Tensor, ...]
+
+STAND_IN = "stand-in"
+"""The role of inputs that stand for what is known when terms are made."""
 
 LONG = "it stands in a scan that is too long to be written out"
 
@@ -45,6 +50,7 @@ class Facts:
         separate: each element of the plates it stands in meets the others' in sums only.
         in_loop: it stands in a scan that is too long to be written out.
         moving: for each of its parameters, whether a param is behind it.
+        rough: why the objective can't be differentiated at values between its own (looked up when asked).
     """
 
     effect: Effect
@@ -52,6 +58,7 @@ class Facts:
     separate: bool
     in_loop: bool = False
     moving: tuple[bool, ...] = ()
+    rough: Callable[[], str | None] = lambda: None
 
     @cached_property
     def family(self) -> Family:
@@ -130,14 +137,16 @@ class Build:
         particles: plates that the objective itself opens.
         weights: plates over the values of a choice, over which the objective is summed with these weights.
         states: what strategies keep from step to step, by name.
-        known: between which numbers inputs lie, where that is known.
+        fitted: params that strategies fit to an aim of their own, none of the objective's.
+        tuned: those of them that lower the gradient's variance.
     """
 
     batch: Plate | None = None
     particles: frozenset[Plate] = frozenset()
     weights: dict[Plate, Node] = field(default_factory=dict)
     states: dict[str, Kept] = field(default_factory=dict)
-    known: Known = field(default_factory=dict)
+    fitted: set[Node] = field(default_factory=set)
+    tuned: set[Node] = field(default_factory=set)
 
     def context(self, e: Effect) -> tuple[Plate, ...]:
         own = set(e.node.plates) | ({self.batch} if self.batch is not None else set())
@@ -145,7 +154,7 @@ class Build:
 
     def drawn(self, e: Effect, **changes: Any) -> Node:
         """The site as a draw."""
-        return e.replaced(mask=None, scale=None, context=self.context(e), **changes)
+        return e.replaced(mask=None, scale=None, reads=(), context=self.context(e), **changes)
 
     def values(self, e: Effect, values: torch.Tensor) -> tuple[Node, Plate]:
         """A list of values `[number, *event]` as a value over a plate of their own, inside all others."""
@@ -175,17 +184,19 @@ class Build:
         ]
         return inline(form.value, [*e.params, *draws])[0]
 
-    def draw(self, e: Effect, name: str, family: Any, *params: float | Node) -> Node:
-        """Noise of the site's shape from `family` with these parameters."""
-        type_ = e.node.type
+    def draw(
+        self, e: Effect, name: str, family: Any, *params: float | Node, type_: Type | None = None
+    ) -> Node:
+        """Noise from `family` with these parameters, of the site's shape if not said otherwise."""
+        type_ = type_ or e.node.type
         given = (p if isinstance(p, Node) else full(p, type_.shape, type_.dtype) for p in params)
         spec, nodes = described(family, *given)
         return self.noise(e, name, spec, nodes, type_)
 
 
-def pathwise_of(e: Effect) -> Pathwise:
-    """The pathwise sampler of a site. Errors: PathwiseError where its family has none."""
-    return pathwise(e.site.spec, tuple(p.type for p in e.params), e.node.type)
+def pathwise_of(e: Effect, inverse: bool = False) -> Pathwise:
+    """The pathwise sampler of a site; `inverse`: by its inverse cdf. Errors: PathwiseError where its family has none."""
+    return pathwise(e.site.spec, tuple(p.type for p in e.params), e.node.type, inverse)
 
 
 class Strategy:
@@ -197,8 +208,18 @@ class Strategy:
     name: ClassVar[str]
     pathwise: ClassVar[bool] = False
     rolled: ClassVar[bool] = False
+    relaxes: ClassVar[bool] = False  # what comes after it is differentiated at values between its own
     biased: ClassVar[bool] = False
     paper: ClassVar[str] = ""
+
+    def apart(self, d: Distribution, later: Callable[[Sequence[int]], Tensor]) -> tuple[Strategy, Tensors]:
+        """The strategy as a site keeps it, and the program's values that it reads: its terms find them in `e.reads`.
+
+        Args:
+            d: the site's distribution.
+            later: makes a stand-in of this shape for a value that is known when the terms are made (`at`).
+        """
+        return self, ()
 
     def refusal(self, site: Facts) -> str | None:
         """Why it would be wrong at this site, in words that finish "… can't be used here: "; None if it is sound."""
@@ -206,14 +227,23 @@ class Strategy:
 
     def unsound(self, site: Facts) -> str | None:
         """`refusal`, and that of sites in long scans, where a strategy can only give a value or a score."""
-        if site.in_loop and not self.stays and not hasattr(self, "weighted"):
+        if site.in_loop and not self.can_stay:
             return LONG
         return self.refusal(site)
+
+    def moves_smoothly(self, e: Effect) -> bool:
+        """Whether the value is a differentiable function of the site's parameters and of noise that knows none."""
+        return self.pathwise
 
     @property
     def stays(self) -> bool:
         """Whether scans with such choices stay loops."""
         return self.rolled and type(self).terms is Strategy.terms
+
+    @property
+    def can_stay(self) -> bool:
+        """Whether scans with such choices can stay loops: a score alone can be weighted outside."""
+        return self.stays or hasattr(self, "weighted")
 
     def value(self, e: Effect, build: Build) -> Node:
         """The choice's value."""
@@ -232,6 +262,20 @@ class Strategy:
     def __repr__(self) -> str:
         options = ", ".join(f"{k}={v!r}" for k, v in vars(self).items())
         return f"{type(self).__name__}({options})"
+
+
+def at(read: Node, value: Node) -> Node:
+    """What a strategy reads, with `value` in the place of its stand-in."""
+    places = [n for n in topological([read]) if n.op == "input" and n.attr("role") == STAND_IN]
+    return substitute([read], dict.fromkeys(places, value))[0]
+
+
+def own_leaves(read: Node, root: Node) -> list[Node]:
+    """The params behind what a strategy reads that the objective does not know: what it may learn."""
+    known = set(topological([root]))
+    return [
+        n for n in topological([read]) if n.op == "input" and n.attr("role") == "param" and n not in known
+    ]
 
 
 REGISTRY: dict[str, Callable[[], Strategy]] = {}

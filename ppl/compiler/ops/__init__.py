@@ -1,11 +1,11 @@
 """The operators of the Graph: what each computes, its batching and its reverse rule, one declaration each.
 
-`pointwise`, `shapes`, `indexing` and `linalg` hold the tensor operators; `plates` the moves between
-implicit and explicit
-axes; `regions` scan and switch; `implicit` draws with implicit derivatives; `opaque` everything else that torch can do.
+`pointwise`, `shapes`, `indexing` and `linalg` hold the tensor operators; `plates` the moves between implicit and
+explicit axes; `regions` scan and switch; `implicit` draws with implicit derivatives; `surrogates` derivatives that a
+user gives and functions without any; `opaque` everything else that torch can do.
 """
 
-from ppl.compiler.ops import implicit, shapes
+from ppl.compiler.ops import implicit, shapes, surrogates
 from ppl.compiler.ops.batching import Batched
 from ppl.compiler.ops.core import (
     OPERATORS,
@@ -53,6 +53,7 @@ __all__ = [
     "scan_outputs",
     "shapes",
     "scatter_sum",
+    "surrogates",
     "switch",
     "transpose",
     "vmapped",

@@ -2,8 +2,8 @@
 
 `sample(params…)` is a random choice and its value; `observe(value, params…)` scores a value;
 `factor(log_weight)` adds to the log
-density; `deterministic(value)` names a value; `score_factor(x, score)` is a factor known by its gradient. A
-mask and a scale may
+density; `deterministic(value)` names a value; `score_factor(x, score)` is a factor known by its gradient. What
+a gradient strategy reads, a mask and a scale may
 follow the parameters. `draw` is `sample` on physical tensors: what an engine runs.
 """
 
@@ -34,6 +34,7 @@ class Site:
     dims: tuple[str, ...] = ()
     grad: str = "auto"
     event_rank: int = 0
+    reads: int = 0  # how many operands belong to the gradient strategy: a baseline, a control variate
     has_mask: bool = False
     has_scale: bool = False
     fixed: bool = False  # set by do()
@@ -67,10 +68,15 @@ def effect(
     mask: Node | None = None,
     scale: Operand | None = None,
     mark: Mark | None = None,
+    reads: Sequence[Node] = (),
 ) -> Node:
     """An effect node. `context` are the plates open where the statement stands."""
-    extras: list[Operand] = [*([mask] if mask is not None else []), *([scale] if scale is not None else [])]
-    site = replace(site, has_mask=mask is not None, has_scale=scale is not None)
+    extras: list[Operand] = [
+        *reads,
+        *([mask] if mask is not None else []),
+        *([scale] if scale is not None else []),
+    ]
+    site = replace(site, reads=len(reads), has_mask=mask is not None, has_scale=scale is not None)
     return _build(kind, (*args, *extras), site, type_, context, mark)
 
 
@@ -110,6 +116,7 @@ class Effect:
     params: tuple[Node, ...]
     mask: Node | None
     scale: Operand | None
+    reads: tuple[Node, ...] = ()
 
     @staticmethod
     def of(node: Node) -> Effect:
@@ -118,7 +125,8 @@ class Effect:
         scale = args.pop() if site.has_scale else None
         mask = args.pop() if site.has_mask else None
         value = args.pop(0) if node.op != "sample" else None
-        return Effect(node, site, value, tuple(args), mask, scale)  # type: ignore[arg-type]
+        params, reads = (args[: len(args) - site.reads], args[len(args) - site.reads :])
+        return Effect(node, site, value, tuple(params), mask, scale, tuple(reads))  # type: ignore[arg-type]
 
     @property
     def name(self) -> str:
@@ -129,7 +137,7 @@ class Effect:
         return self.node.attr("context")
 
     def replaced(self, **fields: Any) -> Node:
-        """The effect with other `kind`, `site`, `value`, `params`, `mask`, `scale` or `type`."""
+        """The effect with other `kind`, `site`, `value`, `params`, `mask`, `scale`, `reads` or `type`."""
         kind = fields.get("kind", self.node.op)
         value = fields.get("value", self.value)
         args = [*([value] if value is not None else []), *fields.get("params", self.params)]
@@ -142,7 +150,13 @@ class Effect:
             fields.get("mask", self.mask),
             fields.get("scale", self.scale),
             self.node.mark,
+            fields.get("reads", self.reads),
         )
+
+    @property
+    def bare(self) -> Effect:
+        """The effect with a node that doesn't depend on what the strategy reads."""
+        return replace(self, node=self.replaced(reads=())) if self.reads else self
 
 
 # ---------------------------------------------------------------- drawing

@@ -12,6 +12,7 @@ import torch
 from ppl.compiler.engines import TORCH
 from ppl.compiler.engines.torch_engine import key
 from ppl.compiler.estimators.assemble import Estimator, estimator, sampler
+from ppl.compiler.estimators.steps import site_name
 from ppl.compiler.graph import Graph, Node, Plate
 from ppl.compiler.passes.contract import contract
 from ppl.compiler.passes.fold import fold
@@ -45,6 +46,7 @@ class CompiledObjective:
         wanted: names of the params whose gradients are wanted; None: all.
         whole: whether subsampled plates have all their elements.
         batch: names of the programs' arguments and observed sites that come with each minibatch (`feed`).
+        gradients: strategies of random choices by name, in place of those they ask for.
 
     Attributes:
         objective: what was recorded.
@@ -62,13 +64,24 @@ class CompiledObjective:
         number: bool = True,
         whole: bool = False,
         batch: Collection[str] = (),
+        gradients: Mapping[str, Any] | None = None,
     ) -> None:
+        self.gradients = gradients
         self.bound, self.device, self.free, self.whole = bound, device, free, whole
         self.objective: Objective = record_objective(bound, dtype, number, whole, batch)
         self._batch: Mapping[str, torch.Tensor] = {}
         self.wanted = list(self.params) if wanted is None else [n for n in self.params if n in wanted]
         self._programs: dict[int | None, _Program] = {}
         self._samplers: dict[tuple[int, tuple[Node, ...]], tuple[Any, tuple[Node, ...]]] = {}
+
+    def with_gradients(self, gradients: Mapping[str, Any]) -> CompiledObjective:
+        """The same objective, not recorded again, with these strategies."""
+        other = object.__new__(CompiledObjective)
+        other.bound, other.device, other.free = self.bound, self.device, self.free
+        other.whole, other._batch = self.whole, self._batch
+        other.objective, other.wanted = self.objective, self.wanted
+        other.gradients, other._programs, other._samplers = gradients, {}, {}
+        return other
 
     @property
     def params(self) -> dict[str, Param]:
@@ -81,6 +94,11 @@ class CompiledObjective:
     @cached_property
     def coordinates(self) -> Coordinates:
         return Coordinates.of(self.params)
+
+    @property
+    def choices(self) -> set[str]:
+        """The names of its random choices."""
+        return set(map(site_name, self.estimator.decisions))
 
     @cached_property
     def states(self) -> dict[str, torch.Tensor]:
@@ -100,14 +118,17 @@ class CompiledObjective:
             if self.free:
                 graph, inputs = self.coordinates.apart(graph)
             wrt = [n for name, n in zip(self.params, inputs, strict=True) if name in self.wanted]
-            return estimator(graph, wrt, self.objective.particles, batch, self.objective.known)
+            return estimator(
+                graph, wrt, self.objective.particles, batch, self.objective.known, self.gradients
+            )
 
     @cached_property
     def flat(self) -> Estimator:
         """The estimator as a function of all params' unconstrained coordinates in one vector."""
         with working_dtype(self.dtype):
             graph, wrt = self.coordinates.together(self.objective.recorded.graph)
-            return estimator(graph, wrt, self.objective.particles, known=self.objective.known)
+            objective = self.objective
+            return estimator(graph, wrt, objective.particles, known=objective.known, asked=self.gradients)
 
     def feed(self, batch: Mapping[str, torch.Tensor]) -> None:
         """The minibatch that estimates are made of from now on."""

@@ -39,7 +39,7 @@ def value_and_grad(objective: Program) -> Callable[..., tuple[torch.Tensor, dict
     >>> round(float(value.mean()), 1), round(float(grad["loc"].mean()), 1)
     (2.0, 2.0)
     """
-    _require_objective(objective)
+    require_objective(objective)
 
     @placed
     def call(
@@ -93,7 +93,7 @@ def estimate(objective: Program) -> Callable[..., Estimate]:
     >>> abs(float(found) - 1.0) < 4 * found.standard_error
     True
     """
-    _require_objective(objective)
+    require_objective(objective)
 
     @placed
     def call(
@@ -107,7 +107,8 @@ def estimate(objective: Program) -> Callable[..., Estimate]:
     return call
 
 
-def _require_objective(objective: Any) -> None:
+def require_objective(objective: Any) -> None:
+    """Refuse what is no objective."""
     if not isinstance(objective, Program) or objective.kind != "objective":
         what = (
             f"the {objective.kind} {objective.name}"

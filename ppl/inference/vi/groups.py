@@ -38,6 +38,7 @@ class Groups:
         dtype: torch.dtype | None,
         device: str,
         batch: Collection[str] = (),
+        gradients: Mapping[str, Any] | None = None,
     ) -> None:
         everything = {
             n: CompiledObjective(b, dtype, device, free=True, batch=batch) for n, b in objectives.items()
@@ -60,7 +61,13 @@ class Groups:
         self._check(members, {p: _group(p, owners[p], programs) for p in self.params})
         self.parts = {
             name: CompiledObjective(
-                each.bound, dtype, device, True, members[name] & set(each.params), batch=batch
+                each.bound,
+                dtype,
+                device,
+                True,
+                members[name] & set(each.params),
+                batch=batch,
+                gradients=gradients,
             )
             for name, each in everything.items()
         }
@@ -83,6 +90,10 @@ class Groups:
                     found=f"params {', '.join(self.params)}",
                     edit=f"remove the objective of '{name}'",
                 )
+
+    @property
+    def choices(self) -> set[str]:
+        return {name for part in self.parts.values() for name in part.choices}
 
     @cached_property
     def coordinates(self) -> Coordinates:

@@ -45,6 +45,8 @@ class VI:
         clip: the largest norm of a gradient; None: not clipped.
         stop: `ppl.Convergence()` ends the run where it has converged. The learning rate and the averaging are then
             the rule's, in place of `schedule` and `average`.
+        gradients: strategies of random choices by name, in place of those they ask for, as `ppl.tune_gradients`
+            finds them.
         total_size: for batches of a loader, `ppl.infer(model, loader, ppl.VI(total_size=N))`: the number of elements
             of all the data; `{"plate": N}` where several plates have the batch's size. A step takes a batch, a
             dictionary {argument or observed site: tensor}; model and guide take those of its tensors that are
@@ -75,6 +77,7 @@ class VI:
     clip: float | None = None
     stop: Convergence | None = None
     init: str | None = None
+    gradients: Mapping[str, Any] = field(default_factory=dict)
     total_size: int | Mapping[str, int] | None = None
     batch_names: Sequence[str] | None = None
 

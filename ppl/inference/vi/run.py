@@ -130,6 +130,18 @@ def _require_options(run: Run, method: VI) -> None:
             )
 
 
+def _require_choices(gradients: Mapping[str, Any], compiled: CompiledObjective | Groups) -> None:
+    for name in gradients:
+        if name not in compiled.choices:
+            near = closest(name, compiled.choices)
+            raise MethodError(
+                f"VI: gradients= names '{name}', which is no random choice of {compiled.bound.name}",
+                expected="some of " + ", ".join(sorted(compiled.choices)),
+                found=name,
+                edit=f"rename it to '{near[0]}'" if near else f"leave '{name}' out",
+            )
+
+
 def _prepared(run: Run, method: VI) -> tuple[Bound | Law, CompiledObjective | Groups]:
     guide = _guide(run.bound, method)
     return guide, _compiled(run, method, guide)
@@ -215,10 +227,15 @@ def _compiled(
 ) -> CompiledObjective | Groups:
     if not isinstance(method.objective, Mapping):
         objective = _bound(method.objective, method, run.bound, guide)
-        return CompiledObjective(objective, run.dtype, run.device, free=True, batch=batch)
-    objectives = {name: _bound(o, method, run.bound, guide) for name, o in method.objective.items()}
-    programs = {"model": run.bound.program, "guide": guide.program}
-    return Groups(objectives, programs, run.dtype, run.device, batch)
+        compiled: CompiledObjective | Groups = CompiledObjective(
+            objective, run.dtype, run.device, free=True, batch=batch, gradients=method.gradients
+        )
+    else:
+        objectives = {name: _bound(o, method, run.bound, guide) for name, o in method.objective.items()}
+        programs = {"model": run.bound.program, "guide": guide.program}
+        compiled = Groups(objectives, programs, run.dtype, run.device, batch, method.gradients)
+    _require_choices(method.gradients, compiled)
+    return compiled
 
 
 def _bound(objective: Any, method: VI, model: Bound, guide: Bound | Law) -> Bound:

@@ -35,6 +35,8 @@ def admitted(strategy: str, s: Subject) -> bool:
         return "score" in family.strategies
     if strategy in ("reparam", "implicit"):
         return bool({"reparam", "implicit", "icdf"} & set(family.strategies))
+    if strategy == "icdf":
+        return family.has_icdf and not family.discrete
     if strategy == "enum":
         return family.finite
     if strategy == "mvd":
@@ -124,6 +126,9 @@ QUICK = {
     ("mvd", "OneHotCategorical", "plate"),
     ("mvd", "Gamma", "none"),
     ("enum", "Binomial", "nested"),
+    ("icdf", "Normal", "nested"),
+    ("icdf", "Weibull", "plate"),
+    ("icdf", "Gamma", "none"),
     ("quadrature", "Normal", "nested"),
     ("rejection", "Gamma", "plate"),
     ("rejection", "Dirichlet", "nested"),

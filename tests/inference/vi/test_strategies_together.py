@@ -289,3 +289,60 @@ def test_an_elbo_by_quadrature_has_no_variance():
     torch.testing.assert_close(value, known.detach())
     for name, slope in zip("msa", torch.autograd.grad(known, (m, s, a)), strict=True):
         torch.testing.assert_close(grads[name], slope)
+
+
+# ---------------------------------------------------------------- what errors propose
+
+
+def test_errors_propose_only_what_is_sound():
+    """Nothing that a scored choice follows, or that the objective computes between, can be relaxed."""
+
+    @ppl.guide
+    def followed():
+        k = ppl.sample("k", Bernoulli(logits=ppl.param("a", 0.3)), grad="quadrature")
+        ppl.sample("z", Normal(ppl.param("m", 0.2) + k, 1.0), grad="score")
+
+    @ppl.objective
+    def product(q):
+        x = ppl.simulate(q)
+        return (1.0 + x["k"]) * x["z"]
+
+    with pytest.raises(PplError) as caught:
+        ppl.value_and_grad(product)(followed())
+    assert 'sound here: "enum", "mvd", "score"' in str(caught.value)
+    with pytest.raises(PplError, match="'z' drawn after it is not differentiable"):
+        ppl.value_and_grad(product)(followed().grad(k="rebar"))
+    with pytest.raises(PplError, match="'z' drawn after it is not differentiable"):
+        ppl.explain(product(followed().grad(k="rebar")))
+
+
+def test_a_relaxed_choice_is_followed_by_draws_along_it():
+    """z ~ N(k, 1) has no params of its own: it is reparameterised all the same, for the control variate's sake."""
+
+    @ppl.guide
+    def q():
+        k = ppl.sample("k", Bernoulli(logits=ppl.param("a", 0.3)), grad="rebar")
+        ppl.sample("z", Normal(k, 1.0))
+
+    @ppl.objective
+    def square(q):
+        return ppl.simulate(q)["z"] ** 2 / 2.0
+
+    _, grads = ppl.value_and_grad(square)(q(), draws=DRAWS)
+    p = 1 / (1 + math.exp(-0.3))
+    near(grads["a"], torch.tensor(0.5 * p * (1 - p), dtype=torch.float64))
+
+
+def test_the_users_word_holds_between_the_values_too():
+    @ppl.guide
+    def q():
+        ppl.sample("k", Bernoulli(logits=ppl.param("a", 0.3)), grad="rebar")
+
+    @ppl.objective
+    def folded(q):
+        k = ppl.simulate(q)["k"]
+        return ppl.assume_continuous(torch.where(k > 0.5, 2.0 * k, 4.0 * k - 1.0) + 0.0)
+
+    _, grads = ppl.value_and_grad(folded)(q(), draws=DRAWS)
+    p = 1 / (1 + math.exp(-0.3))
+    near(grads["a"], torch.tensor(3.0 * p * (1 - p), dtype=torch.float64))

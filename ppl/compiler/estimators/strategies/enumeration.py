@@ -30,6 +30,9 @@ class Enumerate(Strategy):
             return "its list of values is not a constant of the program"
         return site.entangled
 
+    def moves_smoothly(self, e: Effect) -> bool:
+        return True
+
     def value(self, e: Effect, build: Build) -> Node:
         values = support_values(e)
         assert values is not None

@@ -16,12 +16,12 @@ from torch.distributions import Exponential
 
 from ppl.compiler import specs
 from ppl.compiler.estimators.credit import credit
-from ppl.compiler.estimators.flow import jumps
-from ppl.compiler.estimators.intervals import UNIT, Ranges
-from ppl.compiler.estimators.strategies.relaxation import ONE_HOT, hardened, relaxed, scores
+from ppl.compiler.estimators.strategies.relaxation import ONE_HOT, hardened, is_coin, relaxed, scores
 from ppl.compiler.estimators.strategy import Build, Facts, Strategy, Terms, strategy
-from ppl.compiler.graph import Node, substitute, topological
+from ppl.compiler.graph import Node, substitute
 from ppl.compiler.ops import make
+from ppl.compiler.ops.batching import reshape
+from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.ops.pointwise import add, div, log, mul, neg, sub, where
 from ppl.errors import MethodError
@@ -41,6 +41,7 @@ class Rebar(Strategy):
     """
 
     name = "rebar"
+    relaxes = True
 
     def __init__(self, temperature: float = 0.5, eta: float = 1.0) -> None:
         if not temperature > 0:
@@ -55,7 +56,7 @@ class Rebar(Strategy):
     def refusal(self, site: Facts) -> str | None:
         if site.family.name not in ("Bernoulli", *ONE_HOT):
             return f"{site.family.name} has no relaxation"
-        return site.jumping
+        return site.jumping or site.rough()
 
     def value(self, e: Effect, build: Build) -> Node:
         return hardened(e, scores(e, build))
@@ -64,49 +65,29 @@ class Rebar(Strategy):
         reward = credit(root, {value: frozenset(value.plates)})
         if not isinstance(reward, Node):
             return []
-        free, bound = (
-            self._relaxed(e, z, value, reward, build) for z in (scores(e, build), _given(e, value, build))
-        )
+        noise = scores(e, build), given_choice(e, value, build)
+        free, bound = (at_relaxed(e, reward, value, z, self.temperature) for z in noise)
         centred = sub(reward, mul(bound, self.eta))
         log_p = specs.log_density(e.site.spec, e.params, value)
         return [(log_p, centred), (free, self.eta), (bound, -self.eta)]
 
-    def _relaxed(self, e: Effect, z: Node, value: Node, reward: Node, build: Build) -> Node:
-        """The reward at a relaxed value, known to be differentiable in it."""
-        soft = relaxed(e, z, self.temperature)
-        result = substitute([reward], {value: soft})[0]
-        ranges = Ranges({**build.known, soft: UNIT})
-        found = [j.what for j in jumps([result], [soft], lambda _: True, ranges)]
-        found += [f"'{n.attr('site').name}' drawn after it" for n in _draws_behind(result, soft)]
-        if found:
-            raise MethodError(
-                f"grad=\"rebar\" is not sound for '{e.name}': {found[0]} is not differentiable between its values",
-                site=e.name,
-                where=e.node.mark,
-                expected="an objective that is smooth between the values",
-                found=found[0],
-                edit='grad="score"',
-            )
-        return result
+
+def at_relaxed(e: Effect, reward: Node, value: Node, z: Node, temperature: Operand) -> Node:
+    """The reward where the choice has the value between its own that relaxed noise gives."""
+    return substitute([reward], {value: relaxed(e, z, temperature)})[0]
 
 
-def _draws_behind(root: Node, seed: Node) -> list[Node]:
-    behind = {seed}
-    found = []
-    for node in topological([root]):
-        if any(a in behind for a in node.nodes):
-            behind.add(node)
-            found += [node] if node.op == "sample" else []
-    return found
-
-
-def _given(e: Effect, value: Node, build: Build) -> Node:
+def given_choice(e: Effect, value: Node, build: Build) -> Node:
     """The noise z̃ given the choice."""
     logits, probs = (specs.attribute(e.site.spec, e.params, name) for name in ("logits", "probs"))
-    time = build.draw(e, "again", Exponential, 1.0)
-    if e.site.event_rank:
-        first = make("sum", mul(value, time), dims=(-1,), keepdim=True)
-        return make("neg", log(where(make("gt", value, 0.5), time, add(div(time, probs), first))))  # type: ignore[arg-type]
+    time = build.draw(e, "again", Exponential, 1.0, type_=logits.type)
+    if not is_coin(e):
+        chosen = make("gt", value, 0.5)
+        if not e.site.event_rank:
+            index = reshape(value, (*value.shape, 1))
+            chosen = make("eq", index, make("iota", size=probs.shape[-1], step=1))
+        first = make("sum", where(chosen, time, 0.0), dims=(-1,), keepdim=True)
+        return make("neg", log(where(chosen, time, add(div(time, probs), first))))
     # u in (0, 1) is above 1 − p for a head: u = 1 − p + p v, or (1 − p) v for a tail.
     v, rest, q = make("exp", neg(time)), make("neg", make("expm1", neg(time))), sub(1.0, probs)
     head = make("gt", value, 0.5)

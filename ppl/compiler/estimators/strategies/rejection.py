@@ -70,6 +70,9 @@ class Rejection(Strategy):
             return f"{site.family.name} is not made of gamma variables"
         return site.jumping
 
+    def moves_smoothly(self, e: Effect) -> bool:
+        return False
+
     def value(self, e: Effect, build: Build) -> Node:
         shapes, value = MADE_OF_GAMMAS[family_at(e).name]
         attributes = [specs.attribute(e.site.spec, e.params, name) for name in shapes]

@@ -15,8 +15,8 @@ from __future__ import annotations
 from torch.distributions import Exponential
 
 from ppl.compiler import specs
-from ppl.compiler.estimators.strategy import Build, Facts, Strategy, strategy
-from ppl.compiler.graph import Node
+from ppl.compiler.estimators.strategy import Build, Facts, Strategy, family_at, strategy
+from ppl.compiler.graph import Node, Type
 from ppl.compiler.ops import make
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
@@ -88,30 +88,37 @@ def through(value: Node, surrogate: Node) -> Node:
     return result
 
 
+def is_coin(e: Effect) -> bool:
+    """Whether its noise is one number, and not one for each category."""
+    return family_at(e).name == "Bernoulli"
+
+
 def scores(e: Effect, build: Build) -> Node:
     """Logits with noise: the largest is the category drawn; for a coin, a positive one is a head."""
-    noise = _gumbel(e, build, "gumbel")
-    if not e.site.event_rank:
-        noise = _node(sub(noise, _gumbel(e, build, "other")))
-    return _node(add(specs.attribute(e.site.spec, e.params, "logits"), noise))
+    logits = specs.attribute(e.site.spec, e.params, "logits")
+    noise = _gumbel(e, build, "gumbel", logits.type)
+    if is_coin(e):
+        noise = _node(sub(noise, _gumbel(e, build, "other", logits.type)))
+    return _node(add(logits, noise))
 
 
-def relaxed(e: Effect, z: Node, temperature: float) -> Node:
+def relaxed(e: Effect, z: Node, temperature: Operand) -> Node:
     """A value between the choices."""
     scaled = div(z, temperature)
-    return make("softmax", scaled, dim=-1) if e.site.event_rank else make("sigmoid", scaled)
+    return make("sigmoid", scaled) if is_coin(e) else make("softmax", scaled, dim=-1)
 
 
 def hardened(e: Effect, z: Node) -> Node:
     """The choice itself."""
-    if not e.site.event_rank:
+    if is_coin(e):
         return make("to", make("gt", z, 0.0), dtype=e.node.dtype)
-    best = make("argmax", z, dim=-1, keepdim=True)
-    return make("to", make("eq", best, make("iota", size=z.shape[-1], step=1)), dtype=e.node.dtype)
+    best = make("argmax", z, dim=-1, keepdim=bool(e.site.event_rank))
+    found = make("eq", best, make("iota", size=z.shape[-1], step=1)) if e.site.event_rank else best
+    return make("to", found, dtype=e.node.dtype)
 
 
-def _gumbel(e: Effect, build: Build, name: str) -> Node:
-    return make("neg", log(build.draw(e, name, Exponential, 1.0)))
+def _gumbel(e: Effect, build: Build, name: str, type_: Type) -> Node:
+    return make("neg", log(build.draw(e, name, Exponential, 1.0, type_=type_)))
 
 
 def _node(x: Operand) -> Node:

@@ -8,6 +8,8 @@ reparameterization gradients" (2018), for families without an explicit map (gamm
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from ppl.compiler.estimators.strategy import Build, Facts, Strategy, pathwise_of, strategy
 from ppl.compiler.graph import Node
 from ppl.compiler.ops.effects import Effect
@@ -15,9 +17,12 @@ from ppl.compiler.ops.effects import Effect
 _ADMIT = ("reparam", "implicit", "icdf")
 
 
-class _Pathwise(Strategy):
+class PathwiseStrategy(Strategy):
+    """The value is the family's sampler at noise; `inverse`: its inverse cdf at uniform noise."""
+
     pathwise = True
     rolled = True
+    inverse: ClassVar[bool] = False
 
     def refusal(self, site: Facts) -> str | None:
         family = site.family
@@ -27,19 +32,22 @@ class _Pathwise(Strategy):
             )
         return site.jumping
 
+    def moves_smoothly(self, e: Effect) -> bool:
+        return all(noise.standard for noise in pathwise_of(e, self.inverse).noises)
+
     def value(self, e: Effect, build: Build) -> Node:
-        return build.sampled(e, pathwise_of(e))
+        return build.sampled(e, pathwise_of(e, self.inverse))
 
 
 @strategy
-class Reparam(_Pathwise):
+class Reparam(PathwiseStrategy):
     """Pathwise derivatives, by the family's own map from noise or implicitly."""
 
     name = "reparam"
 
 
 @strategy
-class Implicit(_Pathwise):
+class Implicit(PathwiseStrategy):
     """The same, asked for by the name of what gamma, beta, Dirichlet and Student-t need."""
 
     name = "implicit"

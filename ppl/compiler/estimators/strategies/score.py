@@ -4,22 +4,38 @@
 
 for every baseline b that does not depend on x. f is restricted to the terms that x can influence (`credit`).
 Between particles the baseline is the leave-one-out mean of the others. "mean" is a running mean over earlier steps,
-kept as a state: with no step before it is 0.
+kept as a state: with no step before it is 0. A baseline that the program gives is computed before x is drawn. It learns
+by least squares: params that nothing but baselines depends on get the gradient of −(f(x) − b)², all others are constants
+in it.
 
-Sources: Williams, "Simple statistical gradient-following algorithms" (1992); Mnih & Rezende, "Variational
+Sources: Williams, "Simple statistical gradient-following algorithms" (1992); Mnih & Gregor, "Neural variational
+inference and learning in belief networks" (2014), for learned baselines; Mnih & Rezende, "Variational
 inference for Monte Carlo objectives" (2016); Kool, van Hoof & Welling, "Buy 4 REINFORCE samples, get a
 baseline for free!" (2019).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
+from torch import Tensor
+from torch.distributions import Distribution
 
 from ppl.compiler import specs
 from ppl.compiler.estimators.credit import Seeds, credit, leave_one_out, others_mean
-from ppl.compiler.estimators.strategy import Build, Facts, Kept, Strategy, Terms, strategy
-from ppl.compiler.graph import Node, Plate
-from ppl.compiler.ops import make_input, plate_sum
+from ppl.compiler.estimators.strategy import (
+    Build,
+    Facts,
+    Kept,
+    Strategy,
+    Tensors,
+    Terms,
+    own_leaves,
+    strategy,
+)
+from ppl.compiler.graph import Node, Plate, substitute, topological
+from ppl.compiler.ops import make, make_input, plate_sum
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.ops.pointwise import add, div, mul, sub
@@ -33,20 +49,29 @@ class Score(Strategy):
     """The score function estimator.
 
     Args:
-        baseline: "leave-one-out" (between the particles of an objective), "mean" (of earlier steps), "none", or
-            "auto": the first where there are particles.
+        baseline: "leave-one-out" (between the particles of an objective), "mean" (of earlier steps), "none",
+            "auto" (the first where there are particles), or a value of the program for each choice, such as
+            `ppl.module("baseline", net)(x)`: its own params learn to predict the reward.
         decay: the weight of the earlier steps in the running mean, between 0 and 1.
+
+    >>> import ppl
+    >>> ppl.Score(baseline="mean")
+    Score(baseline='mean', decay=0.9)
     """
 
     name = "score"
 
-    def __init__(self, baseline: str = "auto", decay: float = 0.9) -> None:
-        if baseline not in BASELINES:
+    def __init__(self, baseline: str | float | Tensor = "auto", decay: float = 0.9) -> None:
+        given = isinstance(baseline, int | float | Tensor)
+        if not given and baseline not in BASELINES:
+            what = (
+                f"there is no baseline '{baseline}'" if isinstance(baseline, str) else "this is no baseline"
+            )
             raise MethodError(
-                f"there is no baseline '{baseline}'",
-                expected=", ".join(BASELINES),
-                found=repr(baseline),
-                edit='Score(baseline="auto")',
+                what,
+                expected=", ".join(BASELINES) + ", or a number or tensor that the program computes",
+                found=repr(baseline)[:80],
+                edit="call it: Score(baseline=net(x))" if callable(baseline) else 'Score(baseline="auto")',
             )
         if not 0.0 <= decay < 1.0:
             raise MethodError(
@@ -57,6 +82,24 @@ class Score(Strategy):
             )
         self.baseline, self.decay = baseline, float(decay)
 
+    def apart(self, d: Distribution, later: Callable[[Sequence[int]], Tensor]) -> tuple[Strategy, Tensors]:
+        if isinstance(self.baseline, str):
+            return self, ()
+        given = torch.as_tensor(self.baseline)
+        shape = tuple(d.batch_shape)
+        if len(given.shape) > len(shape) or any(
+            n not in (1, m) for n, m in zip(reversed(given.shape), reversed(shape), strict=False)
+        ):
+            raise MethodError(
+                "the baseline has the wrong shape",
+                expected="one number for each choice" + (f": shape {list(shape)}" if shape else ""),
+                found=f"shape {list(given.shape)}",
+                edit="baseline.squeeze(-1)"
+                if given.shape[-1:] == (1,)
+                else f"a baseline of shape {list(shape)}",
+            )
+        return _Given(self.decay), (given,)
+
     def refusal(self, site: Facts) -> str | None:
         if "score" not in site.family.strategies and not site.family.discrete:
             return f"the support of {site.family.name} moves with its parameters"
@@ -64,7 +107,8 @@ class Score(Strategy):
 
     def terms(self, e: Effect, value: Node, root: Node, build: Build) -> Terms:
         log_q = specs.log_density(e.site.spec, e.params, value)
-        return self.weighted(e.name, log_q, value, {value: frozenset(value.plates)}, root, build)
+        seeds = {value: frozenset(value.plates)}
+        return self.weighted(e.name, log_q, value, seeds, root, build)
 
     def weighted(self, name: str, log_q: Node, value: Node, seeds: Seeds, root: Node, build: Build) -> Terms:
         """log q of the choice `name`, with what the seeds can change of the objective."""
@@ -103,3 +147,35 @@ class Score(Strategy):
             return sub(reward, others_mean(reward, plate))
         baseline = leave_one_out(reward, seeds, plate)
         return reward if baseline is None else sub(reward, baseline)
+
+
+class _Given(Score):
+    """With a baseline that the program computes."""
+
+    def __init__(self, decay: float) -> None:
+        self.baseline, self.decay = "given", decay
+
+    def __repr__(self) -> str:
+        return "Score(baseline=…)"
+
+    @property
+    def can_stay(self) -> bool:
+        return False
+
+    def terms(self, e: Effect, value: Node, root: Node, build: Build) -> Terms:
+        reward = credit(root, {value: frozenset(value.plates)})
+        if not isinstance(reward, Node):
+            return []
+        (baseline,) = e.reads
+        centred = sub(reward, baseline)
+        terms: Terms = [(specs.log_density(e.site.spec, e.params, value), centred)]
+        if own := own_leaves(baseline, root):
+            build.fitted.update(own)
+            terms.append((_only(baseline, own), mul(centred, 2.0)))
+        return terms
+
+
+def _only(read: Node, own: Sequence[Node]) -> Node:
+    """The same with all other params held fixed."""
+    others = [n for n in topological([read]) if n.op == "input" and n.is_float and n not in own]
+    return substitute([read], {n: make("detach", n) for n in others})[0]
