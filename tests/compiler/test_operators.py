@@ -36,7 +36,8 @@ ONCE = (
     "standard_gamma_grad",
     "dirichlet_grad",
     "first_order",
-)  # derivatives without one of their own: see test_pathwise.py
+    "black_box",
+)  # derivatives without one of their own: see test_pathwise.py; a user's function: see test_black_boxes.py
 NAMES = sorted(
     n
     for n, o in OPERATORS.items()

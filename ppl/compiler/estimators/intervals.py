@@ -382,6 +382,8 @@ def _of_sample(node: Node, ranges: Ranges) -> Interval:
     kind = supports.kind(e.site.spec, e.params)
     if kind == "simplex":
         return UNIT
+    if kind == "positive_ordered":
+        return Interval(0.0, INFINITY, True, True)
     found = None if kind is not None else supports.region(e.site.spec, e.params)
     if found is None:
         return REAL
