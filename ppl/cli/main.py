@@ -46,4 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except PplError as error:
         click.echo(str(error), err=True)
         sys.exit(1)
+    except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        places = getattr(error, "__notes__", [])
+        if not places:  # not an error of the program: a mistake of ours, with its traceback
+            raise
+        click.echo("\n".join(["error in the program", str(error), *places]), err=True)
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -85,7 +86,7 @@ class Binder:
         if isinstance(value, Tensor) and (value.is_meta or type(value) is not Tensor):
             return value
         number = value.item() if isinstance(value, Tensor | np.generic | np.ndarray) else value
-        if isinstance(number, bool) or number != int(number):
+        if isinstance(number, bool) or not math.isfinite(number) or number != int(number):
             raise self._error(parameter, f"{parameter.name.id} is a whole number", found=repr(value))
         return int(number)
 

@@ -12,6 +12,7 @@ from lark import Token
 from ppl.syntax import tree
 from ppl.syntax.format import expression_text
 from ppl.syntax.limits import LEVELS, nested
+from ppl.syntax.operators import ordered
 from ppl.syntax.problems import Problem, Rejected
 from ppl.syntax.tree import Span
 from ppl.syntax.words import no_name
@@ -307,22 +308,6 @@ def if_(span: Span, children: Children) -> tree.If:
     return tree.If(branches, otherwise or (), span=span)
 
 
-_BINDING = {
-    "or": 1,
-    "and": 2,
-    "not": 3,
-    "compare": 4,
-    "+": 5,
-    "-": 5,
-    "*": 6,
-    "/": 6,
-    "//": 6,
-    "%": 6,
-    "@": 6,
-}
-_SIGN, _POWER = 7, 8
-
-
 @_rule
 def operation(span: Span, children: Children) -> tree.Expression:
     """Operands and operators in their order → a tree by precedence, which is Python's."""
@@ -332,41 +317,7 @@ def operation(span: Span, children: Children) -> tree.Expression:
     if len(children) > 2 * LEVELS:
         raise Rejected(nested(span))
     rest = list(reversed(children))
-    return _operation(rest, 0)
-
-
-def _operation(rest: list[Any], least: int) -> tree.Expression:
-    """Take from `rest` (its end is the next) an operation whose operators bind at least as tight as `least`."""
-    left = _operand(rest)
-    while rest:
-        token = rest[-1]
-        kind = "compare" if token.type == "COMPARE" else str(token)
-        binding = _POWER if kind == "**" else _BINDING[kind]
-        if binding < least:
-            break
-        if kind == "compare":
-            left = _comparison(left, rest)
-            continue
-        rest.pop()
-        right = _operation(rest, _SIGN if kind == "**" else binding + 1)
-        left = tree.Binary(kind, left, right, span=left.span.to(right.span))
-    return left
-
-
-def _operand(rest: list[Any]) -> tree.Expression:
-    first = rest.pop()
-    if not isinstance(first, Token):
-        return first
-    operand = _operation(rest, _BINDING["not"] if first == "not" else _SIGN)
-    return tree.Unary(str(first), operand, span=_of(first).to(operand.span))
-
-
-def _comparison(left: tree.Expression, rest: list[Any]) -> tree.Compare:
-    operators, operands = [], []
-    while rest and rest[-1].type == "COMPARE":
-        operators.append(str(rest.pop()))
-        operands.append(_operation(rest, _BINDING["compare"] + 1))
-    return tree.Compare(left, tuple(operators), tuple(operands), span=left.span.to(operands[-1].span))
+    return ordered(rest, 0)
 
 
 @_rule

@@ -93,7 +93,8 @@ def _expression(e: tree.Expression) -> tuple[str, int]:
         case tree.Slice():
             return ":".join(expression_text(x) if x is not None else "" for x in (e.start, e.stop)), _PRIMARY
         case tree.Attribute():
-            return f"{expression_text(e.value, _PRIMARY)}.{e.name.id}", _PRIMARY
+            dot = " ." if isinstance(e.value, tree.Number) else "."  # `1.x` would be read as the number `1.`
+            return f"{expression_text(e.value, _PRIMARY)}{dot}{e.name.id}", _PRIMARY
         case tree.List():
             return f"[{', '.join(expression_text(x) for x in e.elements)}]", _PRIMARY
         case tree.Tuple():
@@ -224,6 +225,8 @@ class _Writer:
         body: Sequence[tree.Statement],
     ) -> None:
         last = max([item.name.span.line, *(p.span.end_line for p in parameters or ())])
+        if body:  # `):` may have a line of its own, and a comment behind it
+            last = max([last, *(c.line for c in self.waiting if not c.own and c.line < body[0].span.line)])
         shown = [parameter_text(p) for p in parameters or ()]
         text = start + (f"({', '.join(shown)})" if parameters is not None else "") + end + ":"
         if len(text) > WIDTH:

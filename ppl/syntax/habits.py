@@ -75,7 +75,7 @@ def _comment(found: re.Match[str], line: str) -> str:
 
 
 def _hexadecimal(found: re.Match[str], line: str) -> str:
-    return str(int(found[0].replace("_", ""), 0))
+    return str(int(found[0], 0))
 
 
 _TYPE = r"(?P<type>real|int|vector|row_vector|matrix|array|simplex|ordered|positive|unit_vector|cov_matrix|corr_matrix)"
@@ -183,7 +183,7 @@ HABITS: tuple[Habit, ...] = (
     Habit(r"(?<![\w.])(\d+)\.\.(\d*)", r"`\1..\2` is no number", r"\1.\2"),
     Habit(r"\[([^\[\]:]*):([^\[\]:]*):[^\[\]:]*\]", "a slice has no step", r"[\1:\2]", "[start:stop]"),
     Habit(r"\b[fFrRbBuU](?=[\"'])", "a text stands in plain quotes", "leave the letter out"),
-    Habit(r"\b0[xXoObB][0-9a-fA-F_]+\b", "numbers are decimal", _hexadecimal),
+    Habit(r"\b0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)\b", "numbers are decimal", _hexadecimal),
     Habit(
         r"(?<![\w.])(\d[\d_.]*)(?![eE][+-]?\d)([^\W\d]\w*)",
         r"`\1\2` is neither a number nor a name",

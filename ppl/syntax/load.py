@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -69,6 +70,10 @@ def load(path: str | Path) -> SourceModule:
     return _file(Path(path), ())
 
 
+_held: ContextVar[dict[Path, SourceModule]] = ContextVar("held")
+"""Files that were loaded for the same file already: many ways can lead to one."""
+
+
 def _file(path: Path, importing: tuple[Path, ...]) -> SourceModule:
     text = read(path)
     return _loaded(text, str(path), path.parent, (*importing, path.resolve()))
@@ -92,7 +97,12 @@ def _loaded(text: str, path: str, folder: Path | None, importing: tuple[Path, ..
     file, info = checked.file, checked.info
     code = compile(lower(file, info), path, "exec")
     module = SourceModule(Path(path).stem)
-    names = _globals(file, path, folder, importing)
+    token = _held.set({}) if len(importing) < 2 else None
+    try:
+        names = _globals(file, path, folder, importing)
+    finally:
+        if token is not None:
+            _held.reset(token)
     names.update(_binders(file, info, path))
     exec(code, names)
     module.__doc__ = next((i.text for i in file.items if isinstance(i, tree.Heading)), None)
@@ -204,8 +214,10 @@ def _public(source: Source, importing: tuple[Path, ...]) -> dict[str, Any]:
     if source.module is not None:
         module = importlib.import_module(source.module)
         return {n: v for n in module.__all__ if isinstance(v := getattr(module, n), PythonProgram)}
-    loaded = _file(source.path, importing)
-    return dict(loaded.exports)
+    held, path = _held.get(), source.path.resolve()
+    if path not in held:
+        held[path] = _file(source.path, importing)
+    return dict(held[path].exports)
 
 
 def _settings(file: tree.File, kind: str) -> dict[str, Any]:

@@ -19,6 +19,10 @@ _PYTHONS = {
 
 def no_name(word: str, span: Span) -> Problem | None:
     """The problem of a word that stands where a name does, if it can't be one."""
+    if word.startswith("__"):
+        headline = "names that begin with two underscores are the language's own"
+        edit = f"{word.strip('_') or 'x'}, or leave it out: Python can't be reached from here"
+        return Problem("name", span, headline, "a letter, or one underscore, first", f"`{word}`", edit)
     if word in _OWN:
         return Problem(
             "syntax", span, f"`{word}` is a word of the language", "a name", f"`{word}`", f"{word}_"

@@ -96,6 +96,17 @@ def test_the_canonical_style():
     assert format_text(CLEAN) == CLEAN
 
 
+def test_a_comment_among_parameters_stands_behind_the_head():
+    names = "".join(f"    argument_number_{n}: real[N],\n" for n in range(6))
+    formatted = format_text(f"model m(\n{names}    # why\n    b: real,\n):\n    x ~ Normal(b, 1)\n")
+    assert "):  # why\n" in formatted
+    assert format_text(formatted) == formatted
+
+
+def test_a_part_of_a_number_is_not_its_decimals():
+    assert format_text("model m():\n    x = 1 . y\n") == "model m():\n    x = 1 .y\n"
+
+
 def test_a_file_with_syntax_errors_is_not_formatted():
     with pytest.raises(SourceError):
         format_text("model m():\n    x ~\n")

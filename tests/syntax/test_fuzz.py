@@ -120,7 +120,7 @@ def test_lists_of_signs(parts: list[str]):
     examine(" ".join(parts))
 
 
-@given(st.text(max_size=200))
+@given(st.text(st.sampled_from("".join(map(chr, range(128))) + "éß中²∼“ \u200b\u2028𝑥"), max_size=200))
 @settings(max_examples=60)
 def test_any_text(text: str):
     examine(text)

@@ -10,7 +10,7 @@ from ppl.syntax import tree
 from ppl.syntax.check.expressions import Expressions
 from ppl.syntax.check.intervals import least
 from ppl.syntax.check.near import near
-from ppl.syntax.check.scope import Binding, Scope, underscored
+from ppl.syntax.check.scope import Binding, Scope
 from ppl.syntax.families import families
 from ppl.syntax.format import expression_text, target_text
 from ppl.syntax.limits import ELEMENTS, too_large
@@ -43,8 +43,6 @@ class Control:
         loop = self.structure.of(s)
         self._domain(loop)
         index = s.index
-        if index.id.startswith("__"):
-            self.report(underscored(index))
         if any(o.statement.index.id == index.id for o in self.scope.open):
             self._problem(
                 "name",

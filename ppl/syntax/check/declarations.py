@@ -10,7 +10,7 @@ from typing import Any
 from ppl.syntax import tree
 from ppl.syntax.check.callees import example
 from ppl.syntax.check.expressions import Expressions
-from ppl.syntax.check.scope import Binding, Scope, underscored
+from ppl.syntax.check.scope import Binding, Scope
 from ppl.syntax.check.types import value_of
 from ppl.syntax.format import expression_text, target_text, type_text
 from ppl.syntax.limits import ELEMENTS, too_large
@@ -153,8 +153,6 @@ class Declarations:
     def _give(self, target: tree.Target, value: Value, kind: str) -> None:
         """Bind a target. In loops its indices are those of all the loops, or none."""
         name = target.name.id
-        if name.startswith("__"):
-            self.report(underscored(target.name))
         if not target.indices:
             previous = self.scope.names.get(name)
             if previous is not None and previous.kind in ("index", "dim"):

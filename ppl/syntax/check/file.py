@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,18 +13,18 @@ from ppl.syntax.check.body import Body, Site, reserved
 from ppl.syntax.check.callees import Callee
 from ppl.syntax.check.imported import Exports, exports, once
 from ppl.syntax.check.inference import infer_problems
+from ppl.syntax.check.order import Definition, in_order
 from ppl.syntax.check.parameters import Parameters
-from ppl.syntax.check.scope import Scope, underscored
+from ppl.syntax.check.scope import Scope
 from ppl.syntax.check.settings import data_problems
 from ppl.syntax.check.types import value_of
 from ppl.syntax.imports import found
 from ppl.syntax.info import Info, Names, dims
-from ppl.syntax.loops import Structure, statements, structure, targets
+from ppl.syntax.loops import Structure, structure
 from ppl.syntax.parse import Parsed, parse
 from ppl.syntax.problems import Problem, Rejected
 from ppl.syntax.values import ANY, Value
 
-Definition = tree.Function | tree.Program
 _MOST = 100
 """Problems of a file that are reported: who has more has one."""
 
@@ -95,7 +94,7 @@ class _File(Parameters):
     def _run(self) -> None:
         self._imports()
         self._define()
-        for item in self._in_order():
+        for item in in_order(self.definitions, self.report):
             self._check(item)
         for item in self.definitions.values():
             if isinstance(item, tree.Program) and item.model is not None:
@@ -170,8 +169,6 @@ class _File(Parameters):
                     )
                 )
                 continue
-            if name.startswith("__"):
-                self.report(underscored(item.name))
             if what := reserved(name):
                 self.report(
                     Problem(
@@ -184,51 +181,6 @@ class _File(Parameters):
             self.definitions[name] = item
             kind = "function" if isinstance(item, tree.Function) else item.kind
             self._callee(name, Callee(kind, name, None))
-
-    def _in_order(self) -> Iterator[Definition]:
-        """Definitions, those that others call first. A circle of calls is an error."""
-        state: dict[str, int] = {}
-        order: list[Definition] = []
-
-        def visit(name: str, chain: tuple[str, ...]) -> None:
-            if state.get(name) == 2 or name not in self.definitions:
-                return
-            item = self.definitions[name]
-            if state.get(name) == 1:
-                circle = " → ".join([*chain[chain.index(name) :], name])
-                words = "calls itself" if circle.count("→") == 1 else f"call each other in a circle: {circle}"
-                headline = f"`{name}` {words}" if "itself" in words else f"functions {words}"
-                self.report(
-                    Problem(
-                        "structure",
-                        item.name.span,
-                        headline + ": how often, nobody can know before it runs",
-                        edit="a loop: for i in n: …",
-                    )
-                )
-                return
-            if len(chain) > 60:
-                self.report(
-                    Problem(
-                        "resource",
-                        item.name.span,
-                        "definitions call each other more than 60 deep",
-                        "at most 60",
-                        "more",
-                        "fewer definitions, or two files",
-                    )
-                )
-                return
-            state[name] = 1
-            for other in _mentioned(item):
-                if other in self.definitions:
-                    visit(other, (*chain, name))
-            state[name] = 2
-            order.append(item)
-
-        for name in list(self.definitions):
-            visit(name, ())
-        yield from order
 
     # bodies
 
@@ -399,15 +351,6 @@ class _File(Parameters):
             events = {s.name: _event(s.value) for s in body.sites.values()}
             bodies[name] = Names({n: e for n, e in events.items() if e}, whole, body.dims_of)
         return Info(self.file, bodies)
-
-
-def _mentioned(item: Definition) -> Iterator[str]:
-    """The names that a body reads and does not give values itself."""
-    own = {p.name.id for p in item.parameters or ()}
-    own |= {t.name.id for s in statements(item.body) for t in targets(s)}
-    own |= {s.index.id for s in statements(item.body) if isinstance(s, tree.For)}
-    names = dict.fromkeys(n.id for s in item.body for n in tree.walk(s) if isinstance(n, tree.Name))
-    yield from (n for n in names if n not in own)
 
 
 def _event(value: Value) -> tuple[tree.Expression, ...]:

@@ -94,8 +94,6 @@ class Calls(Callees):
 
         foreign = FUNCTIONS_ELSEWHERE.get(name.id.lower())
         alike = near(name.id, [*families(), *FUNCTIONS, *ALIASES, *self.callees])
-        if name.id.startswith("__"):
-            foreign = FUNCTIONS_ELSEWHERE["eval"]
         edit = foreign or (alike[0] if alike else f"a function of the language, or def {name.id}(…): above")
         self.report(
             Problem(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ppl.syntax import tree
 from ppl.syntax.check.body import Body, reserved
 from ppl.syntax.check.callees import Callee, example
-from ppl.syntax.check.scope import Binding, Scope, underscored
+from ppl.syntax.check.scope import Binding, Scope
 from ppl.syntax.check.types import value_of
 from ppl.syntax.loops import structure
 from ppl.syntax.problems import Problem
@@ -46,8 +46,6 @@ class Parameters:
                         severity="warning",
                     )
                 )
-            if name.startswith("__"):
-                say(underscored(p.name))
             value = value_of(p.type, say) if p.type is not None else ANY
             scope.names[name] = Binding("parameter", value, p.name.span)
             if p.default is not None:

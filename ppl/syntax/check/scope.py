@@ -88,8 +88,6 @@ class Scope:
         alike = near(name.id, [*self.names, *values])
         foreign = NAMES_ELSEWHERE.get(name.id) or NAMES_ELSEWHERE.get(name.id.lower())
         above = f"an argument of the {self.what}, or a statement above: {name.id} ~ … or {name.id} = …"
-        if name.id.startswith("__"):
-            above = "leave it out: Python can't be reached from here"
         edit = alike[0] if alike else foreign or above
         return Problem("name", name.span, " ".join(rows), _words(alike), f"`{name.id}`", edit)
 
@@ -127,18 +125,6 @@ class Scope:
                 "name", name.span, headline, "a value in every branch", f"line {span.line} only", edit
             )
         return None
-
-
-def underscored(name: tree.Name) -> Problem:
-    """The problem of a name that the generated code could have."""
-    return Problem(
-        "name",
-        name.span,
-        "names that begin with two underscores are the language's own",
-        "a letter, or one underscore, first",
-        f"`{name.id}`",
-        name.id.strip("_") or "x",
-    )
 
 
 def _words(names: Iterable[str]) -> str | None:

@@ -1,0 +1,60 @@
+"""Operands and operators in a row → a tree. Precedence is Python's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lark import Token
+
+from ppl.syntax import tree
+from ppl.syntax.tree import Span
+
+_BINDING = {
+    "or": 1,
+    "and": 2,
+    "not": 3,
+    "compare": 4,
+    "+": 5,
+    "-": 5,
+    "*": 6,
+    "/": 6,
+    "//": 6,
+    "%": 6,
+    "@": 6,
+}
+_SIGN, _POWER = 7, 8
+
+
+def ordered(rest: list[Any], least: int) -> tree.Expression:
+    """Take from `rest` (its end is the next) an operation whose operators bind at least as tight as `least`."""
+    left = _operand(rest)
+    while rest:
+        token = rest[-1]
+        kind = "compare" if token.type == "COMPARE" else str(token)
+        binding = _POWER if kind == "**" else _BINDING[kind]
+        if binding < least:
+            break
+        if kind == "compare":
+            left = _comparison(left, rest)
+            continue
+        rest.pop()
+        right = ordered(rest, _SIGN if kind == "**" else binding + 1)
+        left = tree.Binary(kind, left, right, span=left.span.to(right.span))
+    return left
+
+
+def _operand(rest: list[Any]) -> tree.Expression:
+    first = rest.pop()
+    if not isinstance(first, Token):
+        return first
+    operand = ordered(rest, _BINDING["not"] if first == "not" else _SIGN)
+    place = Span(first.line or 0, first.column or 0, first.end_line or 0, first.end_column or 0)
+    return tree.Unary(str(first), operand, span=place.to(operand.span))
+
+
+def _comparison(left: tree.Expression, rest: list[Any]) -> tree.Compare:
+    operators, operands = [], []
+    while rest and rest[-1].type == "COMPARE":
+        operators.append(str(rest.pop()))
+        operands.append(ordered(rest, _BINDING["compare"] + 1))
+    return tree.Compare(left, tuple(operators), tuple(operands), span=left.span.to(operands[-1].span))
