@@ -37,7 +37,9 @@ def as_tensor(value: Any, dtype: torch.dtype) -> torch.Tensor:
 
 
 def _from_array(value: Any) -> torch.Tensor:
-    if isinstance(value, np.ma.MaskedArray):  # its masked entries are missing values
+    if isinstance(value, np.ndarray) and hasattr(
+        value, "mask"
+    ):  # a masked array: its masked entries are missing values
         value = np.ma.filled(value.astype(np.float64), np.nan)
     try:
         array = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)

@@ -34,6 +34,11 @@ class Loop:
     def is_scan(self) -> bool:
         return bool(self.lags or self.updated)
 
+    @property
+    def begins_later(self) -> bool:
+        """Whether it begins above 0, or may."""
+        return self.start is not None and not (isinstance(self.start, tree.Number) and self.start.value == 0)
+
     def why(self) -> str:
         """The reason, for `ppl explain`."""
         index = self.statement.index.id
@@ -60,6 +65,18 @@ class Structure:
 
     def of(self, statement: tree.For) -> Loop:
         return self.loops[id(statement)]
+
+    def reads_outside(self, name: str, loop: Loop) -> bool:
+        """Whether anything outside of a loop reads `name`."""
+        waiting: list[tree.Node] = list(self.body)
+        while waiting:
+            node = waiting.pop()
+            if node is loop.statement:
+                continue
+            if isinstance(node, tree.Name) and node.id == name:
+                return True
+            waiting += [c for c in tree.children(node) if not isinstance(c, tree.Target)]
+        return False
 
 
 def structure(body: Sequence[tree.Statement]) -> Structure:

@@ -103,7 +103,6 @@ class _Body:
     def __post_init__(self) -> None:
         self.expressions = Expressions(self.structure)
         self.known = {p.name.id for p in self.parameters}
-        self.wanted = _read_where(self.structure.body)
 
     def block(self, body: Sequence[tree.Statement]) -> Code:
         return [line for s in body if id(s) not in self.structure.skipped for line in self.statement(s)]
@@ -202,7 +201,7 @@ class _Body:
     def _leaves(self, loop: Loop) -> list[str]:
         """The names that a loop builds and something outside of it reads (a later iteration of a loop around it too)."""
         carried = {name for outer in self.expressions.open for name in outer.lags}
-        return [name for name in loop.elements if name in carried or self.wanted(name, loop.statement)]
+        return [name for name in loop.elements if name in carried or self.structure.reads_outside(name, loop)]
 
     def _plate(self, loop: Loop, number: int) -> Code:
         index, held = loop.statement.index.id, f"__plate_{number}"
@@ -319,23 +318,3 @@ def _returns(body: Sequence[tree.Statement]) -> bool:
 
 def _given(body: Sequence[tree.Statement]) -> list[str]:
     return [t.name.id for s in statements(body) for t in targets(s)]
-
-
-def _read_where(body: Sequence[tree.Statement]) -> Any:
-    """A test of whether a name is read anywhere outside of a loop."""
-
-    def reads(node: tree.Node, without: int) -> set[str]:
-        found, waiting = set[str](), [node]
-        while waiting:
-            each = waiting.pop()
-            if id(each) == without:
-                continue
-            if isinstance(each, tree.Name):
-                found.add(each.id)
-            waiting += [c for c in tree.children(each) if not isinstance(c, tree.Target)]
-        return found
-
-    def wanted(name: str, loop: tree.For) -> bool:
-        return any(name in reads(s, id(loop)) for s in body)
-
-    return wanted

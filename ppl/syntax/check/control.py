@@ -14,7 +14,7 @@ from ppl.syntax.check.scope import Binding, Scope
 from ppl.syntax.families import families
 from ppl.syntax.format import expression_text, target_text
 from ppl.syntax.limits import ELEMENTS, too_large
-from ppl.syntax.loops import Loop, Structure
+from ppl.syntax.loops import Loop, Structure, statements, targets
 from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 from ppl.syntax.values import ANY, Interval, Mismatch, Value, broadcast, size_of
@@ -61,8 +61,9 @@ class Control:
             else 0
         )
         self.scope.guards[index.id] = 0
+        if loop.begins_later:
+            self._from(loop)
         if start:
-            self._from(loop, start)
             self.scope.guards[index.id] = start if loop.lags else 0
         for name in loop.elements:
             self.scope.names.pop(name, None)
@@ -169,13 +170,32 @@ class Control:
                 str(value), "for i in N:",
             )  # fmt: skip
 
-    def _from(self, loop: Loop, start: int) -> None:
+    def _from(self, loop: Loop) -> None:
+        """Elements of a loop that doesn't begin at 0: those before it have to be somewhere, or `z[1]` below the
+        loop, or in the result, would be what the loop calls z[2].
+        """
+        made = {t.name.id: s for s in statements(loop.statement.body) for t in targets(s)}
+        index, domain = loop.statement.index, loop.statement.domain
         for name in loop.elements:
-            if name in self.parameters or any(n == name for n in loop.lags):
-                index = loop.statement.index.id
-                self._problem("structure", loop.statement.index.span, f"the loop begins at {start}, and `{name}[0]` has no value",
-                              f"a statement for {name}[0] above the loop", f"a loop from {start} on",
-                              edit=f"{name}[0] ~ … above `for {index} in …`")  # fmt: skip
+            by = made[name]
+            shown = isinstance(by, tree.Sample) or (
+                isinstance(by, tree.Keep) and by.keyword == "deterministic"
+            )
+            if not shown and name not in loop.lags and not self.structure.reads_outside(name, loop):
+                continue
+            start = expression_text(loop.start) if loop.start is not None else "0"
+            if isinstance(by, tree.Sample) and name in self.parameters:
+                edit = f"observe seen[{index.id}] = {name}[{index.id}] ~ …, which leaves those before {start} out"
+            elif isinstance(loop.start, tree.Number):
+                word = "deterministic " if isinstance(by, tree.Keep) else ""
+                edit = f"{word}{name}[0] {'~' if isinstance(by, tree.Sample) else '='} … above `for {index.id} in …`"
+            else:
+                edit = (
+                    f"for {index.id} in {expression_text(loop.stop)}:, and in it what there is before {start}"
+                )
+            self._problem("structure", index.span, f"the loop begins at {start}, and `{name}[0]` has no value",
+                          f"a statement for {name}[0] above the loop", f"`for {index.id} in {expression_text(domain)}`",
+                          edit=edit)  # fmt: skip
 
     def _if(self, s: tree.If) -> None:
         outcomes: list[dict[str, Binding]] = []
