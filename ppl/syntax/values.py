@@ -171,6 +171,11 @@ def same(a: Size, b: Size, *, broadcasting: bool = False) -> Size | Mismatch:
     return a if isinstance(a, int) else b
 
 
+def equal(a: Size, b: Size) -> bool:
+    """Whether two sizes can be one."""
+    return not isinstance(same(a, b), Mismatch)
+
+
 def size_of(e: tree.Expression) -> Size:
     """A size from the expression in a type or a loop."""
     from ppl.syntax.format import expression_text

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ppl.syntax import tree
-from ppl.syntax.check.body import Body, equal
+from ppl.syntax.check.body import Body
 from ppl.syntax.check.near import near
 from ppl.syntax.problems import Problem
-from ppl.syntax.values import shape_text
+from ppl.syntax.values import equal, shape_text
 
 
 def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str]) -> Iterator[Problem]:

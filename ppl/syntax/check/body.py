@@ -2,66 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from ppl.syntax import tree
-from ppl.syntax.check.callees import Callee
 from ppl.syntax.check.control import Control
-from ppl.syntax.check.expressions import Expressions
-from ppl.syntax.check.laws import Calls
-from ppl.syntax.check.scope import Scope
-from ppl.syntax.check.sites import Site, Sites, equal
+from ppl.syntax.check.sites import Sites
 from ppl.syntax.check.types import value_of
 from ppl.syntax.families import families
 from ppl.syntax.format import expression_text, target_text
 from ppl.syntax.functions import ALIASES, CONSTANTS, FUNCTIONS, OBJECTIVE_ONLY
-from ppl.syntax.loops import Structure, statements, targets
-from ppl.syntax.problems import Problem
-from ppl.syntax.tree import Span
+from ppl.syntax.loops import statements
 from ppl.syntax.values import ANY, Interval, Mismatch, Value, broadcast, shape_text
 
 
-@dataclass
 class Body(Sites, Control):
-    """Checks one `def` or program. `kind` is "function", "model", "guide" or "objective"."""
-
-    kind: str
-    structure: Structure
-    scope: Scope
-    callees: dict[str, Callee]
-    report: Callable[[Problem], None]
-    parameters: frozenset[str] = frozenset()
-    sites: dict[str, Site] = field(default_factory=dict)
-    dims_of: dict[Span, tuple[str, ...]] = field(default_factory=dict)
-    returns: Value = ANY
-    nested: bool = False
-    """Whether a site is a program, with choices of its own."""
-    in_branch: int = 0
-
-    errors: int = 0
-    """How many were reported so far."""
-
-    def __post_init__(self) -> None:
-        outer = self.report
-
-        def report(problem: Problem) -> None:
-            self.errors += problem.severity == "error"
-            outer(problem)
-
-        self.report = report
-        self.declared = {
-            n: b.value for n, b in self.scope.names.items() if b.kind == "parameter" and b.value.is_number
-        }
-        self.scope.what = self.kind
-        for statement in statements(self.structure.body):
-            for target in targets(statement):
-                self.scope.given.setdefault(target.name.id, target.name.span)
-        self.expressions = Expressions(self.scope, self.report, self._call)
-        self.calls = Calls(self.report, self.expressions, self.callees)
-
-    def _call(self, e: tree.Call, function: Value) -> Value:
-        return self.calls(e, function)
+    """Checks one `def` or program."""
 
     def run(self) -> None:
         self.block(self.structure.body)
@@ -90,18 +45,6 @@ class Body(Sites, Control):
                     "a `return` ends a body, or every branch of an `if` that ends it",
                     edit="give the result a name in the branches, and return it at the end",
                 )
-
-    def _problem(
-        self,
-        kind: str,
-        span: Span,
-        headline: str,
-        expected: str | None = None,
-        found: str | None = None,
-        edit: str | None = None,
-        severity: str = "error",
-    ) -> None:
-        self.report(Problem(kind, span, headline, expected, found, edit, severity))
 
     # statements
 
@@ -266,6 +209,3 @@ def reserved(name: str) -> str | None:
     if name in families():
         return "a distribution"
     return "a constant" if name in CONSTANTS and name not in ("e",) else None
-
-
-__all__ = ["Body", "Site", "equal", "reserved", "targets"]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ppl.errors import closest
 from ppl.syntax import tree
 from ppl.syntax.check.expressions import Expressions
+from ppl.syntax.check.reporting import Reporting
 from ppl.syntax.format import expression_text
-from ppl.syntax.problems import Problem
 from ppl.syntax.values import ANY, Interval, Mismatch, Need, Size, Value, same, shape_text
 
 
@@ -27,10 +27,9 @@ class Callee:
 
 
 @dataclass
-class Callees:
+class Callees(Reporting):
     """The part of `Calls` that is about what files define."""
 
-    report: Callable[[Problem], None]
     expressions: Expressions
 
     def _called(self, e: tree.Call, callee: Callee) -> Value:
@@ -54,54 +53,46 @@ class Callees:
         shown = f"{callee.name}({', '.join(n + ('=' if o else '') for n, _, o in callee.parameters)})"
         if len(values) > len(names):
             place = e.arguments[len(names)].span
-            self.report(
-                Problem(
-                    "type",
-                    place,
-                    f"{callee.name} takes {count(len(names))}",
-                    shown,
-                    f"{len(values)} arguments",
-                    shown,
-                )
+            self._problem(
+                "type",
+                place,
+                f"{callee.name} takes {count(len(names))}",
+                shown,
+                f"{len(values)} arguments",
+                shown,
             )
         given = dict(zip(names, zip(e.arguments, values, strict=False), strict=False))
         for name, (keyword, value) in named.items():
             if name not in names:
                 near = closest(name, names)
-                self.report(
-                    Problem(
-                        "name",
-                        keyword.name.span,
-                        f"{callee.name} has no argument `{name}`",
-                        shown,
-                        f"`{name}`",
-                        f"{near[0]}=…" if near else shown,
-                    )
+                self._problem(
+                    "name",
+                    keyword.name.span,
+                    f"{callee.name} has no argument `{name}`",
+                    shown,
+                    f"`{name}`",
+                    f"{near[0]}=…" if near else shown,
                 )
             elif name in given:
-                self.report(
-                    Problem(
-                        "type",
-                        keyword.span,
-                        f"the argument `{name}` is given twice",
-                        shown,
-                        expression_text(e),
-                        f"leave `{name}=` out",
-                    )
+                self._problem(
+                    "type",
+                    keyword.span,
+                    f"the argument `{name}` is given twice",
+                    shown,
+                    expression_text(e),
+                    f"leave `{name}=` out",
                 )
             else:
                 given[name] = (keyword.value, value)
         missing = [n for n, _, optional in callee.parameters if n not in given and not optional]
         if missing and len(values) <= len(names) and set(named) <= set(names):
-            self.report(
-                Problem(
-                    "type",
-                    e.span,
-                    f"{callee.name} needs its argument `{missing[0]}`",
-                    shown,
-                    expression_text(e),
-                    f"{expression_text(e)[:-1]}{', ' if values or named else ''}{missing[0]}=…)",
-                )
+            self._problem(
+                "type",
+                e.span,
+                f"{callee.name} needs its argument `{missing[0]}`",
+                shown,
+                expression_text(e),
+                f"{expression_text(e)[:-1]}{', ' if values or named else ''}{missing[0]}=…)",
             )
         sizes: dict[str, Size] = {}
         for name, expected, _ in callee.parameters:
@@ -121,30 +112,26 @@ class Callees:
             return
         what = f"`{name}` of {callee.name}"
         if value.is_number != expected.is_number or (not value.is_number and value.kind != expected.kind):
-            self.report(
-                Problem(
-                    "type",
-                    e.span,
-                    f"{what} is {expected}, and this is {value}",
-                    str(expected),
-                    str(value),
-                    self.expressions.misfit(e, value) if expected.is_number else str(expected),
-                )
+            self._problem(
+                "type",
+                e.span,
+                f"{what} is {expected}, and this is {value}",
+                str(expected),
+                str(value),
+                self.expressions.misfit(e, value) if expected.is_number else str(expected),
             )
             return
         if not value.is_number:
             return
         if value.shape is not None and expected.shape is not None:
             if len(value.shape) != len(expected.shape):
-                self.report(
-                    Problem(
-                        "shape",
-                        e.span,
-                        f"{what} is {expected}, and this is {value}",
-                        shape_text(expected.shape) or "a number",
-                        shape_text(value.shape) or "a number",
-                        f"{name}: {value} in {callee.name}, or another argument",
-                    )
+                self._problem(
+                    "shape",
+                    e.span,
+                    f"{what} is {expected}, and this is {value}",
+                    shape_text(expected.shape) or "a number",
+                    shape_text(value.shape) or "a number",
+                    f"{name}: {value} in {callee.name}, or another argument",
                 )
                 return
             for parameter, argument in zip(expected.shape, value.shape, strict=True):
@@ -155,7 +142,7 @@ class Callees:
                 if isinstance(bound, Mismatch):
                     words = f"{what}: its size {parameter} is {bound.left} by one argument and {bound.right} by this"
                     edit = f"arguments of one size, or another name for the size in {callee.name}"
-                    self.report(Problem("shape", e.span, words, str(bound.left), str(bound.right), edit))
+                    self._problem("shape", e.span, words, str(bound.left), str(bound.right), edit)
                     return
         structure = expected.structure if expected.structure == "simplex" else ""
         self._supported(e, value, Need(expected.interval, structure=structure, words=str(expected)), what)
@@ -175,41 +162,35 @@ class Callees:
         interval = value.interval
         if interval.misses(needs.interval):
             mend = example(needs.interval, interval.low if interval.low == interval.high else math.nan)
-            self.report(
-                Problem(
-                    "support",
-                    e.span,
-                    f"{what} has to be {needs.words}, and this is {interval}",
-                    needs.words,
-                    str(interval),
-                    mend,
-                )
+            self._problem(
+                "support",
+                e.span,
+                f"{what} has to be {needs.words}, and this is {interval}",
+                needs.words,
+                str(interval),
+                mend,
             )
         elif id(e) in self.expressions.ratios:
             return
         elif not interval.within(needs.interval) and (value.kind == "real" or _drawn(e, interval)):
-            self.report(
-                Problem(
-                    "support",
-                    e.span,
-                    f"{what} has to be {needs.words}, and this can be any {interval} number"
-                    if str(interval) == "real"
-                    else f"{what} has to be {needs.words}, and this is {interval}",
-                    needs.words,
-                    str(value),
-                    _mend(e, needs.interval, typed=value.kind == "real"),
-                )
+            self._problem(
+                "support",
+                e.span,
+                f"{what} has to be {needs.words}, and this can be any {interval} number"
+                if str(interval) == "real"
+                else f"{what} has to be {needs.words}, and this is {interval}",
+                needs.words,
+                str(value),
+                _mend(e, needs.interval, typed=value.kind == "real"),
             )
         elif needs.whole and value.kind == "real" and interval.low == interval.high and interval.low % 1:
-            self.report(
-                Problem(
-                    "support",
-                    e.span,
-                    f"{what} has to be {needs.words}, and this is {interval.low:g}",
-                    needs.words,
-                    f"{interval.low:g}",
-                    f"{math.floor(interval.low)}, or {math.ceil(interval.low)}",
-                )
+            self._problem(
+                "support",
+                e.span,
+                f"{what} has to be {needs.words}, and this is {interval.low:g}",
+                needs.words,
+                f"{interval.low:g}",
+                f"{math.floor(interval.low)}, or {math.ceil(interval.low)}",
             )
 
     def _structured(self, e: tree.Expression, value: Value, needs: Need, what: str) -> None:
@@ -223,7 +204,7 @@ class Callees:
             text = expression_text(e)
             headline = f"{what} is a Cholesky factor, and this is a covariance"
             edit = f"covariance_matrix={text}, or cholesky({text})"
-            self.report(Problem("support", e.span, headline, "a Cholesky factor", value.structure, edit))
+            self._problem("support", e.span, headline, "a Cholesky factor", value.structure, edit)
             return
         fine = near.get(needs.structure, (needs.structure,))
         if value.structure in fine or value.shape is None:
@@ -236,26 +217,22 @@ class Callees:
             else {}
         )
         if value.structure in wrong:
-            self.report(
-                Problem(
-                    "support",
-                    e.span,
-                    f"{what} is a covariance, and this is a Cholesky factor",
-                    needs.words,
-                    value.structure,
-                    f"scale_tril={expression_text(e)}",
-                )
+            self._problem(
+                "support",
+                e.span,
+                f"{what} is a covariance, and this is a Cholesky factor",
+                needs.words,
+                value.structure,
+                f"scale_tril={expression_text(e)}",
             )
         elif needs.structure == "simplex":
-            self.report(
-                Problem(
-                    "support",
-                    e.span,
-                    f"{what} has to be a simplex, and this is {value}",
-                    "a simplex",
-                    str(value),
-                    f"softmax({expression_text(e)})",
-                )
+            self._problem(
+                "support",
+                e.span,
+                f"{what} has to be a simplex, and this is {value}",
+                "a simplex",
+                str(value),
+                f"softmax({expression_text(e)})",
             )
 
 

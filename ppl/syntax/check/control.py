@@ -3,41 +3,26 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ppl.syntax import tree
-from ppl.syntax.check.expressions import Expressions
 from ppl.syntax.check.intervals import least
 from ppl.syntax.check.near import near
-from ppl.syntax.check.scope import Binding, Scope
+from ppl.syntax.check.scope import Binding
+from ppl.syntax.check.state import State
 from ppl.syntax.families import families
 from ppl.syntax.format import expression_text, target_text
 from ppl.syntax.limits import ELEMENTS, too_large
-from ppl.syntax.loops import Loop, Structure, statements, targets
-from ppl.syntax.problems import Problem
-from ppl.syntax.tree import Span
+from ppl.syntax.loops import Loop, statements, targets
 from ppl.syntax.values import ANY, Interval, Mismatch, Value, broadcast, size_of
 
 
-class Control:
+class Control(State):
     """The part of `Body` that is about statements with statements inside."""
-
-    structure: Structure
-    scope: Scope
-    expressions: Expressions
-    parameters: frozenset[str]
-    in_branch: int
-    report: Callable[[Problem], None]
 
     @abstractmethod
     def block(self, body: Sequence[tree.Statement]) -> None: ...
-
-    @abstractmethod
-    def _problem(
-        self, kind: str, span: Span, headline: str, expected: str | None = None, found: str | None = None,
-        edit: str | None = None, severity: str = "error",
-    ) -> None: ...  # fmt: skip
 
     def _for(self, s: tree.For) -> None:
         loop = self.structure.of(s)

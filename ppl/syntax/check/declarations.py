@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from ppl.syntax import tree
 from ppl.syntax.check.callees import example
-from ppl.syntax.check.expressions import Expressions
-from ppl.syntax.check.scope import Binding, Scope
+from ppl.syntax.check.scope import Binding
+from ppl.syntax.check.state import State
 from ppl.syntax.check.types import value_of
 from ppl.syntax.format import expression_text, target_text, type_text
 from ppl.syntax.limits import ELEMENTS, too_large
-from ppl.syntax.problems import Problem
-from ppl.syntax.tree import Span
 from ppl.syntax.values import ANY, Value, size_of
 
 
-class Declarations:
+class Declarations(State):
     """The part of `Body` that is about declarations."""
-
-    kind: str
-    scope: Scope
-    expressions: Expressions
-    report: Callable[[Problem], None]
-    sites: Mapping[str, Any]
-    in_branch: int
-
-    @abstractmethod
-    def _problem(
-        self,
-        kind: str,
-        span: Span,
-        headline: str,
-        expected: str | None = None,
-        found: str | None = None,
-        edit: str | None = None,
-        severity: str = "error",
-    ) -> None: ...
 
     def _keep(self, s: tree.Keep) -> None:
         what = "a deterministic quantity" if s.keyword == "deterministic" else "a factor"
@@ -64,10 +41,7 @@ class Declarations:
         name = s.target.name.id
         if self.scope.open or s.target.indices:
             self._problem(
-                "structure",
-                s.span,
-                f"a {s.keyword} is declared once, above the loops",
-                edit=self._above(s),
+                "structure", s.span, f"a {s.keyword} is declared once, above the loops", edit=self._above(s)
             )
         if s.keyword == "state" and self.kind != "objective":
             self._problem(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ppl.syntax import tree
+from ppl.syntax.check.reporting import Reporting
 from ppl.syntax.check.scope import Scope
 from ppl.syntax.format import expression_text
 from ppl.syntax.functions import CONSTANTS
 from ppl.syntax.loops import Loop, lag_of
-from ppl.syntax.tree import Span
 from ppl.syntax.values import ANY, Size, Value, shape_text
 
 
-class Elements:
+@dataclass
+class Elements(Reporting):
     """The part of `Expressions` that is about indices."""
 
     scope: Scope
@@ -25,12 +26,6 @@ class Elements:
 
     @abstractmethod
     def numbers(self, e: tree.Expression, place: str) -> Value: ...
-
-    @abstractmethod
-    def _problem(
-        self, kind: str, span: Span, headline: str, expected: str | None = None, found: str | None = None,
-        edit: str | None = None, severity: str = "error",
-    ) -> None: ...  # fmt: skip
 
     def _slice(self, e: tree.Slice) -> Value:
         for end in (e.start, e.stop):

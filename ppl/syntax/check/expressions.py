@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from ppl.syntax import tree
 from ppl.syntax.check.elements import Elements
 from ppl.syntax.check.elsewhere import PARTS_ELSEWHERE
 from ppl.syntax.check.intervals import arithmetic, least
 from ppl.syntax.check.near import near
-from ppl.syntax.check.scope import Scope
 from ppl.syntax.format import expression_text
 from ppl.syntax.functions import ALIASES, CONSTANTS, FUNCTIONS, OBJECTIVE_ONLY, Signature, Unfit, matmul
 from ppl.syntax.limits import BITS, ELEMENTS, too_large
-from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 from ppl.syntax.values import (
     ANY,
@@ -29,18 +27,17 @@ from ppl.syntax.values import (
     shape_text,
 )
 
-Report = Callable[[Problem], None]
 CallRule = Callable[[tree.Call, Value], Value]
 
 
+@dataclass
 class Expressions(Elements):
     """Infers values under a scope; `calls` is asked about calls of what is no function of the language."""
 
-    def __init__(self, scope: Scope, report: Report, calls: CallRule) -> None:
-        self.scope, self.report, self.calls = scope, report, calls
-        self.lists: dict[int, list[Value]] = {}
-        self.ratios: set[int] = set()
-        """Divisions of whole numbers: a count by a count, whose bounds nobody writes down."""
+    calls: CallRule
+    lists: dict[int, list[Value]] = field(default_factory=dict)
+    ratios: set[int] = field(default_factory=set)
+    """Divisions of whole numbers: a count by a count, whose bounds nobody writes down."""
 
     def of(self, e: tree.Expression) -> Value:
         value: Value = getattr(self, f"_{type(e).__name__.lower()}")(e)
@@ -77,18 +74,6 @@ class Expressions(Elements):
             edit = f"{expression_text(e)} > 0" if value.is_number else "a comparison: x > 0"
             self._problem("type", e.span, f"a test is true or false, and this is {value}", "a comparison",
                           str(value), edit)  # fmt: skip
-
-    def _problem(
-        self,
-        kind: str,
-        span: Span,
-        headline: str,
-        expected: str | None = None,
-        found: str | None = None,
-        edit: str | None = None,
-        severity: str = "error",
-    ) -> None:
-        self.report(Problem(kind, span, headline, expected, found, edit, severity))
 
     # leaves
 

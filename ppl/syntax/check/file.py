@@ -9,7 +9,7 @@ from pathlib import Path
 from ppl.errors import closest
 from ppl.syntax import tree
 from ppl.syntax.check.agreement import disagreements
-from ppl.syntax.check.body import Body, Site, reserved
+from ppl.syntax.check.body import Body, reserved
 from ppl.syntax.check.callees import Callee
 from ppl.syntax.check.imported import Exports, exports, once
 from ppl.syntax.check.inference import infer_problems
@@ -17,6 +17,7 @@ from ppl.syntax.check.order import Definition, in_order
 from ppl.syntax.check.parameters import Parameters
 from ppl.syntax.check.scope import Scope
 from ppl.syntax.check.settings import data_problems
+from ppl.syntax.check.state import Site
 from ppl.syntax.check.types import value_of
 from ppl.syntax.imports import found
 from ppl.syntax.info import Info, Names, dims
@@ -199,7 +200,7 @@ class _File(Parameters):
         self._parameters(parameters, scope, self.report if own else silent.append)
         kind = "function" if isinstance(item, tree.Function) else item.kind
         names = frozenset(p.name.id for p in parameters)
-        body = Body(kind, shape, scope, self.callees, self.report, names)
+        body = Body(self.report, kind, shape, scope, self.callees, names)
         if not own:
             for binding in scope.names.values():
                 binding.used = True

@@ -11,7 +11,6 @@ from ppl.syntax.check.elsewhere import FUNCTIONS_ELSEWHERE, OPTIONS_ELSEWHERE, P
 from ppl.syntax.check.near import near
 from ppl.syntax.families import Family, families
 from ppl.syntax.format import expression_text
-from ppl.syntax.problems import Problem
 from ppl.syntax.values import (
     ANY,
     Interval,
@@ -47,17 +46,13 @@ class Calls(Callees):
             return value.of if value.of is not None else ANY
         if value.kind == "any":
             return ANY
-        self.report(
-            Problem(
-                "type",
-                e.span,
-                f"a random choice needs a distribution, and this is {value}",
-                expected="a distribution such as Normal(0, 1), or a model with its arguments",
-                found=str(value),
-                edit=f"{name} = {expression_text(e)}, if it is computed"
-                if value.is_number
-                else "Normal(0, 1)",
-            )
+        self._problem(
+            "type",
+            e.span,
+            f"a random choice needs a distribution, and this is {value}",
+            expected="a distribution such as Normal(0, 1), or a model with its arguments",
+            found=str(value),
+            edit=f"{name} = {expression_text(e)}, if it is computed" if value.is_number else "Normal(0, 1)",
         )
         return ANY
 
@@ -81,7 +76,7 @@ class Calls(Callees):
                 f"{path}[{inside}]" if function.shape else f"{path} * {inside if single else f'({inside})'}"
             )
             what = f"`{path}` is {function if not path.isdigit() else 'a number'}, not a function"
-            self.report(Problem("type", e.span, what, "a function", expression_text(e), edit))
+            self._problem("type", e.span, what, "a function", expression_text(e), edit)
             return ANY
         if isinstance(e.function, tree.Name) and path not in self.expressions.scope.names:
             if path in self.expressions.scope.outside:
@@ -95,15 +90,13 @@ class Calls(Callees):
         foreign = FUNCTIONS_ELSEWHERE.get(name.id.lower())
         alike = near(name.id, [*families(), *FUNCTIONS, *ALIASES, *self.callees])
         edit = foreign or (alike[0] if alike else f"a function of the language, or def {name.id}(…): above")
-        self.report(
-            Problem(
-                "name",
-                name.span,
-                f"there is no function or distribution `{name.id}`",
-                expected=" or ".join(f"`{n}`" for n in alike) or None,
-                found=f"`{name.id}`",
-                edit=f"{edit}(…)" if edit.isidentifier() else edit,
-            )
+        self._problem(
+            "name",
+            name.span,
+            f"there is no function or distribution `{name.id}`",
+            expected=" or ".join(f"`{n}`" for n in alike) or None,
+            found=f"`{name.id}`",
+            edit=f"{edit}(…)" if edit.isidentifier() else edit,
         )
 
     # distributions
@@ -125,7 +118,7 @@ class Calls(Callees):
             elif name in given:
                 twice = f"`{name}` of {family.name} is given twice"
                 edit = f"leave `{name}=` out"
-                self.report(Problem("type", keyword.span, twice, shown, expression_text(e), edit))
+                self._problem("type", keyword.span, twice, shown, expression_text(e), edit)
             else:
                 given[name] = (keyword.value, value)
         self._complete(e, family, given, bool(len(e.arguments) + len(e.keywords) > len(given)))
@@ -141,12 +134,12 @@ class Calls(Callees):
             headline = f"{family.name} takes no name: it stands before `~`"
             edit = f"{name} ~ {expression_text(rest)}"
             found = expression_text(e.arguments[0])
-            self.report(Problem("type", e.arguments[0].span, headline, family.signature(), found, edit))
+            self._problem("type", e.arguments[0].span, headline, family.signature(), found, edit)
         elif len(e.arguments) > most:
             place = e.arguments[most].span.to(e.arguments[-1].span)
             headline = f"{family.name} takes {count(most)}"
             found = expression_text(e)
-            self.report(Problem("type", place, headline, family.signature(), found, family.signature()))
+            self._problem("type", place, headline, family.signature(), found, family.signature())
         else:
             return False
         return True
@@ -156,54 +149,44 @@ class Calls(Callees):
         alike = PARAMETERS_ELSEWHERE.get(keyword.name.id.lower(), [])
         foreign = OPTIONS_ELSEWHERE.get(keyword.name.id.lower())
         found = [n for n in alike if n in names] or ([] if foreign else near(keyword.name.id, names))
-        self.report(
-            Problem(
-                "name",
-                keyword.name.span,
-                f"{family.name} has no parameter `{keyword.name.id}`",
-                expected=family.signature(),
-                found=f"`{keyword.name.id}`",
-                edit=f"{found[0]}={expression_text(keyword.value)}"
-                if found
-                else foreign or family.signature(),
-            )
+        self._problem(
+            "name",
+            keyword.name.span,
+            f"{family.name} has no parameter `{keyword.name.id}`",
+            expected=family.signature(),
+            found=f"`{keyword.name.id}`",
+            edit=f"{found[0]}={expression_text(keyword.value)}" if found else foreign or family.signature(),
         )
 
     def _complete(self, e: tree.Call, family: Family, given: Mapping[str, object], wrong: bool) -> None:
         names = {p.name for p in family.parameters}
         missing = [p.name for p in family.parameters if not p.optional and p.name not in given]
         if missing and not wrong:
-            self.report(
-                Problem(
-                    "type",
-                    e.span,
-                    f"{family.name} needs `{missing[0]}`",
-                    family.signature(),
-                    expression_text(e),
-                    family.signature(),
-                )
+            self._problem(
+                "type",
+                e.span,
+                f"{family.name} needs `{missing[0]}`",
+                family.signature(),
+                expression_text(e),
+                family.signature(),
             )
         if {"probs", "logits"} <= names:
             both = [n for n in ("probs", "logits") if n in given]
             if len(both) == 2:
-                self.report(
-                    Problem(
-                        "type",
-                        e.span,
-                        f"{family.name} takes probs or logits, not both",
-                        family.signature(),
-                        edit=f"{family.name}(probs=…)",
-                    )
+                self._problem(
+                    "type",
+                    e.span,
+                    f"{family.name} takes probs or logits, not both",
+                    family.signature(),
+                    edit=f"{family.name}(probs=…)",
                 )
             elif not both and not wrong:
-                self.report(
-                    Problem(
-                        "type",
-                        e.span,
-                        f"{family.name} needs probs or logits",
-                        family.signature(),
-                        edit=f"{family.name}(probs=0.5)",
-                    )
+                self._problem(
+                    "type",
+                    e.span,
+                    f"{family.name} needs probs or logits",
+                    family.signature(),
+                    edit=f"{family.name}(probs=0.5)",
                 )
 
     def _draw(self, e: tree.Call, family: Family, given: dict[str, tuple[tree.Expression, Value]]) -> Value:
@@ -218,30 +201,26 @@ class Calls(Callees):
                 continue
             needs = need(parameter.support)
             if not value.is_number and value.kind != "any":
-                self.report(
-                    Problem(
-                        "type",
-                        argument.span,
-                        f"`{name}` of {family.name} is {needs.words}, and this is {value}",
-                        needs.words,
-                        str(value),
-                        self.expressions.misfit(argument, value),
-                    )
+                self._problem(
+                    "type",
+                    argument.span,
+                    f"`{name}` of {family.name} is {needs.words}, and this is {value}",
+                    needs.words,
+                    str(value),
+                    self.expressions.misfit(argument, value),
                 )
                 continue
             if value.shape is not None and len(value.shape) < needs.event_dim:
                 what = {1: "a vector", 2: "a matrix"}[needs.event_dim]
                 text = expression_text(argument)
                 whole = {(1, 0): f"full({text}, K)", (2, 0): f"{text} * eye(K)", (2, 1): f"diag({text} ** 2)"}
-                self.report(
-                    Problem(
-                        "shape",
-                        argument.span,
-                        f"`{name}` of {family.name} is {what}, and this is {value}",
-                        what,
-                        str(value),
-                        whole[needs.event_dim, len(value.shape)],
-                    )
+                self._problem(
+                    "shape",
+                    argument.span,
+                    f"`{name}` of {family.name} is {what}, and this is {value}",
+                    what,
+                    str(value),
+                    whole[needs.event_dim, len(value.shape)],
                 )
                 continue
             self._supported(argument, value, needs, f"`{name}` of {family.name}")
@@ -257,15 +236,13 @@ class Calls(Callees):
             words = (
                 f"the parameters of {family.name} don't have one shape: {batch.left} against {batch.right}"
             )
-            self.report(
-                Problem(
-                    "shape",
-                    e.span,
-                    words,
-                    "equal sizes, or 1",
-                    " and ".join(map(shape_text, shapes)),
-                    "an element of one of them (x[i]), or one name for both sizes",
-                )
+            self._problem(
+                "shape",
+                e.span,
+                words,
+                "equal sizes, or 1",
+                " and ".join(map(shape_text, shapes)),
+                "an element of one of them (x[i]), or one name for both sizes",
             )
             batch = None
         drawn = of_need(family.support, family.event_dim, family.discrete)
@@ -296,15 +273,13 @@ class Calls(Callees):
         if not plain or b.interval.within(y.interval) or not fits:
             return False
         names = [p.name for p in family.parameters]
-        self.report(
-            Problem(
-                "support",
-                e.arguments[1].span,
-                f"`{names[1]}` of {family.name} has to be {y.words}, and this is {b}: the two look swapped",
-                family.signature(),
-                expression_text(e),
-                f"{family.name}({expression_text(second)}, {expression_text(first)})",
-            )
+        self._problem(
+            "support",
+            e.arguments[1].span,
+            f"`{names[1]}` of {family.name} has to be {y.words}, and this is {b}: the two look swapped",
+            family.signature(),
+            expression_text(e),
+            f"{family.name}({expression_text(second)}, {expression_text(first)})",
         )
         return True
 
@@ -322,17 +297,15 @@ class Calls(Callees):
             known = all(v.interval.low == v.interval.high for v in (low, high))
             if known and not low.interval.low < high.interval.low:
                 place = given["high"][0].span
-                self.report(
-                    Problem(
-                        "support",
-                        place,
-                        f"there is nothing between {low.interval.low:g} and {high.interval.low:g}",
-                        "low < high",
-                        expression_text(e),
-                        f"{family.name}({high.interval.low:g}, {low.interval.low:g})"
-                        if low.interval.low > high.interval.low
-                        else f"{family.name}({low.interval.low:g}, {low.interval.low + 1:g})",
-                    )
+                self._problem(
+                    "support",
+                    place,
+                    f"there is nothing between {low.interval.low:g} and {high.interval.low:g}",
+                    "low < high",
+                    expression_text(e),
+                    f"{family.name}({high.interval.low:g}, {low.interval.low:g})"
+                    if low.interval.low > high.interval.low
+                    else f"{family.name}({low.interval.low:g}, {low.interval.low + 1:g})",
                 )
             shape = broadcast([low.shape, high.shape])
             interval = Interval(low.interval.low, high.interval.high)

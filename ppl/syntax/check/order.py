@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from ppl.syntax import tree
+from ppl.syntax.check.reporting import Report
 from ppl.syntax.loops import statements, targets
 from ppl.syntax.problems import Problem
 
 Definition = tree.Function | tree.Program
 
 
-def in_order(
-    definitions: Mapping[str, Definition], report: Callable[[Problem], None]
-) -> Iterator[Definition]:
+def in_order(definitions: Mapping[str, Definition], report: Report) -> Iterator[Definition]:
     """Definitions, those that others call first. A circle of calls is an error."""
     state: dict[str, int] = {}
     order: list[Definition] = []

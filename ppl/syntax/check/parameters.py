@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ppl.syntax import tree
 from ppl.syntax.check.body import Body, reserved
 from ppl.syntax.check.callees import Callee, example
+from ppl.syntax.check.reporting import Report
 from ppl.syntax.check.scope import Binding, Scope
 from ppl.syntax.check.types import value_of
 from ppl.syntax.loops import structure
 from ppl.syntax.problems import Problem
 from ppl.syntax.values import ANY, Interval, Value
-
-Report = Callable[[Problem], None]
 
 
 class Parameters:
@@ -58,7 +57,7 @@ class Parameters:
     def _default(self, p: tree.Parameter, value: Value, say: Report) -> None:
         assert p.default is not None
         scope = Scope(dict(self.outside))
-        body = Body("function", structure(()), scope, self.callees, say)
+        body = Body(say, "function", structure(()), scope, self.callees)
         given = body.expressions.of(p.default)
         if value.is_number and given.is_number and given.interval.misses(value.interval):
             say(

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from ppl.syntax import tree
-from ppl.syntax.check.body import Site
 from ppl.syntax.check.callees import example
 from ppl.syntax.check.elsewhere import NAMES_ELSEWHERE
 from ppl.syntax.check.intervals import raised
 from ppl.syntax.check.near import near
+from ppl.syntax.check.state import Site
 from ppl.syntax.check.types import value_of
 from ppl.syntax.format import expression_text
 from ppl.syntax.info import dims

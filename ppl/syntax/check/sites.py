@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ppl.syntax import tree
-from ppl.syntax.check.callees import Callee
 from ppl.syntax.check.declarations import Declarations
 from ppl.syntax.check.elsewhere import OPTIONS_ELSEWHERE
-from ppl.syntax.check.expressions import Expressions
-from ppl.syntax.check.laws import Calls
 from ppl.syntax.check.near import near
-from ppl.syntax.check.scope import Scope
+from ppl.syntax.check.state import Site
 from ppl.syntax.check.types import value_of
 from ppl.syntax.format import expression_text, target_text
-from ppl.syntax.problems import Problem
-from ppl.syntax.tree import Span
-from ppl.syntax.values import Interval, Mismatch, Size, Value, broadcast, same, shape_text, size_of
+from ppl.syntax.values import Interval, Mismatch, Size, Value, broadcast, equal, shape_text, size_of
 
 OPTIONS = ("grad", "dims")
 STRATEGIES = ("auto", "reparam", "implicit", "score", "enum", "mvd", "rejection", "rebar", "quadrature",
@@ -25,31 +19,8 @@ STRATEGIES = ("auto", "reparam", "implicit", "score", "enum", "mvd", "rejection"
 STRATEGIES_WITH_OPTIONS = ("score", "rebar", "quadrature", "rejection", "gumbel_softmax")
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A site as the rest of a file sees it: a draw, and the sizes of the loops around it."""
-
-    name: str
-    value: Value
-    sizes: tuple[Size, ...]
-    span: Span
-    observed: bool = False
-
-
 class Sites(Declarations):
     """The part of `Body` that is about random choices and data."""
-
-    kind: str
-    scope: Scope
-    callees: dict[str, Callee]
-    report: Callable[[Problem], None]
-    parameters: frozenset[str]
-    sites: dict[str, Site]
-    dims_of: dict[Span, tuple[str, ...]]
-    declared: dict[str, Value]
-    nested: bool
-    expressions: Expressions
-    calls: Calls
 
     def _sample(self, s: tree.Sample) -> None:
         name = s.target.name.id
@@ -199,7 +170,3 @@ def _touch(drawn: Value, interval: Interval) -> bool:
     """Whether a continuous law and an interval have one point in common."""
     low, high = max(drawn.interval.low, interval.low), min(drawn.interval.high, interval.high)
     return drawn.kind == "real" and low == high and drawn.interval.low < drawn.interval.high
-
-
-def equal(a: Size, b: Size) -> bool:
-    return not isinstance(same(a, b), Mismatch)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from ppl.errors import closest
 from ppl.syntax import tree
+from ppl.syntax.check.reporting import Report
 from ppl.syntax.format import expression_text
 from ppl.syntax.info import PROGRAM_TYPES
 from ppl.syntax.problems import Problem
@@ -52,7 +52,7 @@ _FOREIGN = {
 }
 
 
-def value_of(kind: tree.Type, report: Callable[[Problem], None]) -> Value:
+def value_of(kind: tree.Type, report: Report) -> Value:
     """What a value of the type is; problems of the type itself are reported."""
     name = kind.name.id
     shape = tuple(size_of(s) for s in kind.shape)
@@ -88,7 +88,7 @@ def value_of(kind: tree.Type, report: Callable[[Problem], None]) -> Value:
     return Value("any", shape=None)
 
 
-def _bounds(kind: tree.Type, usual: Interval, report: Callable[[Problem], None]) -> Interval:
+def _bounds(kind: tree.Type, usual: Interval, report: Report) -> Interval:
     """`real(lower=0, upper=1)`; bounds that are not written out as numbers are not known."""
     name = kind.name.id
     if name == "index":
