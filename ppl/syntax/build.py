@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from lark import Token
-
 from ppl.syntax import tree
 from ppl.syntax.format import expression_text
+from ppl.syntax.lalr import DEDENT, INDENT, NEWLINE, Callback, Token
 from ppl.syntax.limits import LEVELS, nested
 from ppl.syntax.operators import ordered
 from ppl.syntax.problems import Problem, Rejected
@@ -38,8 +37,8 @@ _WORDS = (
     "RETURN",
     "PASS",
 )
-_LAYOUT = ("_NEWLINE", "_INDENT", "_DEDENT")
-_PUNCTUATION = frozenset(_BRACKETS + _SIGNS + _WORDS + _LAYOUT)
+_LAYOUT = frozenset((NEWLINE, INDENT, DEDENT))
+_PUNCTUATION = _LAYOUT.union(_BRACKETS, _SIGNS, _WORDS)
 
 
 def _rule(build: Builder) -> Builder:
@@ -50,26 +49,20 @@ def _rule(build: Builder) -> Builder:
 
 def _span(children: Children) -> Span:
     """From the first of the children that has a place to the last."""
-    placed = [
-        c for c in children if isinstance(c, tree.Node) or (isinstance(c, Token) and c.type not in _LAYOUT)
-    ]
-    if not placed:
+    first = next(filter(_has_place, children), None)
+    if first is None:
         return tree.NOWHERE
-    return _place(placed[0]).to(_place(placed[-1]))
+    return first.span.to(next(filter(_has_place, reversed(children))).span)
 
 
-def _place(part: Any) -> Span:
-    return _of(part) if isinstance(part, Token) else part.span
-
-
-def _of(token: Token) -> Span:
-    return Span(token.line or 0, token.column or 0, token.end_line or 0, token.end_column or 0)
+def _has_place(part: Any) -> bool:
+    return part.type not in _LAYOUT if type(part) is Token else isinstance(part, tree.Node)
 
 
 def _name(token: Token) -> tree.Name:
-    if (problem := no_name(str(token), _of(token))) is not None:
+    if (problem := no_name(token.text, token.span)) is not None:
         raise Rejected(problem)
-    return tree.Name(str(token), span=_of(token))
+    return tree.Name(token.text, span=token.span)
 
 
 def _one(children: Children, kind: Any) -> Any:
@@ -129,10 +122,10 @@ def _text(literal: str) -> str:
 
 
 def _number(token: Token) -> tree.Number:
-    digits = token.replace("_", "")
+    digits = token.text.replace("_", "")
     whole = digits.isdigit()
     value = int(digits) if whole and len(digits) < 20 else float(digits)
-    return tree.Number(value, str(token), span=_of(token))
+    return tree.Number(value, token.text, span=token.span)
 
 
 @_rule
@@ -142,7 +135,7 @@ def item(span: Span, children: Children) -> Any:
 
 @_rule
 def heading(span: Span, children: Children) -> Any:
-    return tree.Heading(_text(children[0]), span=_of(children[0]))
+    return tree.Heading(_text(children[0].text), span=children[0].span)
 
 
 # imports
@@ -360,8 +353,8 @@ _RULES |= {
     "attribute": lambda s, c: tree.Attribute(c[0], _name(c[1]), span=s),
     "name": lambda s, c: _name(c[0]),
     "number": lambda s, c: _number(c[0]),
-    "boolean": lambda s, c: tree.Boolean(c[0] == "true", span=s),
-    "string": lambda s, c: tree.String(_text(c[0]), span=s),
+    "boolean": lambda s, c: tree.Boolean(c[0].text == "true", span=s),
+    "string": lambda s, c: tree.String(_text(c[0].text), span=s),
     "parenthesised": lambda s, c: tree.Parenthesised(c[0], span=s),
     "tuple": lambda s, c: tree.Tuple(tuple(c), span=s),
     "list": lambda s, c: tree.List(tuple(c), span=s),
@@ -371,17 +364,13 @@ _RULES |= {
 }
 
 
-def _callback(build: Builder) -> Callable[[list[Any]], Any]:
+def _callback(build: Builder) -> Callback:
     def call(children: list[Any]) -> Any:
-        meaning = [c for c in children if not (isinstance(c, Token) and c.type in _PUNCTUATION)]
+        meaning = [c for c in children if type(c) is not Token or c.type not in _PUNCTUATION]
         return build(_span(children), meaning)
 
     return call
 
 
-class Build:
-    """What the parser calls, a rule a method; children come with all of their tokens, for their places."""
-
-
-for _name_of_rule, _build in _RULES.items():
-    setattr(Build, _name_of_rule, staticmethod(_callback(_build)))
+CALLBACKS = {rule: _callback(build) for rule, build in _RULES.items()}
+"""What the parser calls, by rule; children come with all of their tokens, for their places."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-
-from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+from collections.abc import Iterable, Set
 
 from ppl.syntax.habits import habit
+from ppl.syntax.lalr import Token, Unreadable
 from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 
@@ -51,8 +50,8 @@ _LONGEST = 500
 _TEXTS = re.compile(r'"""[\s\S]*?"""|"[^"\n]*"|\'[^\'\n]*\'|#[^\n]*')
 
 
-def explain(error: Exception, piece: str) -> Problem:
-    """The problem behind one of Lark's exceptions; `piece` is the text that it read."""
+def explain(error: Unreadable, piece: str) -> Problem:
+    """The problem behind the parser's exception; `piece` is the text that it read."""
     span = _place(error, piece)
     code = _TEXTS.sub(_blank, piece)
     line = piece.split("\n")[span.line - 1] if 0 < span.line <= piece.count("\n") + 1 else ""
@@ -68,11 +67,11 @@ def explain(error: Exception, piece: str) -> Problem:
     ):
         if problem is not None:
             return problem
-    if isinstance(error, UnexpectedCharacters):
+    if error.token is not None:
+        return _token(error.token, error.accepted, span, line)
+    if error.span.line:
         sign = line[span.column - 1 : span.column]
         return Problem("syntax", span, f"`{sign}` has no meaning here", None, f"`{sign}`", "leave it out")
-    if isinstance(error, UnexpectedToken):
-        return _token(error, span, line)
     return Problem(
         "syntax",
         span,
@@ -153,9 +152,9 @@ def _position(text: str, at: int) -> tuple[int, int]:
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 
-def _unclosed(error: Exception, span: Span, code: str, piece: str) -> Problem | None:
+def _unclosed(error: Unreadable, span: Span, code: str, piece: str) -> Problem | None:
     """A bracket that is not closed, closed by the other kind, or closed twice."""
-    token = getattr(error, "token", None)
+    token = error.token
     rows = code.split("\n")
     until = sum(len(row) + 1 for row in rows[: span.line - 1]) + span.column
     open_: list[int] = []
@@ -168,7 +167,7 @@ def _unclosed(error: Exception, span: Span, code: str, piece: str) -> Problem | 
             if _CLOSING[code[open_[-1]]] != sign:
                 return _other(code, piece, open_[-1], at)
             open_.pop()
-    if not open_ or isinstance(error, UnexpectedCharacters):
+    if not open_ or (token is None and error.span.line):
         return None
     number, column = _position(code, open_[-1])
     ended = token is None or token.type.startswith(("_", "$"))
@@ -267,10 +266,8 @@ def _habitual(span: Span, line: str) -> Problem | None:
     return None
 
 
-def _token(error: UnexpectedToken, span: Span, line: str) -> Problem:
-    accepted = set(error.accepts or error.expected or ())
-    token = str(error.token)
-    kind = error.token.type
+def _token(wrong: Token, accepted: Set[str], span: Span, line: str) -> Problem:
+    token, kind = wrong.text, wrong.type
     if kind == "_INDENT":
         return Problem(
             "syntax",
@@ -301,7 +298,7 @@ def _token(error: UnexpectedToken, span: Span, line: str) -> Problem:
     )
 
 
-def _edit(accepted: set[str], kind: str, line: str, span: Span, token: str) -> str | None:
+def _edit(accepted: Set[str], kind: str, line: str, span: Span, token: str) -> str | None:
     if kind == "_NEWLINE" and "COLON" in accepted and re.match(
         r"\s*(for|if|elif|else|model|guide|objective|def|data|infer)\b", line
     ):  # fmt: skip
@@ -349,15 +346,13 @@ def _listed(accepted: Iterable[str]) -> str | None:
     return " or ".join(words[:5]) if words else None
 
 
-def _place(error: Exception, piece: str) -> Span:
-    line, column = getattr(error, "line", None), getattr(error, "column", None)
-    token = getattr(error, "token", None)
-    if not isinstance(line, int) or line < 1:
+def _place(error: Unreadable, piece: str) -> Span:
+    token, line, column = error.token, error.span.line, error.span.column
+    if not line:
         return _misplaced(piece)
-    column = column if isinstance(column, int) and column > 0 else 1
     if token is not None and token.type == "_INDENT":
-        line, column = line + token.count("\n") + 1, 1
-    width = 1 if token is None or token.type.startswith(("_", "$")) else len(token.split("\n")[0])
+        line, column = line + 1, 1
+    width = 1 if token is None or token.type.startswith(("_", "$")) else len(token.text.split("\n")[0])
     return Span(line, column, line, column + max(1, width))
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lark import Token
-
 from ppl.syntax import tree
-from ppl.syntax.tree import Span
+from ppl.syntax.lalr import Token
 
 _BINDING = {
     "or": 1,
@@ -30,7 +28,7 @@ def ordered(rest: list[Any], least: int) -> tree.Expression:
     left = _operand(rest)
     while rest:
         token = rest[-1]
-        kind = "compare" if token.type == "COMPARE" else str(token)
+        kind = "compare" if token.type == "COMPARE" else token.text
         binding = _POWER if kind == "**" else _BINDING[kind]
         if binding < least:
             break
@@ -47,14 +45,13 @@ def _operand(rest: list[Any]) -> tree.Expression:
     first = rest.pop()
     if not isinstance(first, Token):
         return first
-    operand = ordered(rest, _BINDING["not"] if first == "not" else _SIGN)
-    place = Span(first.line or 0, first.column or 0, first.end_line or 0, first.end_column or 0)
-    return tree.Unary(str(first), operand, span=place.to(operand.span))
+    operand = ordered(rest, _BINDING["not"] if first.text == "not" else _SIGN)
+    return tree.Unary(first.text, operand, span=first.span.to(operand.span))
 
 
 def _comparison(left: tree.Expression, rest: list[Any]) -> tree.Compare:
     operators, operands = [], []
     while rest and rest[-1].type == "COMPARE":
-        operators.append(str(rest.pop()))
+        operators.append(rest.pop().text)
         operands.append(ordered(rest, _BINDING["compare"] + 1))
     return tree.Compare(left, tuple(operators), tuple(operands), span=left.span.to(operands[-1].span))

@@ -11,12 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from lark import Lark
-from lark.exceptions import LarkError
-from lark.indenter import Indenter
-
 from ppl.syntax import tree
-from ppl.syntax.build import Build
+from ppl.syntax.build import CALLBACKS
+from ppl.syntax.lalr import Parser, Unreadable
 from ppl.syntax.limits import ITEMS, limits, too_deep, too_many
 from ppl.syntax.mistakes import explain
 from ppl.syntax.problems import Problem, Rejected
@@ -27,18 +24,9 @@ _NAMED = re.compile(r"(?:def|model|guide|objective)\s+(\w+)")
 _QUOTED = re.compile(r'"""[\s\S]*?(?:"""|\Z)|"[^"\n]*"?|\'[^\'\n]*\'?|(#[^\n]*)')
 
 
-class Layout(Indenter):
-    NL_type = "_NEWLINE"
-    OPEN_PAREN_types = ["LPAR", "LSQB"]  # noqa: RUF012 (an attribute of Lark's class)
-    CLOSE_PAREN_types = ["RPAR", "RSQB"]  # noqa: RUF012
-    INDENT_type = "_INDENT"
-    DEDENT_type = "_DEDENT"
-    tab_len = 8
-
-
 @cache
-def _lark() -> Lark:
-    return parser(Layout(), Build())
+def _parser() -> Parser:
+    return parser(CALLBACKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +76,10 @@ def parse_expression(text: str) -> tree.Expression:
 @lru_cache(maxsize=1024)
 def _item(piece: str, line: int) -> tuple[tree.Item | None, Problem | None]:
     try:
-        parser = _lark().parse_interactive(piece)
-        state = parser.lexer_thread.state
-        assert state is not None
-        state.line_ctr.line = line
-        item: tree.Item = parser.resume_parse()
+        item: tree.Item = _parser().parse(piece, line)
     except Rejected as rejected:
         return None, rejected.problem
-    except (LarkError, AssertionError) as error:  # an unopened bracket is an assertion of Lark's
+    except Unreadable as error:
         return None, explain(error, "\n" * (line - 1) + piece)
     problem = too_deep(item)
     return (None, problem) if problem is not None else (item, None)
