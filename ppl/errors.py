@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
+from itertools import islice
 from types import CodeType, FrameType
 from typing import ParamSpec, TypeVar
 
@@ -19,6 +20,8 @@ _STDLIB = os.path.join(os.path.dirname(os.path.dirname(_HERE)), "stdlib") + os.s
 _STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _FEW, _SHOWN = 8, 6
 """How many names an error lists in full, and how many it shows of more."""
+_COMPARED, _LONG = 100, 50
+"""Names that are compared with one that is not known, and the letters that they have at most."""
 _LIBRARY_PARTS = (
     "<string>",
     "<frozen",
@@ -137,9 +140,19 @@ def placed(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Res
     return call
 
 
+def comparable(name: str, known: Iterable[str]) -> list[str]:
+    """Those of the known names that are worth comparing with `name` letter by letter, which is slow: of the first
+    thousand a hundred whose length is nearest, and none that is very long.
+    """
+    short = [k for k in islice(known, _COMPARED * 10) if len(k) <= _LONG] if len(name) <= _LONG else []
+    return (
+        sorted(short, key=lambda k: abs(len(k) - len(name)))[:_COMPARED] if len(short) > _COMPARED else short
+    )
+
+
 def closest(name: object, known: Iterable[str], n: int = 3) -> list[str]:
     """The known names most like `name`, best first."""
-    return difflib.get_close_matches(str(name), [str(k) for k in known], n=n, cutoff=0.5)
+    return difflib.get_close_matches(str(name), comparable(str(name), map(str, known)), n=n, cutoff=0.5)
 
 
 def listed(known: Iterable[object], name: object = "") -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ppl.syntax import tree
+from ppl.syntax.limits import FIRST, too_many_first
 from ppl.syntax.problems import Problem, Rejected
 
 Elements = dict[tuple[str, int], tree.Statement]
@@ -63,6 +64,8 @@ def _firsts(before: list[tree.Statement], loop: tree.For, begin: int) -> Element
         (index,) = target.indices
         if isinstance(index, tree.Number) and isinstance(index.value, int) and 0 <= index.value < begin:
             found[target.name.id, index.value] = statement
+    if found and begin > FIRST:
+        raise Rejected(too_many_first(loop.domain.span, begin))
     for name in sorted({name for name, _ in found}):
         missing = [k for k in range(begin) if (name, k) not in found]
         if missing:

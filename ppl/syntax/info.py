@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ppl.syntax import tree
 from ppl.syntax.loops import statements
@@ -32,7 +33,7 @@ class Names:
         return self.site_dims.get(site.span, ())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Info:
     """What is known of a file. `bodies` is by the name of the `def` or program."""
 
@@ -44,12 +45,19 @@ class Info:
 
     def parameters(self, item: tree.Function | tree.Program) -> tuple[tree.Parameter, ...]:
         """An item's parameters; a guide that gives none has its model's."""
-        if item.parameters is not None or not isinstance(item, tree.Program) or item.model is None:
-            return item.parameters or ()
-        for other in self.file.items:
-            if isinstance(other, tree.Program) and other.name.id == item.model.id:
-                return self.parameters(other)
-        return ()
+        seen: set[str] = set()
+        while isinstance(item, tree.Program) and item.parameters is None and item.model is not None:
+            owner = self.programs.get(item.model.id)
+            if owner is None or owner.name.id in seen:
+                return ()
+            item = owner
+            seen.add(item.name.id)
+        return item.parameters or ()
+
+    @cached_property
+    def programs(self) -> dict[str, tree.Program]:
+        """The programs by name; of several with one name, the first."""
+        return {i.name.id: i for i in reversed(self.file.items) if isinstance(i, tree.Program)}
 
     def sampled(self, item: tree.Function | tree.Program) -> frozenset[str]:
         """The parameters that are sites too: data, when they are given."""

@@ -23,7 +23,13 @@ BITS = 256
 IMPORTS = 50
 """Files that import each other in a chain."""
 LEVELS = 200
-"""Expressions in expressions, statements in statements."""
+"""Expressions in expressions."""
+BLOCKS = 40
+"""Loops and branches in each other."""
+AXES = 32
+"""Of an array."""
+FIRST = 20
+"""Elements before the first of a loop that have statements of their own."""
 
 _TOKEN = re.compile(r'"""[\s\S]*?(?:"""|\Z)|"[^"\n]*"?|\'[^\'\n]*\'?|#[^\n]*|\w+|[^\w\s]|\n')
 
@@ -56,7 +62,12 @@ def limits(text: str) -> Iterator[Problem]:
 
 
 def too_deep(item: tree.Item) -> Problem | None:
-    """The place where an item is nested deeper than `LEVELS`, if it is."""
+    """The place where blocks are nested deeper than `BLOCKS`, or an item than `LEVELS`, if there is one."""
+    blocks: list[tree.Node] = [item]
+    for _ in range(BLOCKS + 1):
+        blocks = [inner for block in blocks for inner in _blocks(block)]
+    if blocks:
+        return nested(blocks[0].span, BLOCKS)
     level: list[tree.Node] = [item]
     for _ in range(LEVELS):
         level = [child for node in level for child in tree.children(node)]
@@ -65,12 +76,21 @@ def too_deep(item: tree.Item) -> Problem | None:
     return nested(level[0].span)
 
 
-def nested(span: Span) -> Problem:
+def _blocks(node: tree.Node) -> Iterator[tree.Node]:
+    """The loops and branches directly inside of one, or of an item."""
+    for child in tree.children(node):
+        if isinstance(child, tree.For | tree.If):
+            yield child
+        elif isinstance(child, tree.Branch):
+            yield from _blocks(child)
+
+
+def nested(span: Span, most: int = LEVELS) -> Problem:
     """The problem of nesting too deep at a place."""
     return _problem(
         Span(span.line, span.column, span.line, span.column + 1),
         "this is nested too deep",
-        f"{LEVELS} levels",
+        f"{most} levels",
         "more",
     )
 
@@ -79,6 +99,19 @@ def too_large(span: Span, count: float) -> Problem:
     """The problem of an array or loop with more than `ELEMENTS`."""
     headline, edit = "this has too many elements", "fewer elements, or a loop over fewer"
     return Problem("resource", span, headline, f"at most {ELEMENTS:,}", f"{count:.3g}", edit)
+
+
+def too_many_axes(span: Span, count: int) -> Problem:
+    """The problem of an array with more than `AXES`."""
+    edit = "fewer sizes, or several arrays"
+    return Problem("resource", span, "this has too many axes", f"at most {AXES}", str(count), edit)
+
+
+def too_many_first(span: Span, count: int) -> Problem:
+    """The problem of a loop with more than `FIRST` elements before its first."""
+    headline = "too many elements are given one by one before this loop"
+    edit = "data for them, or a loop that begins at 0 with a condition"
+    return Problem("resource", span, headline, f"at most {FIRST}", f"{count:.15g}", edit)
 
 
 def too_many(line: int) -> Problem:

@@ -5,6 +5,7 @@ The checker and the lowering ask here, so that `ppl explain` says what is run.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -62,21 +63,28 @@ class Structure:
     loops: dict[int, Loop]
     built: dict[str, tuple[str, ...]]
     skipped: frozenset[int]
+    reads: dict[int, Counter[str]] = field(default_factory=dict, compare=False)
+    """What was counted already, by `id`."""
 
     def of(self, statement: tree.For) -> Loop:
         return self.loops[id(statement)]
 
     def reads_outside(self, name: str, loop: Loop) -> bool:
         """Whether anything outside of a loop reads `name`."""
-        waiting: list[tree.Node] = list(self.body)
-        while waiting:
-            node = waiting.pop()
-            if node is loop.statement:
-                continue
-            if isinstance(node, tree.Name) and node.id == name:
-                return True
-            waiting += [c for c in tree.children(node) if not isinstance(c, tree.Target)]
-        return False
+        return self._reads(None)[name] > self._reads(loop.statement)[name]
+
+    def _reads(self, loop: tree.For | None) -> Counter[str]:
+        """How often a loop, or the whole body, reads each name."""
+        key = id(loop)
+        if key not in self.reads:
+            found = self.reads[key] = Counter()
+            waiting: list[tree.Node] = [loop] if loop is not None else list(self.body)
+            while waiting:
+                node = waiting.pop()
+                if isinstance(node, tree.Name):
+                    found[node.id] += 1
+                waiting += [c for c in tree.children(node) if not isinstance(c, tree.Target)]
+        return self.reads[key]
 
 
 def structure(body: Sequence[tree.Statement]) -> Structure:
@@ -207,11 +215,18 @@ def targets(statement: tree.Statement) -> tuple[tree.Target, ...]:
 
 def statements(body: Sequence[tree.Statement]) -> Iterator[tree.Statement]:
     """The statements of a block and of all blocks in it, in order."""
-    for statement in body:
+    waiting = list(reversed(body))
+    while waiting:
+        statement = waiting.pop()
         yield statement
         if isinstance(statement, tree.For):
-            yield from statements(statement.body)
+            waiting += reversed(statement.body)
         elif isinstance(statement, tree.If):
-            for branch in statement.branches:
-                yield from statements(branch.body)
-            yield from statements(statement.otherwise)
+            waiting += reversed(statement.otherwise)
+            for branch in reversed(statement.branches):
+                waiting += reversed(branch.body)
+
+
+def given_names(body: Sequence[tree.Statement]) -> dict[str, tree.Target]:
+    """The names that a block gives values to, in order, each with the last place where."""
+    return {t.name.id: t for s in statements(body) for t in targets(s)}

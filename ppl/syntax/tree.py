@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of source: lines and columns from 1, the end exclusive."""
 
     line: int = 0
@@ -27,22 +26,49 @@ class Span:
 
 NOWHERE = Span()
 N = TypeVar("N", bound="Node")
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def node(kind: type[T]) -> type[T]:
+    """A class of nodes. That they are frozen the type checker sees to: code that did would take longer to make, at every
+    start, than most files take to be checked. For the same reason comparing and showing are written once, in `Node`.
+    """
+    return dataclass(slots=True, eq=False, repr=False)(kind)
+
+
+@node
 class Node:
-    span: Span = field(default=NOWHERE, compare=False, repr=False)
+    span: Span = field(default=NOWHERE, compare=False, repr=False, kw_only=True)
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in _compared(type(self)))  # type: ignore[arg-type]
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(getattr(self, name) for name in _compared(type(self)))))  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@cache
+def _compared(kind: type) -> tuple[str, ...]:
+    """The fields of a class that are its meaning."""
+    return tuple(f.name for f in fields(kind) if f.compare)
 
 
 # Expressions
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Expression(Node):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Number(Expression):
     """A literal. `text` is how it was written (`1e-3`), for the formatter."""
 
@@ -50,22 +76,22 @@ class Number(Expression):
     text: str = field(default="", compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Boolean(Expression):
     value: bool
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class String(Expression):
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Name(Expression):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Unary(Expression):
     """`-x`, `+x`, `not x`."""
 
@@ -73,7 +99,7 @@ class Unary(Expression):
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Binary(Expression):
     """Arithmetic `+ - * / // % @ **`, and `and`, `or`."""
 
@@ -82,7 +108,7 @@ class Binary(Expression):
     right: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Compare(Expression):
     """`a < b <= c`: as many operators as operands after the first."""
 
@@ -91,7 +117,7 @@ class Compare(Expression):
     operands: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Conditional(Expression):
     """`value if test else otherwise`."""
 
@@ -100,7 +126,7 @@ class Conditional(Expression):
     otherwise: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Keyword(Node):
     """`name = value` among arguments, options and settings."""
 
@@ -108,14 +134,14 @@ class Keyword(Node):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Call(Expression):
     function: Expression
     arguments: tuple[Expression, ...] = ()
     keywords: tuple[Keyword, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Slice(Expression):
     """`start:stop` in an index; either may be left out."""
 
@@ -123,13 +149,13 @@ class Slice(Expression):
     stop: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Index(Expression):
     value: Expression
     indices: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Attribute(Expression):
     """A name in a module: `std.priors.horseshoe`, or one of a bound program's handlers."""
 
@@ -137,17 +163,17 @@ class Attribute(Expression):
     name: Name
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class List(Expression):
     elements: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Tuple(Expression):
     elements: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Parenthesised(Expression):
     """Parentheses the user wrote: they mean nothing and are kept."""
 
@@ -157,7 +183,7 @@ class Parenthesised(Expression):
 # Types
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Type(Node):
     """`real(lower=0)[N, D]`: a name, bounds or other arguments, and the sizes of an array's axes."""
 
@@ -170,12 +196,12 @@ class Type(Node):
 # Statements
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Statement(Node):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Target(Node):
     """What a statement gives a value to: `mu`, or an element `theta[j]` of what the loops build."""
 
@@ -183,7 +209,7 @@ class Target(Node):
     indices: tuple[Expression, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Sample(Statement):
     """`target: type ~ distribution with options`."""
 
@@ -193,7 +219,7 @@ class Sample(Statement):
     options: tuple[Keyword, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Observe(Statement):
     """`observe target = value ~ distribution`: a value the program computes, as a datum."""
 
@@ -202,7 +228,7 @@ class Observe(Statement):
     distribution: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Assign(Statement):
     """`target = value`, `a, b = value`, `target += value`; `operator` is "" or the arithmetic one."""
 
@@ -212,7 +238,7 @@ class Assign(Statement):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Keep(Statement):
     """`deterministic target = value`: a quantity of the result. `factor target = value`: a log weight."""
 
@@ -221,7 +247,7 @@ class Keep(Statement):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Declare(Statement):
     """`param target: type = value` and `state target: type = value`."""
 
@@ -231,7 +257,7 @@ class Declare(Statement):
     value: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class SetState(Statement):
     """`set name = value`: what a state is from the next step on."""
 
@@ -239,41 +265,41 @@ class SetState(Statement):
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class For(Statement):
     index: Name
     domain: Expression
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Branch(Node):
     test: Expression
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class If(Statement):
     branches: tuple[Branch, ...]
     otherwise: tuple[Statement, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Return(Statement):
     value: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Pass(Statement):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Docstring(Statement):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Evaluate(Statement):
     """An expression on a line of its own; it has no meaning, and the checker says so."""
 
@@ -283,19 +309,19 @@ class Evaluate(Statement):
 # What stands at the left margin
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Item(Node):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Parameter(Node):
     name: Name
     type: Type | None = None
     default: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Imported(Node):
     """A name from another file, and what it is called here."""
 
@@ -303,7 +329,7 @@ class Imported(Node):
     alias: Name | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Import(Item):
     """`import a.b as c`; `from a.b import x as y, z` when `names` are given."""
 
@@ -312,7 +338,7 @@ class Import(Item):
     names: tuple[Imported, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Function(Item):
     name: Name
     parameters: tuple[Parameter, ...]
@@ -320,7 +346,7 @@ class Function(Item):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Program(Item):
     """`kind` is "model", "guide" or "objective"; a guide may name its model."""
 
@@ -331,7 +357,7 @@ class Program(Item):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Settings(Item):
     """A `data:` or `infer:` block."""
 
@@ -339,7 +365,7 @@ class Settings(Item):
     entries: tuple[Keyword, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@node
 class Heading(Item):
     """The file's docstring."""
 
@@ -371,6 +397,15 @@ def children(node: Node | File) -> Iterator[Node]:
             yield value
         elif type(value) is tuple and value:
             yield from _nodes(value)
+
+
+def path(e: Expression) -> str:
+    """`std.priors.horseshoe` of such a row of names; of any other expression nothing."""
+    names: list[str] = []
+    while isinstance(e, Attribute):
+        names.append(e.name.id)
+        e = e.value
+    return ".".join([e.id, *reversed(names)]) if isinstance(e, Name) else ""
 
 
 def walk(node: Node | File) -> Iterator[Node]:

@@ -14,7 +14,7 @@ from ppl.syntax.check.state import State
 from ppl.syntax.families import families
 from ppl.syntax.format import expression_text, target_text
 from ppl.syntax.limits import ELEMENTS, too_large
-from ppl.syntax.loops import Loop, statements, targets
+from ppl.syntax.loops import Loop, given_names, statements, targets
 from ppl.syntax.values import ANY, Interval, Mismatch, Value, broadcast, size_of
 
 
@@ -60,12 +60,11 @@ class Control(State):
         self._carried(loop)
         inside = self.scope.names
         self.scope.names = before
-        for name, binding in inside.items():
-            if name in loop.elements or name in before:
-                if name != index.id:
-                    self.scope.names[name] = binding
-            else:
+        for name in (*given_names(s.body), index.id):
+            if name not in before and name not in loop.elements:
                 self.scope.left[name] = index.id
+            elif name in inside and name != index.id:
+                self.scope.names[name] = inside[name]
 
     def _carried(self, loop: Loop) -> None:
         """A chain of vectors: what stands before the first element has their size, which has to be known."""
@@ -184,7 +183,7 @@ class Control(State):
 
     def _if(self, s: tree.If) -> None:
         outcomes: list[dict[str, Binding]] = []
-        before = dict(self.scope.names)
+        before = self.scope.names
         negated: dict[str, int] = {}
         self.in_branch += 1
         guards = dict(self.scope.guards)
@@ -193,27 +192,33 @@ class Control(State):
             self.scope.names = dict(before)
             self.scope.guards = {**guards, **_larger(negated, least(branch.test, True))}
             negated = _larger(negated, least(branch.test, False))
-            self.block(branch.body)
-            outcomes.append(self.scope.names)
+            outcomes.append(self._outcome(branch.body))
         self.scope.names = dict(before)
         self.scope.guards = {**guards, **negated}
-        self.block(s.otherwise)
-        outcomes.append(self.scope.names)
+        outcomes.append(self._outcome(s.otherwise))
         self.scope.guards = guards
         self.in_branch -= 1
-        self.scope.names = self._together(before, outcomes)
+        self.scope.names = before | self._together(before, outcomes)
+
+    def _outcome(self, body: Sequence[tree.Statement]) -> dict[str, Binding]:
+        """The names that a branch gives values to."""
+        self.block(body)
+        return {name: self.scope.names[name] for name in given_names(body) if name in self.scope.names}
 
     def _together(
         self, before: dict[str, Binding], outcomes: Sequence[dict[str, Binding]]
     ) -> dict[str, Binding]:
-        """The names that all branches give, with a value that covers each."""
+        """The names that branches give and that all of them leave with a value, with one that covers each."""
         result = {}
-        names = [set(o) for o in outcomes]
-        self.scope.partial |= names[0].union(*names[1:]) - names[0].intersection(*names[1:])
-        for name in outcomes[0]:
-            found = [o[name] for o in outcomes if name in o]
+        given: dict[str, list[Binding]] = {}
+        for name, binding in (pair for outcome in outcomes for pair in outcome.items()):
+            given.setdefault(name, []).append(binding)
+        for name, found in given.items():
             if len(found) < len(outcomes):
-                continue
+                if name not in before:
+                    self.scope.partial.add(name)
+                    continue
+                found.insert(len(found) if name in outcomes[0] else 0, before[name])
             first = found[0]
             for other in found[1:]:
                 a, b = first.value, other.value

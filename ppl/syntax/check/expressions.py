@@ -13,7 +13,7 @@ from ppl.syntax.check.intervals import arithmetic, least
 from ppl.syntax.check.near import near
 from ppl.syntax.format import expression_text
 from ppl.syntax.functions import ALIASES, CONSTANTS, FUNCTIONS, OBJECTIVE_ONLY, Signature, Unfit, matmul
-from ppl.syntax.limits import BITS, ELEMENTS, too_large
+from ppl.syntax.limits import AXES, BITS, ELEMENTS, too_large, too_many_axes
 from ppl.syntax.tree import Span
 from ppl.syntax.values import (
     ANY,
@@ -41,6 +41,9 @@ class Expressions(Elements):
 
     def of(self, e: tree.Expression) -> Value:
         value: Value = getattr(self, f"_{type(e).__name__.lower()}")(e)
+        if value.shape is not None and len(value.shape) > AXES:
+            self.report(too_many_axes(e.span, len(value.shape)))
+            return ANY
         return value
 
     def numbers(self, e: tree.Expression, place: str) -> Value:
@@ -257,7 +260,7 @@ class Expressions(Elements):
         value = self.of(e.value)
         if value.kind == "module":
             self.scope.find(e.value.id if isinstance(e.value, tree.Name) else "")
-        member = self.scope.outside.get(expression_text(e))
+        member = self.scope.outside.get(tree.path(e))
         if member is not None:
             return member
         if value.kind == "namespace":

@@ -80,6 +80,7 @@ class _Enough(Exception):
 class _File(Parameters):
     def __init__(self, parsed: Parsed, folder: Path | None, importing: tuple[Path, ...]) -> None:
         self.parsed, self.file = parsed, parsed.file
+        self.names = Info(self.file)
         self.folder, self.importing = folder, importing
         self.problems: list[Problem] = []
         self.callees: dict[str, Callee] = {}
@@ -117,7 +118,7 @@ class _File(Parameters):
                 source = found(item, self.folder)
                 public = source if isinstance(source, Problem) else exports(source, item, self.importing)
                 if isinstance(public, Problem):
-                    self.problems.append(public)
+                    self.report(public)
                     names = [(n.alias or n.name).id for n in item.names] or [(item.alias or item.path[0]).id]
                     self.outside.update({name: ANY for name in names})
                 else:
@@ -138,7 +139,7 @@ class _File(Parameters):
                 continue
             path = ".".join(p.id for p in item.path)
             near = closest(name, public) or sorted(public)
-            self.problems.append(
+            self.report(
                 Problem(
                     "name",
                     wanted.name.span,
@@ -194,7 +195,7 @@ class _File(Parameters):
             self.report(rejected.problem)
             return
         scope = Scope({n: v for n, v in self.outside.items()})
-        parameters = Info(self.file).parameters(item)
+        parameters = self.names.parameters(item)
         own = item.parameters is not None or isinstance(item, tree.Function)
         silent: list[Problem] = []
         self._parameters(parameters, scope, self.report if own else silent.append)

@@ -57,7 +57,7 @@ class Calls(Callees):
         return ANY
 
     def __call__(self, e: tree.Call, function: Value) -> Value:
-        path = expression_text(e.function)
+        path = tree.path(e.function)
         callee = self.callees.get(path)
         if callee is not None and path not in self.expressions.scope.names:
             return self._called(e, callee)
@@ -70,6 +70,7 @@ class Calls(Callees):
         if function.kind in ("module", "distribution"):
             return ANY
         if function.is_number or function.kind in ("text", "trace", "tuple"):
+            path = expression_text(e.function)
             inside = ", ".join(expression_text(a) for a in e.arguments)
             single = bool(e.arguments) and isinstance(e.arguments[0], tree.Name | tree.Number)
             edit = (

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
-from itertools import islice
 
-_MOST = 300
-"""Names that are looked at: the comparison is slow, and files can have thousands."""
+from ppl.errors import comparable
 
 
 def near(name: str, known: Iterable[str], n: int = 3) -> list[str]:
@@ -17,7 +15,7 @@ def near(name: str, known: Iterable[str], n: int = 3) -> list[str]:
     (['sigma'], ['Mu'], [])
     """
     close = (k for k in dict.fromkeys(known) if not k.startswith("__") and abs(len(k) - len(name)) <= 6)
-    rated = [(_likeness(name, k), k) for k in islice(close, _MOST)]
+    rated = [(_likeness(name, k), k) for k in comparable(name, close)]
     return [k for likeness, k in sorted(rated, key=lambda r: (-r[0], r[1])) if likeness >= 0.7][:n]
 
 

@@ -9,6 +9,7 @@ from ppl.syntax import tree
 from ppl.syntax.check.reporting import Report
 from ppl.syntax.format import expression_text
 from ppl.syntax.info import PROGRAM_TYPES
+from ppl.syntax.limits import AXES, too_many_axes
 from ppl.syntax.problems import Problem
 from ppl.syntax.values import NONNEGATIVE, POSITIVE, REAL, UNIT, VECTORS, Interval, Value, size_of
 
@@ -55,6 +56,9 @@ _FOREIGN = {
 def value_of(kind: tree.Type, report: Report) -> Value:
     """What a value of the type is; problems of the type itself are reported."""
     name = kind.name.id
+    if len(kind.shape) > AXES:
+        report(too_many_axes(kind.span, len(kind.shape)))
+        return Value("any", shape=None)
     shape = tuple(size_of(s) for s in kind.shape)
     if name in PROGRAM_TYPES:
         if kind.shape:
