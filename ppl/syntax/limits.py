@@ -20,6 +20,8 @@ ELEMENTS = 100_000_000
 """Elements of an array, iterations of a loop."""
 BITS = 256
 """Of a whole number that is computed."""
+PROBLEMS = 100
+"""That are reported: who has more has one."""
 IMPORTS = 50
 """Files that import each other in a chain."""
 LEVELS = 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Set
+from dataclasses import replace
 
 from ppl.syntax.habits import habit
 from ppl.syntax.lalr import Token, Unreadable
@@ -50,8 +51,18 @@ _LONGEST = 500
 _TEXTS = re.compile(r'"""[\s\S]*?"""|"[^"\n]*"|\'[^\'\n]*\'|#[^\n]*')
 
 
-def explain(error: Unreadable, piece: str) -> Problem:
-    """The problem behind the parser's exception; `piece` is the text that it read."""
+def explain(error: Unreadable, piece: str, above: int = 0) -> Problem:
+    """The problem behind the parser's exception; `piece` is the text that it read, with so many lines above it."""
+    place = _moved(error.span, -above) if error.span.line else error.span
+    problem = _explained(Unreadable(place, error.token, error.accepted), piece, above)
+    return replace(problem, span=_moved(problem.span, above))
+
+
+def _moved(span: Span, lines: int) -> Span:
+    return Span(span.line + lines, span.column, span.end_line + lines, span.end_column)
+
+
+def _explained(error: Unreadable, piece: str, above: int) -> Problem:
     span = _place(error, piece)
     code = _TEXTS.sub(_blank, piece)
     line = piece.split("\n")[span.line - 1] if 0 < span.line <= piece.count("\n") + 1 else ""
@@ -61,7 +72,7 @@ def explain(error: Unreadable, piece: str) -> Problem:
         _tab(span, line, piece),
         habit(plain, line, span.line) if len(line) <= _LONGEST else None,
         _unclosed_text(code),
-        _unclosed(error, span, code, piece),
+        _unclosed(error, span, code, piece, above),
         _nested_definition(span, plain),
         _habitual(span, plain),
     ):
@@ -152,7 +163,7 @@ def _position(text: str, at: int) -> tuple[int, int]:
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 
-def _unclosed(error: Unreadable, span: Span, code: str, piece: str) -> Problem | None:
+def _unclosed(error: Unreadable, span: Span, code: str, piece: str, above: int) -> Problem | None:
     """A bracket that is not closed, closed by the other kind, or closed twice."""
     token = error.token
     rows = code.split("\n")
@@ -165,7 +176,7 @@ def _unclosed(error: Unreadable, span: Span, code: str, piece: str) -> Problem |
             if not open_:
                 return _closing(code, piece, at)
             if _CLOSING[code[open_[-1]]] != sign:
-                return _other(code, piece, open_[-1], at)
+                return _other(code, piece, open_[-1], at, above)
             open_.pop()
     if not open_ or (token is None and error.span.line):
         return None
@@ -186,7 +197,7 @@ def _unclosed(error: Unreadable, span: Span, code: str, piece: str) -> Problem |
         Span(number, column, number, column + 1),
         f"this `{sign}` is not closed",
         f"`{_CLOSING[sign]}`",
-        "the end of the block" if ended else f"`{token}` on line {span.line}",
+        "the end of the block" if ended else f"`{token}` on line {span.line + above}",
         f"`{_CLOSING[sign]}` where it ends" if long else mended,
     )
 
@@ -199,7 +210,7 @@ def _closing(code: str, piece: str, at: int) -> Problem:
     return Problem("syntax", place, f"this `{code[at]}` closes nothing", None, f"`{code[at]}`", mended)
 
 
-def _other(code: str, piece: str, opened: int, at: int) -> Problem:
+def _other(code: str, piece: str, opened: int, at: int, above: int) -> Problem:
     number, column = _position(code, at)
     line = piece.split("\n")[number - 1]
     right = _CLOSING[code[opened]]
@@ -208,7 +219,7 @@ def _other(code: str, piece: str, opened: int, at: int) -> Problem:
         "syntax",
         Span(number, column, number, column + 1),
         f"`{code[at]}` can't close the `{code[opened]}` of "
-        + (f"column {begun}" if first == number else f"line {first}"),
+        + (f"column {begun}" if first == number else f"line {first + above}"),
         f"`{right}`",
         f"`{code[at]}`",
         f"{line[: column - 1]}{right}{line[column:]}".strip(),

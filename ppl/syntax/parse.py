@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from ppl.syntax import tree
 from ppl.syntax.build import CALLBACKS
 from ppl.syntax.lalr import Parser, Unreadable
-from ppl.syntax.limits import ITEMS, limits, too_deep, too_many
+from ppl.syntax.limits import ITEMS, PROBLEMS, limits, too_deep, too_many
 from ppl.syntax.mistakes import explain
 from ppl.syntax.problems import Problem, Rejected
 from ppl.syntax.tables import parser
@@ -56,10 +56,13 @@ def parse(text: str, path: str = "<text>") -> Parsed:
         if count == ITEMS:
             problems.append(too_many(line))
             break
-        item, problem = _item(piece, line)
-        items += [item] if item is not None else []
-        problems += [problem] if problem is not None else []
-        if item is None and (named := _NAMED.match(piece)):
+        item = _item(piece, line)
+        if isinstance(item, tree.Item):
+            items.append(item)
+            continue
+        if len(problems) < PROBLEMS:
+            problems.append(item if isinstance(item, Problem) else explain(item, piece, line - 1))
+        if named := _NAMED.match(piece):
             lost.append(named[1])
     return Parsed(tree.File(path, tuple(items), tuple(comments(text))), tuple(problems), tuple(lost))
 
@@ -74,15 +77,15 @@ def parse_expression(text: str) -> tree.Expression:
 
 
 @lru_cache(maxsize=1024)
-def _item(piece: str, line: int) -> tuple[tree.Item | None, Problem | None]:
+def _item(piece: str, line: int) -> tree.Item | Problem | Unreadable:
+    """An item, or why it is none."""
     try:
         item: tree.Item = _parser().parse(piece, line)
     except Rejected as rejected:
-        return None, rejected.problem
+        return rejected.problem
     except Unreadable as error:
-        return None, explain(error, "\n" * (line - 1) + piece)
-    problem = too_deep(item)
-    return (None, problem) if problem is not None else (item, None)
+        return error
+    return too_deep(item) or item
 
 
 def pieces(text: str) -> Iterator[tuple[int, str]]:

@@ -17,6 +17,7 @@ def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str])
     """
     misspelt: set[str] = set()
     latent = {n for n, s in model.sites.items() if not s.observed and n not in given}
+    shown = ", ".join(sorted(latent)[:6]) or None
     if not body.nested and not model.nested:
         for name, site in body.sites.items():
             if name not in model.sites and not name.startswith("_"):
@@ -26,7 +27,7 @@ def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str])
                     "guide",
                     site.span,
                     f"the model has no site `{name}`",
-                    ", ".join(sorted(latent)[:6]) or None,
+                    shown,
                     f"`{name}`",
                     alike[0] if alike else f"leave it out; _{name} ~ …, if it is the guide's own",
                 )

@@ -21,13 +21,11 @@ from ppl.syntax.check.state import Site
 from ppl.syntax.check.types import value_of
 from ppl.syntax.imports import found
 from ppl.syntax.info import Info, Names, dims
+from ppl.syntax.limits import PROBLEMS
 from ppl.syntax.loops import Structure, structure
 from ppl.syntax.parse import Parsed, parse
 from ppl.syntax.problems import Problem, Rejected
 from ppl.syntax.values import ANY, Value
-
-_MOST = 100
-"""Problems of a file that are reported: who has more has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ def check(
     unique = {(p.span, p.headline): p for p in problems}
     ordered = sorted(unique.values(), key=lambda p: (p.span.line, p.span.column, p.severity))
     public = {name: checking.callees[name] for name in checking.definitions}
-    return Checked(parsed.file, tuple(ordered[:_MOST]), checking.info(), checking.bodies, public)
+    return Checked(parsed.file, tuple(ordered[:PROBLEMS]), checking.info(), checking.bodies, public)
 
 
 class _Enough(Exception):
@@ -107,7 +105,7 @@ class _File(Parameters):
         if self.blind and problem.kind == "name" and "not a name in scope" in problem.headline:
             return
         self.problems.append(problem)
-        if len(self.problems) > 2 * _MOST:
+        if len(self.problems) > 2 * PROBLEMS:
             raise _Enough
 
     # imports and definitions

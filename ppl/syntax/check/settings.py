@@ -43,6 +43,7 @@ def data_problems(
         return
     parameters = {p.name.id: p for p in model.parameters or ()}
     known = {*parameters, *sites}
+    shown = ", ".join(sorted(known)[:8]) or None
     for entry in block.entries:
         name = entry.name.id
         if name not in known and not nested and not _labels(entry.value):
@@ -51,7 +52,7 @@ def data_problems(
                 "data",
                 entry.name.span,
                 f"the model {model.name.id} has no `{name}`",
-                ", ".join(sorted(known)[:8]) or None,
+                shown,
                 f"`{name}`",
                 f"{alike[0]} = …" if alike else "leave it out",
             )
