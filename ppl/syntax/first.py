@@ -21,6 +21,8 @@ Elements = dict[tuple[str, int], tree.Statement]
 def with_first_elements(body: tuple[tree.Statement, ...]) -> tuple[tree.Statement, ...]:
     """`body` with such statements taken into the loop that goes on from them, in every block."""
     result: list[tree.Statement] = []
+    above: dict[str, dict[int, tree.Statement]] = {}
+    taken: set[int] = set()
     for statement in body:
         if isinstance(statement, tree.If):
             branches = tuple(replace(b, body=with_first_elements(b.body)) for b in statement.branches)
@@ -30,13 +32,17 @@ def with_first_elements(body: tuple[tree.Statement, ...]) -> tuple[tree.Statemen
         elif isinstance(statement, tree.For):
             statement = replace(statement, body=with_first_elements(statement.body))
             begin = _begin(statement.domain)
-            firsts = _firsts(result, statement, begin) if begin else {}
+            firsts = _firsts(above, statement, begin) if begin else {}
             if firsts:
-                taken = set(map(id, firsts.values()))
-                result = [s for s in result if id(s) not in taken]
+                taken |= set(map(id, firsts.values()))
+                for name, k in firsts:
+                    del above[name][k]
                 statement = _joined(statement, begin, firsts)
+        elif (element := _element(statement)) is not None:
+            name, k = element
+            above.setdefault(name, {})[k] = statement
         result.append(statement)
-    return tuple(result)
+    return tuple(s for s in result if id(s) not in taken)
 
 
 def _begin(domain: tree.Expression) -> int:
@@ -53,17 +59,10 @@ def _begin(domain: tree.Expression) -> int:
     return 0
 
 
-def _firsts(before: list[tree.Statement], loop: tree.For, begin: int) -> Elements:
+def _firsts(above: dict[str, dict[int, tree.Statement]], loop: tree.For, begin: int) -> Elements:
     names = {s.target.name.id for s in loop.body if isinstance(s, tree.Sample | tree.Keep)}
     names |= {t.name.id for s in loop.body if isinstance(s, tree.Assign) for t in s.targets if t.indices}
-    found: Elements = {}
-    for statement in before:
-        target = _target(statement)
-        if target is None or target.name.id not in names or len(target.indices) != 1:
-            continue
-        (index,) = target.indices
-        if isinstance(index, tree.Number) and isinstance(index.value, int) and 0 <= index.value < begin:
-            found[target.name.id, index.value] = statement
+    found = {(n, k): s for n in names for k, s in above.get(n, {}).items() if k < begin}
     if found and begin > FIRST:
         raise Rejected(too_many_first(loop.domain.span, begin))
     for name in sorted({name for name, _ in found}):
@@ -79,6 +78,16 @@ def _firsts(before: list[tree.Statement], loop: tree.For, begin: int) -> Element
                 )
             )
     return found
+
+
+def _element(statement: tree.Statement) -> tuple[str, int] | None:
+    """("z", 0) of `z[0] ~ …`."""
+    target = _target(statement)
+    if target is not None and len(target.indices) == 1:
+        (index,) = target.indices
+        if isinstance(index, tree.Number) and isinstance(index.value, int):
+            return target.name.id, index.value
+    return None
 
 
 def _target(statement: tree.Statement) -> tree.Target | None:

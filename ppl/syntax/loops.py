@@ -106,16 +106,18 @@ def _block(
     body: Sequence[tree.Statement], known: set[str], loops: dict[int, Loop], skipped: set[int]
 ) -> None:
     """Analyse the loops of a block; `known` are the names that have values when it begins."""
-    initial: dict[tuple[str, int], tuple[tree.Expression, int]] = {}
+    initial: dict[str, dict[int, tree.Assign]] = {}
     known = set(known)
     for statement in body:
         if isinstance(statement, tree.Assign) and (place := _before_first(statement)):
-            initial[place] = (statement.value, id(statement))
+            name, k = place
+            initial.setdefault(name, {})[k] = statement
         elif isinstance(statement, tree.For):
             loop = _loop(statement, known)
-            found = {key: initial[key] for key in initial if key[0] in loop.elements}
-            loop.before.update({key: value for key, (value, _) in found.items()})
-            skipped.update(which for _, which in found.values())
+            for name in loop.elements:
+                for k, before in initial.get(name, {}).items():
+                    loop.before[name, k] = before.value
+                    skipped.add(id(before))
             loops[id(statement)] = loop
             _block(statement.body, known | {statement.index.id}, loops, skipped)
         elif isinstance(statement, tree.If):

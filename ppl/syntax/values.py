@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from ppl.syntax import tree
 
@@ -204,6 +205,7 @@ _STRUCTURES = {
 }  # fmt: skip
 
 
+@cache
 def need(support: str) -> Need:
     """A support in the words of `families.json`."""
     base, _, rest = support.partition("[")

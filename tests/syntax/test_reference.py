@@ -102,6 +102,9 @@ def test_limits_style_and_kinds_are_those_of_the_code():
         limits.ITEMS,
         limits.BRACKETS,
         limits.LEVELS,
+        limits.BLOCKS,
+        limits.AXES,
+        limits.FIRST,
         limits.ELEMENTS,
         limits.IMPORTS,
     ):
