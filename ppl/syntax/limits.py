@@ -12,7 +12,7 @@ from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 
 CHARACTERS = 400_000
-TOKENS = 40_000
+TOKENS = 30_000
 ITEMS = 1000
 """Definitions, imports and blocks."""
 BRACKETS = 40

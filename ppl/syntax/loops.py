@@ -105,9 +105,9 @@ def structure(body: Sequence[tree.Statement]) -> Structure:
 def _block(
     body: Sequence[tree.Statement], known: set[str], loops: dict[int, Loop], skipped: set[int]
 ) -> None:
-    """Analyse the loops of a block; `known` are the names that have values when it begins."""
+    """Analyse the loops of a block; `known` are the names that have values when it begins, and again at its end."""
     initial: dict[str, dict[int, tree.Assign]] = {}
-    known = set(known)
+    own: set[str] = set()
     for statement in body:
         if isinstance(statement, tree.Assign) and (place := _before_first(statement)):
             name, k = place
@@ -119,13 +119,19 @@ def _block(
                     loop.before[name, k] = before.value
                     skipped.add(id(before))
             loops[id(statement)] = loop
-            _block(statement.body, known | {statement.index.id}, loops, skipped)
+            index = {statement.index.id} - known
+            known |= index
+            _block(statement.body, known, loops, skipped)
+            known -= index
         elif isinstance(statement, tree.If):
             for branch in statement.branches:
-                _block(branch.body, set(known), loops, skipped)
-            _block(statement.otherwise, set(known), loops, skipped)
-        known |= {t.name.id for inner in statements([statement]) for t in targets(inner) if t.indices}
-        known |= {t.name.id for t in targets(statement)}
+                _block(branch.body, known, loops, skipped)
+            _block(statement.otherwise, known, loops, skipped)
+        given = {t.name.id for inner in statements([statement]) for t in targets(inner) if t.indices}
+        given |= {t.name.id for t in targets(statement)}
+        own |= given - known
+        known |= given
+    known -= own
 
 
 def _loop(statement: tree.For, known: set[str]) -> Loop:

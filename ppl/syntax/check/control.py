@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ppl.syntax import tree
@@ -38,7 +38,7 @@ class Control(State):
         elif index.id in self.scope.names:
             self._problem("name", index.span, f"`{index.id}` has a value above, and is an index from here on",
                           edit="another name for the index", severity="warning")  # fmt: skip
-        before = dict(self.scope.names)
+        before = self._bound((*given_names(s.body), index.id))
         guards = dict(self.scope.guards)
         start = (
             loop.start.value
@@ -58,13 +58,22 @@ class Control(State):
         self.scope.open.pop()
         self.scope.guards = guards
         self._carried(loop)
-        inside = self.scope.names
-        self.scope.names = before
-        for name in (*given_names(s.body), index.id):
-            if name not in before and name not in loop.elements:
+        for name, binding in before.items():
+            kept = binding is not None or name in loop.elements
+            if not kept:
                 self.scope.left[name] = index.id
-            elif name in inside and name != index.id:
-                self.scope.names[name] = inside[name]
+            if name == index.id or not kept or name not in self.scope.names:
+                self._restore(name, binding)
+
+    def _bound(self, names: Iterable[str]) -> dict[str, Binding | None]:
+        """What names are bound to, for a block that may bind them anew."""
+        return {name: self.scope.names.get(name) for name in names}
+
+    def _restore(self, name: str, binding: Binding | None) -> None:
+        if binding is not None:
+            self.scope.names[name] = binding
+        else:
+            self.scope.names.pop(name, None)
 
     def _carried(self, loop: Loop) -> None:
         """A chain of vectors: what stands before the first element has their size, which has to be known."""
@@ -183,31 +192,34 @@ class Control(State):
 
     def _if(self, s: tree.If) -> None:
         outcomes: list[dict[str, Binding]] = []
-        before = self.scope.names
         negated: dict[str, int] = {}
         self.in_branch += 1
         guards = dict(self.scope.guards)
         for branch in s.branches:
             self.expressions.truth(branch.test)
-            self.scope.names = dict(before)
-            self.scope.guards = {**guards, **_larger(negated, least(branch.test, True))}
-            negated = _larger(negated, least(branch.test, False))
+            self.scope.guards = {**guards, **_larger(negated, self._least(branch.test, True))}
+            negated = _larger(negated, self._least(branch.test, False))
             outcomes.append(self._outcome(branch.body))
-        self.scope.names = dict(before)
         self.scope.guards = {**guards, **negated}
         outcomes.append(self._outcome(s.otherwise))
         self.scope.guards = guards
         self.in_branch -= 1
-        self.scope.names = before | self._together(before, outcomes)
+        self.scope.names |= self._together(outcomes)
+
+    def _least(self, test: tree.Expression, outcome: bool) -> dict[str, int]:
+        """The least values of the open loops' indices where a test has an outcome."""
+        return {n: k for n, k in least(test, outcome).items() if n in self.scope.guards}
 
     def _outcome(self, body: Sequence[tree.Statement]) -> dict[str, Binding]:
-        """The names that a branch gives values to."""
+        """The names that a branch gives values to; they are as before it again."""
+        before = self._bound(given_names(body))
         self.block(body)
-        return {name: self.scope.names[name] for name in given_names(body) if name in self.scope.names}
+        result = {name: self.scope.names[name] for name in before if name in self.scope.names}
+        for name, binding in before.items():
+            self._restore(name, binding)
+        return result
 
-    def _together(
-        self, before: dict[str, Binding], outcomes: Sequence[dict[str, Binding]]
-    ) -> dict[str, Binding]:
+    def _together(self, outcomes: Sequence[dict[str, Binding]]) -> dict[str, Binding]:
         """The names that branches give and that all of them leave with a value, with one that covers each."""
         result = {}
         given: dict[str, list[Binding]] = {}
@@ -215,10 +227,10 @@ class Control(State):
             given.setdefault(name, []).append(binding)
         for name, found in given.items():
             if len(found) < len(outcomes):
-                if name not in before:
+                if name not in self.scope.names:
                     self.scope.partial.add(name)
                     continue
-                found.insert(len(found) if name in outcomes[0] else 0, before[name])
+                found.insert(len(found) if name in outcomes[0] else 0, self.scope.names[name])
             first = found[0]
             for other in found[1:]:
                 a, b = first.value, other.value
