@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import click
 
+from ppl.cli.bench import bench
 from ppl.cli.check import check
 from ppl.cli.explain import explain
 from ppl.cli.fmt import fmt
@@ -29,7 +30,7 @@ def ppl() -> None:
     """Probabilistic programs in .ppl files: check them, draw them, run them."""
 
 
-for command in (run, check, fmt, explain, graph):
+for command in (run, check, fmt, explain, graph, bench):
     ppl.add_command(command)
 
 

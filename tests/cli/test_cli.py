@@ -185,3 +185,16 @@ def test_the_module_is_a_command_and_checking_loads_no_torch():
         [sys.executable, "-m", "ppl", "--help"], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert "run" in done.stdout and "fmt" in done.stdout
+
+
+def test_bench_compares_files(coin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    other = tmp_path / "other.ppl"
+    other.write_text(coin.read_text().replace("Beta(1, 1)", "Beta(2, 2)"))
+    (tmp_path / "d.json").write_text('{"x": [1, 0, 1, 1]}')
+    short = ["--draws", "50", "--warmup", "50", "--chains", "2", "--repeat", "2"]
+    assert ppl("bench", coin, other, "--data", tmp_path / "d.json", *short) == 0
+    heading, *rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == [str(coin), str(other)]
+    assert len({len(line) for line in (heading, *rows)}) == 1  # columns are aligned
+    gradients = [int(row.split()[3].replace(",", "")) for row in rows]
+    assert all(2 * 100 <= n <= 2 * 100 * 1023 for n in gradients)
