@@ -20,7 +20,7 @@ from ppl.cli.check import check
 from ppl.cli.explain import explain
 from ppl.cli.fmt import fmt
 from ppl.cli.graph import graph
-from ppl.cli.run import run
+from ppl.cli.run import INTERRUPTED, run
 from ppl.errors import PplError
 
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except PplError as error:
         click.echo(str(error), err=True)
         sys.exit(1)

@@ -11,6 +11,9 @@ import click
 
 from ppl.cli.model import ready, with_model
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: 128 and the signal's number, as shells have it."""
+
 
 @click.command()
 @with_model
@@ -52,15 +55,25 @@ def run(
         job.model, job.data, coords=job.coords, progress=not (quiet or as_json), save_to=checkpoint,
         resume=going_on, **job.options,
     )  # fmt: skip
-    if out is not None:
+    interrupted = bool(posterior.attrs.get("interrupted"))
+    if out is not None and posterior.num_draws:
         posterior.save(out)
-        if checkpoint is not None and checkpoint.exists():
-            checkpoint.unlink()
+    if checkpoint is not None and checkpoint.exists() and not interrupted:
+        checkpoint.unlink()
     if as_json:
         click.echo(json.dumps(_as_json(posterior, job.hidden), indent=2))
-    else:
+    elif posterior.num_draws:
         _show(posterior, job.hidden, out)
-    return 0
+    if not interrupted:
+        return 0
+    so_far = "these are the draws so far" if posterior.num_draws else "there are no draws yet"
+    how = (
+        f"`ppl run {file} --out {out} --resume` goes on"
+        if out is not None
+        else "give --out to be able to go on"
+    )
+    click.echo(f"interrupted: {so_far}; {how}", err=True)
+    return INTERRUPTED
 
 
 def _show(posterior: Any, hidden: Collection[str], out: Path | None) -> None:
@@ -80,8 +93,8 @@ def _summary(posterior: Any, hidden: Collection[str]) -> Any:
 
 
 def _as_json(posterior: Any, hidden: Collection[str]) -> dict[str, Any]:
-    table = json.loads(_summary(posterior, hidden).to_json(orient="index"))
-    names = ("compile_seconds", "warmup_seconds", "sampling_seconds", "method", "seed")
+    table = json.loads(_summary(posterior, hidden).to_json(orient="index")) if posterior.num_draws else {}
+    names = ("compile_seconds", "warmup_seconds", "sampling_seconds", "method", "seed", "interrupted")
     run = {n: posterior.attrs[n] for n in names if n in posterior.attrs}
     return {
         "summary": table,

@@ -198,3 +198,53 @@ def test_bench_compares_files(coin: Path, tmp_path: Path, capsys: pytest.Capture
     assert len({len(line) for line in (heading, *rows)}) == 1  # columns are aligned
     gradients = [int(row.split()[3].replace(",", "")) for row in rows]
     assert all(2 * 100 <= n <= 2 * 100 * 1023 for n in gradients)
+
+
+@pytest.fixture
+def interrupting(monkeypatch: pytest.MonkeyPatch):
+    """Ctrl-C at the n-th evaluation of the density from now on; 0: never."""
+    from ppl.inference import hamiltonian
+
+    evaluate = hamiltonian.ModelTarget.value_and_grad
+    left = [0]
+
+    def counted(self: object, q: object) -> object:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return evaluate(self, q)
+
+    monkeypatch.setattr(hamiltonian.ModelTarget, "value_and_grad", counted)
+    return left
+
+
+def test_an_interrupted_run_says_so_and_goes_on(
+    coin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], interrupting: list[int]
+):
+    import ppl as library
+
+    (tmp_path / "d.json").write_text('{"x": [1, 0, 1, 1]}')
+    settings = ["--data", tmp_path / "d.json", "--set", "engine=torch", "-n", 200, "-w", 50, "-c", 1, "-q"]
+    out, whole = tmp_path / "post.nc", tmp_path / "whole.nc"
+    interrupting[0] = 400
+    assert ppl("run", coin, *settings, "--out", out) == 130
+    shown = capsys.readouterr()
+    assert f"interrupted: these are the draws so far; `ppl run {coin} --out {out} --resume` goes on" in shown.err
+    assert 0 < library.Posterior.load(out).num_draws < 200
+    assert ppl("run", coin, *settings, "--out", out, "--resume") == 0
+    assert not out.with_name("post.nc.checkpoint").exists()
+    assert ppl("run", coin, *settings, "--out", whole) == 0
+    found, expected = library.Posterior.load(out), library.Posterior.load(whole)
+    assert (found.draws["p"] == expected.draws["p"]).all()
+
+
+def test_a_run_interrupted_in_its_warmup_goes_on(
+    coin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], interrupting: list[int]
+):
+    (tmp_path / "d.json").write_text('{"x": [1, 0, 1, 1]}')
+    settings = ["--data", tmp_path / "d.json", "--set", "engine=torch", "-n", 50, "-w", 500, "-c", 1, "-q"]
+    out = tmp_path / "post.nc"
+    interrupting[0] = 100
+    assert ppl("run", coin, *settings, "--out", out) == 130
+    assert "--resume` goes on" in capsys.readouterr().err
+    assert ppl("run", coin, *settings, "--out", out, "--resume") == 0
