@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
     except PplError as error:
+        if error.where is not None and not error.where.file.endswith(".ppl"):
+            error.where = None  # the innermost frame that isn't ours: that of this command
         click.echo(str(error), err=True)
         sys.exit(1)
     except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:

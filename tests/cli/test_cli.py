@@ -229,7 +229,9 @@ def test_an_interrupted_run_says_so_and_goes_on(
     interrupting[0] = 400
     assert ppl("run", coin, *settings, "--out", out) == 130
     shown = capsys.readouterr()
-    assert f"interrupted: these are the draws so far; `ppl run {coin} --out {out} --resume` goes on" in shown.err
+    assert (
+        f"interrupted: these are the draws so far; `ppl run {coin} --out {out} --resume` goes on" in shown.err
+    )
     assert 0 < library.Posterior.load(out).num_draws < 200
     assert ppl("run", coin, *settings, "--out", out, "--resume") == 0
     assert not out.with_name("post.nc.checkpoint").exists()
@@ -248,3 +250,13 @@ def test_a_run_interrupted_in_its_warmup_goes_on(
     assert ppl("run", coin, *settings, "--out", out) == 130
     assert "--resume` goes on" in capsys.readouterr().err
     assert ppl("run", coin, *settings, "--out", out, "--resume") == 0
+
+
+def test_an_error_of_the_command_line_shows_no_python(
+    coin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "d.json").write_text('{"x": [1, 0, 1, 1]}')
+    assert ppl("run", coin, "--data", tmp_path / "d.json", *SHORT, "--set", "target=0.9") == 1
+    first, second, *_ = capsys.readouterr().err.splitlines()
+    assert first == "method error"
+    assert second == "'target' is not an option of nuts or of infer"
