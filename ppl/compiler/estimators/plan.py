@@ -11,7 +11,15 @@ from typing import Any
 
 from ppl.compiler.estimators import strategies  # noqa: F401 (fills the registry)
 from ppl.compiler.estimators.credit import elementwise, terms
-from ppl.compiler.estimators.flow import Passes, bodies_of, dependents, inputs_of, jumps, reached_inside
+from ppl.compiler.estimators.flow import (
+    Passes,
+    bodies_of,
+    dependents,
+    detached,
+    inputs_of,
+    jumps,
+    reached_inside,
+)
 from ppl.compiler.estimators.gathers import flat_sums
 from ppl.compiler.estimators.intervals import UNIT, Known, Ranges
 from ppl.compiler.estimators.steps import (
@@ -141,7 +149,9 @@ def decide(
         separate = not node.plates or _apart(root, node)
         moving = tuple(p in active for p in e.params)
         rough = functools.partial(_roughness, root, node, dict(found), known)
-        facts = Facts(e, tuple(jumps([root], [node], passes, ranges)), separate, moving=moving, rough=rough)
+        held = functools.partial(detached, [root], [node], lambda _: True)
+        found_jumps = tuple(jumps([root], [node], passes, ranges))
+        facts = Facts(e, found_jumps, separate, moving=moving, rough=rough, detached=held)
         found[node] = deciding(e, facts)
     # Forwards again: behind a choice that is not pathwise, nothing depends on the parameters through it.
     reached = dependents(order, wrt, lambda n: passes(n) or _relaxes(found.get(n)))

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from ppl.compiler import specs
-from ppl.compiler.estimators.credit import Seeds, credit, leave_one_out, others_mean
+from ppl.compiler.estimators.credit import Seeds, credit, leave_one_out
 from ppl.compiler.estimators.strategy import (
     Build,
     Facts,
@@ -143,8 +143,6 @@ class Score(Strategy):
                 )
             return reward
         plate = among[-1]
-        if plate in reward.plates:
-            return sub(reward, others_mean(reward, plate))
         baseline = leave_one_out(reward, seeds, plate)
         return reward if baseline is None else sub(reward, baseline)
 
