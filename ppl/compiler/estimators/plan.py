@@ -25,6 +25,7 @@ from ppl.compiler.estimators.intervals import UNIT, Known, Ranges
 from ppl.compiler.estimators.steps import (
     FEW,
     SMALL,
+    bare,
     base_name,
     choices_in,
     fits,
@@ -125,7 +126,7 @@ def decide(
     Raises:
         MethodError: what the user asked for is not sound, or nothing is.
     """
-    graph = _bare(graph)
+    graph = bare(graph)
     root, ranges = graph.outputs[0], Ranges(known)
     deciding = _Deciding(spared, asked or {})
     order = topological((root, *graph.effects))
@@ -198,22 +199,6 @@ def _opened(node: Node, args: tuple[Operand, ...]) -> Node | None:
     if node.op in ("scan", "switch"):
         return rebuild(with_bodies(node, tuple(strip(b, ("density",)) for b in bodies(node))), args)
     return None
-
-
-def _bare(graph: Graph) -> Graph:
-    """The graph without what strategies read: a baseline is no path to the objective."""
-
-    def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
-        if node.op in ("scan", "switch") and has_choices(node):
-            return rebuild(with_bodies(node, tuple(map(_bare, bodies(node)))), args)
-        if node.op != "sample" or not node.attr("site").reads:
-            return None
-        return Effect.of(rebuild(node, args)).bare.node
-
-    memo: dict[Node, Node] = {n: n for n in graph.inputs}
-    outputs = substitute(graph.outputs, memo, visit)
-    effects = substitute(graph.effects, memo, visit)
-    return Graph(graph.inputs, tuple(outputs), tuple(effects), graph.names)
 
 
 def _apart(root: Node, choice: Node) -> bool:
