@@ -178,6 +178,8 @@ def _roughness(root: Node, choice: Node, later: Mapping[Node, Decision], known: 
     """
     memo: dict[Node, Node] = {}
     inside = substitute([root], memo, _opened)[0]
+    if choice not in memo:
+        return None  # the objective does not depend on it
     seed = memo[choice]
     why = "{} is not differentiable between its values"
     draws = {d.name: d for d in later.values()}
