@@ -32,15 +32,12 @@ def elementwise(order: Sequence[Node], seeds: Seeds) -> dict[Node, frozenset[Pla
     return status
 
 
-def linear_parts(node: Node) -> tuple[Node, ...] | None:
-    """The operands in which a node is linear, one at a time; None where it is not."""
-    if node.op in ("add", "sub", "neg", "sum", "mean", "plate_sum", "mul", "div"):
-        return node.nodes
-    return None
-
-
 def credit(root: Node, seeds: Seeds) -> Operand:
-    """The part of `root` that depends on the seeds, over the plates along which it does so element by element."""
+    """The part of `root` that depends on the seeds, over the plates along which it does so element by element.
+
+    Each element has all terms that it can influence, so what several elements influence stands in each of them: it is
+    the factor of an element's score, and not to be differentiated. Seeds without plates give every term once.
+    """
     order = topological([root])
     status = elementwise(order, seeds)
     if root not in status:

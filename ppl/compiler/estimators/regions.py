@@ -57,7 +57,6 @@ class InRegion(Build):
     """
 
     region: Node | None = None
-    outer: Build | None = None
     supplies: dict[str, Supply] = field(default_factory=dict)
     drawing: bool = False
     drawn_here: dict[str, Node] = field(default_factory=dict)
@@ -133,7 +132,12 @@ def rewritten(
     """The scan on these arguments, its choices taken over by their strategies."""
     region = _without_reads(rebuild(node, tuple(args)))
     inside = InRegion(
-        build.batch, build.particles, {}, build.states, build.fitted, build.tuned, region, build
+        build.batch,
+        build.particles,
+        states=build.states,
+        fitted=build.fitted,
+        tuned=build.tuned,
+        region=region,
     )
     _run(region, strategies, inside)  # finds out what is supplied
     drawn: dict[str, Node] = {}

@@ -139,6 +139,18 @@ def test_a_gathered_vector_in_a_loop_over_its_plate():
     near(grads["b"], (28.0 * LOGITS.sum()).expand(3))
 
 
+def test_a_relaxed_choice_that_the_objective_does_not_depend_on():
+    @ppl.guide
+    def q(grad):
+        ppl.sample("x", Bernoulli(logits=ppl.param("a", 0.3)), grad=grad)
+        ppl.sample("y", Normal(ppl.param("b", 0.2), 1.0))
+
+    objective = ppl.objective(lambda q: ppl.simulate(q)["y"])
+    for grad in ("rebar", ppl.Relax()):
+        _, grads = ppl.value_and_grad(objective)(q(grad))
+        assert (float(grads["a"]), float(grads["b"])) == (0.0, 1.0)
+
+
 # ---------------------------------------------------------------- values held fixed, values that move
 
 
