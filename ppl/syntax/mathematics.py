@@ -51,11 +51,18 @@ def _extreme(
         if others:
             result = as_tensor(x)
             for other in others:
-                result = pair(result, as_tensor(other).to(result.dtype))
+                result = pair(*_alike(result, as_tensor(other)))
             return result
         return reduce(as_tensor(x)) if axis is None else along(as_tensor(x), axis)
 
     return apply
+
+
+def _alike(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both real if one is."""
+    if a.is_floating_point() == b.is_floating_point():
+        return a, b
+    return (a, b.to(a.dtype)) if a.is_floating_point() else (a.to(b.dtype), b)
 
 
 def _float(x: Any) -> Tensor:

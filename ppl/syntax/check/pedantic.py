@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from ppl.syntax import tree
 from ppl.syntax.check.body import Body
-from ppl.syntax.loops import statements
+from ppl.syntax.blocks import statements
 from ppl.syntax.problems import Problem
 
 

@@ -16,7 +16,7 @@ from ppl.syntax.check import Checked, check
 from ppl.syntax.families import families
 from ppl.syntax.format import format_text, parameter_text, statement_text
 from ppl.syntax.functions import ALIASES, FUNCTIONS
-from ppl.syntax.loops import statements, targets
+from ppl.syntax.blocks import statements, targets
 from ppl.syntax.problems import SourceError
 from ppl.syntax.tree import Span
 
