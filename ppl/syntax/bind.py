@@ -19,6 +19,8 @@ from ppl.syntax.functions import CONSTANTS
 from ppl.syntax.info import PROGRAM_TYPES
 from ppl.syntax.runtime import SQUARE, STRUCTURED, Type, as_tensor
 
+_KINDS = {"bool": "true and false", "int": "whole numbers", "index": "whole numbers"}
+
 Evaluate = Callable[[tree.Expression, dict[str, Any]], Any]
 
 
@@ -80,7 +82,9 @@ class Binder:
             return _tensor(value, kind.name.id)
         except (TypeError, ValueError, RuntimeError):
             raise self._error(
-                parameter, f"{parameter.name.id} is not an array of numbers", found=f"{value!r}"[:60]
+                parameter,
+                f"{parameter.name.id} is not an array of {_KINDS.get(kind.name.id, 'numbers')}",
+                found=f"{value!r}"[:60],
             ) from None
 
     def _whole(self, parameter: tree.Parameter, value: Any) -> Any:
@@ -152,7 +156,10 @@ class Binder:
                 f"{parameter.name.id} has {int(missing.sum())} missing values (nan), and the model has no distribution for it",
                 edit=f"{parameter.name.id}[…] ~ …, or leave those rows out",
             )
-        if not set().union(*map(_names, (*kind.arguments, *(k.value for k in kind.keywords)))) <= known.keys():
+        if (
+            not set().union(*map(_names, (*kind.arguments, *(k.value for k in kind.keywords))))
+            <= known.keys()
+        ):
             return
         arguments = tuple(self.evaluate(a, known) for a in kind.arguments)
         keywords = {k.name.id: self.evaluate(k.value, known) for k in kind.keywords}
@@ -181,9 +188,11 @@ class Binder:
 def _tensor(value: Any, kind: str) -> Tensor:
     if isinstance(value, Tensor):
         return value
-    if kind == "bool":
-        return torch.as_tensor(value, dtype=torch.bool)
     found = torch.as_tensor(np.asarray(value))
+    if kind == "bool":
+        if bool(((found != 0) & (found != 1)).any()):
+            raise ValueError("neither true nor false")
+        return found.to(torch.bool)
     if kind in ("int", "index"):
         if found.is_floating_point() and not bool(torch.isnan(found).any()):
             whole = found.to(torch.int64)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ppl.syntax import tree
-from ppl.syntax.format import expression_text
 from ppl.syntax.blocks import statements
+from ppl.syntax.format import expression_text
 from ppl.syntax.loops import structure
 from ppl.syntax.parse import parse
 

@@ -105,6 +105,8 @@ class Expressions:
         real = any(isinstance(x, ast.Constant) and isinstance(x.value, float) for x in (left, right))
         if operator in ("*", "**") and not real:  # whole numbers must not grow without bound
             return call("__power" if operator == "**" else "__times", left, right)
+        if operator == "@":
+            return call("__matmul", left, right)
         return ast.BinOp(left, _ARITHMETIC[operator](), right)
 
     def _number(self, e: tree.Number) -> ast.expr:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from ppl.syntax import tree
 from ppl.syntax.blocks import given_by, statements, targets
+from ppl.syntax.families import families
 from ppl.syntax.problems import Problem, Rejected
 
 Elements = dict[tuple[str, int], tree.Statement]
@@ -100,7 +101,7 @@ def _same_values(before: list[tree.Statement], firsts: Elements) -> None:
         at = next(i for i, s in enumerate(before) if s is first)
         for target in (t for s in statements(before[at + 1 :]) for t in targets(s)):
             if target.name.id in read:
-                headline = f"`{target.name.id}` is another value here than for {name}[{k}] above, and both are before the loop over {name}"
+                headline = f"`{target.name.id}` changes between {name}[{k}], which reads it, and the loop that goes on from there"
                 edit = f"a name of its own: {target.name.id}_2 = …"
                 raise Rejected(Problem("structure", target.span, headline, edit=edit))
 
@@ -127,9 +128,7 @@ def _from(begin: int, s: tree.Statement, index: tree.Name, known: set[str]) -> t
     if isinstance(s, tree.For):
         return replace(s, body=tuple(_from(begin, inner, index, known) for inner in s.body))
     if isinstance(s, tree.If):
-        branches = (
-            replace(b, body=tuple(_from(begin, x, index, known) for x in b.body)) for b in s.branches
-        )
+        branches = (replace(b, body=tuple(_from(begin, x, index, known) for x in b.body)) for b in s.branches)
         otherwise = tuple(_from(begin, x, index, known) for x in s.otherwise)
         return replace(s, branches=tuple(branches), otherwise=otherwise)
     changes = isinstance(s, tree.Assign) and any(t.name.id in known and not t.indices for t in s.targets)
@@ -157,47 +156,73 @@ def _shifted(first: tree.Statement, names: set[str], index: tree.Name, k: int) -
     return tree.rewritten(first, rule)
 
 
-def _alike(later: tree.Sample | tree.Assign, first: tree.Sample | tree.Assign) -> bool:
-    """Whether what two statements for one name say beside their values is the same."""
-    if isinstance(later, tree.Assign) and isinstance(first, tree.Assign):
-        return later.type == first.type and later.operator == first.operator
-    return later.type == first.type and getattr(later, "options", ()) == getattr(first, "options", ())
-
-
 def _at(later: tree.Statement, first: tree.Statement, index: tree.Name, k: int) -> tree.Statement:
     """`later`, but what `first` says where the index is k."""
-
-    def either(one: tree.Expression, other: tree.Expression) -> tree.Expression:
-        test = tree.Compare(index, ("==",), (tree.Number(k, str(k), span=one.span),), span=one.span)
-        return one if one == other else tree.Conditional(one, test, other, span=one.span)
-
-    if isinstance(later, tree.Sample) and isinstance(first, tree.Sample) and _alike(later, first):
-        a, b = first.distribution, later.distribution
-        if isinstance(a, tree.Call) and isinstance(b, tree.Call) and a.function == b.function:
-            named = tuple(kw.name for kw in a.keywords) == tuple(kw.name for kw in b.keywords)
-            if named and len(a.arguments) == len(b.arguments):
-                arguments = tuple(either(x, y) for x, y in zip(a.arguments, b.arguments, strict=True))
-                keywords = tuple(
-                    replace(y, value=either(x.value, y.value))
-                    for x, y in zip(a.keywords, b.keywords, strict=True)
-                )
-                return replace(later, distribution=replace(b, arguments=arguments, keywords=keywords))
+    if isinstance(later, tree.Sample) and isinstance(first, tree.Sample):
+        joined = _either_call(first.distribution, later.distribution, index, k)
+        if not _same_type(first.type, later.type) or first.options != later.options:
+            raise _misfit(first, k, "type", "the same type and options")
+        if joined is not None:
+            return replace(later, distribution=joined)
     elif isinstance(later, tree.Keep) and isinstance(first, tree.Keep) and later.keyword == first.keyword:
-        return replace(later, value=either(first.value, later.value))
-    elif isinstance(later, tree.Assign) and isinstance(first, tree.Assign) and _alike(later, first):
-        return replace(later, value=either(first.value, later.value))
+        return replace(later, value=_either(first.value, later.value, index, k))
+    elif isinstance(later, tree.Assign) and isinstance(first, tree.Assign):
+        if first.type != later.type or first.operator or later.operator:
+            raise _misfit(first, k, "type", "the same type, and one statement with `=`")
+        return replace(later, value=_either(first.value, later.value, index, k))
+    raise _misfit(first, k, "family", "the same family with the same parameters given")
+
+
+def _same_type(first: tree.Type | None, later: tree.Type | None) -> bool:
+    """Whether two statements for one site say the same of its values: a type with sizes alone says nothing of them."""
+    plain = later is not None and later.name.id == "real" and not later.arguments and not later.keywords
+    return first == later or (first is None and plain)
+
+
+def _either(one: tree.Expression, other: tree.Expression, index: tree.Name, k: int) -> tree.Expression:
+    """`one` where the index is k, else `other`; a distribution in a distribution parameter by parameter."""
+    if one == other:
+        return one
+    if (
+        isinstance(other, tree.Call)
+        and isinstance(other.function, tree.Name)
+        and other.function.id in families()
+    ):
+        joined = _either_call(one, other, index, k)
+        if joined is not None:
+            return joined
+    test = tree.Compare(index, ("==",), (tree.Number(k, str(k), span=one.span),), span=one.span)
+    return tree.Conditional(one, test, other, span=one.span)
+
+
+def _either_call(
+    one: tree.Expression, other: tree.Expression, index: tree.Name, k: int
+) -> tree.Expression | None:
+    """Two calls of one function as one, if the same parameters are given in both."""
+    if not (isinstance(one, tree.Call) and isinstance(other, tree.Call) and one.function == other.function):
+        return None
+    named = [kw.name for kw in one.keywords] == [kw.name for kw in other.keywords]
+    if not named or len(one.arguments) != len(other.arguments):
+        return None
+    pairs = zip(one.arguments, other.arguments, strict=True)
+    keywords = zip(one.keywords, other.keywords, strict=True)
+    return replace(
+        other,
+        arguments=tuple(_either(a, b, index, k) for a, b in pairs),
+        keywords=tuple(replace(b, value=_either(a.value, b.value, index, k)) for a, b in keywords),
+    )
+
+
+def _misfit(first: tree.Statement, k: int, what: str, expected: str) -> Rejected:
     target = _target(first)
     name = target.name.id if target is not None else "x"
-    if isinstance(later, tree.Sample) and isinstance(first, tree.Sample) and not _alike(later, first):
-        headline = f"{name}[{k}] and the {name} of the loop are one site, and have to be of one type"
-        edit = "the same type and options in both, or another name for the first"
-        raise Rejected(Problem("structure", first.span, headline, "the same type and options", edit=edit))
-    raise Rejected(
+    sign = "~" if isinstance(first, tree.Sample) else "="
+    return Rejected(
         Problem(
             "structure",
             first.span,
-            f"{name}[{k}] and the {name} of the loop are one site, and have to be of one family",
-            expected="the same family with the same parameters given",
-            edit=f"the same family in both, or another name for the first: {name}{k} ~ …",
+            f"{name}[{k}] and the {name} of the loop are one {'site' if sign == '~' else 'array'}, and have to be of one {what}",
+            expected=expected,
+            edit=f"the same {what} in both, or another name for the first: {name}{k} {sign} …",
         )
     )

@@ -45,7 +45,11 @@ class Loop:
         """Where it begins as it is written; None if that is computed."""
         if self.start is None:
             return self.statement.begin
-        return self.start.value if isinstance(self.start, tree.Number) and type(self.start.value) is int else None
+        return (
+            self.start.value
+            if isinstance(self.start, tree.Number) and type(self.start.value) is int
+            else None
+        )
 
     def why(self) -> str:
         """The reason, for `ppl explain`."""
@@ -157,7 +161,10 @@ def _name_apart(loops: dict[int, Loop]) -> None:
     over = {loop.name: (loop.start, loop.stop) for loop in loops.values() if _is_named(loop)}
     for key, loop in loops.items():
         name, count = loop.name, 1
-        while not _is_named(loop) and over.setdefault(name, (loop.start, loop.stop)) != (loop.start, loop.stop):
+        while not _is_named(loop) and over.setdefault(name, (loop.start, loop.stop)) != (
+            loop.start,
+            loop.stop,
+        ):
             count += 1
             name = f"{loop.name}_{count}"
         loops[key] = replace(loop, name=name)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ppl.syntax import tree
+from ppl.syntax.blocks import given_by, statements, targets
 from ppl.syntax.expressions import Expressions, call, lagged_name, load, placed
 from ppl.syntax.info import Info
-from ppl.syntax.blocks import given_by, statements, targets
 from ppl.syntax.loops import Loop, Structure, before_first, structure
 
 Code = list[ast.stmt]
@@ -35,7 +35,7 @@ def _function(
     item: tree.Function | tree.Program, parameters: Sequence[tree.Parameter], info: Info
 ) -> ast.FunctionDef:
     shape = structure(item.body, (p.name.id for p in parameters))
-    lowered = _Body(shape, info.names(item), parameters)
+    lowered = _Body(shape, info.names(item), parameters, isinstance(item, tree.Function))
     body = [
         *_documentation(item),
         *_prologue(item, parameters, info),
@@ -98,6 +98,7 @@ class _Body:
     structure: Structure
     names: Any
     parameters: Sequence[tree.Parameter]
+    is_function: bool = False
     expressions: Expressions = field(init=False)
     known: set[str] = field(init=False)
     count: int = 0
@@ -228,8 +229,9 @@ class _Body:
     def _size(self, loop: Loop) -> list[ast.expr]:
         stop = self.expressions.of(loop.stop)
         if loop.start is not None:
-            stop = self.expressions.arithmetic("-", stop, self.expressions.of(loop.start))
-        return [ast.Constant(loop.name), stop]
+            stop = call("__between", self.expressions.of(loop.start), stop)
+        name: ast.expr = ast.Constant(loop.name)
+        return [call("__apart", name, stop) if self.is_function else name, stop]
 
     def _scan(self, loop: Loop, number: int) -> Code:
         """`(carry, outputs) = __scan(name, step, initial carry, length)`; the carry is the last elements that an
@@ -255,7 +257,9 @@ class _Body:
             ast.Return(result),
         ]
         function = ast.FunctionDef(step, _arguments(["__carry", index]), inside, [], None)
-        run = call("__scan", *self._size(loop), load(step), ast.Tuple(initial, ast.Load()))
+        run = call(
+            "__scan", *self._size(loop), load(step), ast.Tuple(initial, ast.Load()), ast.Constant(len(made))
+        )
         last = _tuple(["__last"] * len(lagged) + list(loop.updated), ast.Store())
         outputs = _tuple(made, ast.Store())
         return [

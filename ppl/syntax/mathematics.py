@@ -12,7 +12,7 @@ from torch import Tensor
 from ppl.language.gfi import log_density, score, simulate
 from ppl.language.marginals import importance, marginal, normalize
 from ppl.language.primitives import assume_continuous
-from ppl.syntax.runtime import as_tensor, counted
+from ppl.syntax.runtime import as_tensor, counted, of_one_kind
 
 
 def _real(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -51,18 +51,11 @@ def _extreme(
         if others:
             result = as_tensor(x)
             for other in others:
-                result = pair(*_alike(result, as_tensor(other)))
+                result = pair(*of_one_kind(result, as_tensor(other)))
             return result
         return reduce(as_tensor(x)) if axis is None else along(as_tensor(x), axis)
 
     return apply
-
-
-def _alike(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Both real if one is."""
-    if a.is_floating_point() == b.is_floating_point():
-        return a, b
-    return (a, b.to(a.dtype)) if a.is_floating_point() else (a.to(b.dtype), b)
 
 
 def _float(x: Any) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ppl.syntax import tree
+from ppl.syntax.blocks import statements, targets
 from ppl.syntax.check.expressions import Expressions
 from ppl.syntax.check.intervals import least
 from ppl.syntax.check.near import near
@@ -14,7 +15,6 @@ from ppl.syntax.check.scope import Binding, Scope
 from ppl.syntax.families import families
 from ppl.syntax.format import expression_text, target_text
 from ppl.syntax.limits import ELEMENTS, too_large
-from ppl.syntax.blocks import statements, targets
 from ppl.syntax.loops import Loop, Structure
 from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span

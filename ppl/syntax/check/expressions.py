@@ -138,6 +138,9 @@ class Expressions(Elements):
     def _list(self, e: tree.List) -> Value:
         if e.elements and all(isinstance(x, tree.String) for x in e.elements):
             return Value("texts")
+        found = [self.of(x) for x in e.elements]
+        if found and all(v.kind == "distribution" for v in found):
+            return Value("distributions")
         values = [self.numbers(x, "an element of a list") for x in e.elements]
         self.lists[id(e)] = values
         if not values:
@@ -333,6 +336,7 @@ class Expressions(Elements):
                               f"`{keyword.name.id}`", mended)  # fmt: skip
             elif keyword.name.id == "axis":
                 arguments.append(given)
+                signature = signature.along or signature
         if not signature.least <= len(arguments) <= signature.most:
             count = f"{len(arguments)} argument{'s' if len(arguments) != 1 else ''}"
             self._problem(

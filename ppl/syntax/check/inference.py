@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from ppl.inference.methods import METHODS
 from ppl.syntax import tree
 from ppl.syntax.check.near import near
 from ppl.syntax.format import expression_text
@@ -20,8 +21,6 @@ AUTOMATIC = (
     "pathfinder",
 )  # fmt: skip
 """The automatic guides, by name."""
-
-METHODS = ("nuts", "hmc", "vi", "smc", "svgd", "enumerate", "laplace", "pathfinder")
 
 
 _USUAL = {"draws": 1000, "warmup": 1000, "chains": 4, "steps": 2000, "particles": 1000}

@@ -47,6 +47,12 @@ class Calls(Callees):
             return value.of if value.of is not None else ANY
         if value.kind == "any":
             return ANY
+        if isinstance(e, tree.Conditional) and value.kind == "distribution":
+            edit = f"one family, its parameters with `if`; or if {expression_text(e.test)}: {name} ~ {expression_text(e.value)}"
+            self.report(
+                Problem("type", e.span, "this is one of two distributions", "one distribution", edit=edit)
+            )
+            return ANY
         self.report(
             Problem(
                 "type",
