@@ -234,9 +234,11 @@ class Restricted(Distribution):
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
         if self.truncated is not None:
             return self.truncated.sample(sample_shape)
+        thin = str(name_of(self.constraint)) in _FAMILIES
+        tries = TRIES // 100 if thin else TRIES
         with torch.no_grad():
             x = self.base_dist.sample(sample_shape)
-            for _ in range(TRIES):
+            for _ in range(tries):
                 inside = torch.isfinite(self.log_prob(x))
                 if bool(inside.all()):
                     return x
@@ -244,7 +246,7 @@ class Restricted(Distribution):
                 x = torch.where(keep, x, self.base_dist.sample(sample_shape))
         raise MethodError(
             f"{self._inner()} restricted to {name_of(self.constraint) or self.constraint} can't be drawn: "
-            f"{TRIES} rounds of rejection gave no value there",
+            f"{tries} rounds of rejection gave no value there",
             expected="a family whose draws lie there",
             found=f"{self._inner()}, whose draws hardly ever do",
             edit=_FAMILIES.get(str(name_of(self.constraint)), "a family that puts more of its mass there"),

@@ -139,7 +139,7 @@ def _from(begin: int, s: tree.Statement, index: tree.Name, known: set[str]) -> t
     return s
 
 
-def _shifted(first: tree.Statement, names: set[str], index: tree.Name, k: int) -> tree.Statement:
+def _shifted(first: tree.Statement, names: frozenset[str], index: tree.Name, k: int) -> tree.Statement:
     """What `z[0]` is in the statement for element k, said in terms of the loop's index: `z[t-k]`."""
 
     def rule(node: tree.Node) -> tree.Node:

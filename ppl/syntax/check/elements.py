@@ -112,8 +112,9 @@ class Elements:
                           "its statement above this one", f"`{expression_text(e)}`", edit)  # fmt: skip
             return ANY
         if binding is None:
-            for index in (x for a, x in enumerate(e.indices) if a not in set(list(axes)[:used])):
-                self._at_the_beginning(e, index)
+            for at, other in enumerate(e.indices):
+                if at not in list(axes)[:used]:
+                    self._at_the_beginning(e, other)
             return ANY
         rest = [x for a, x in enumerate(e.indices) if a not in set(list(axes)[:used])]
         sizes = tuple(s for a, s in enumerate(binding.sizes) if a not in set(list(axes)[:used]))
