@@ -48,7 +48,8 @@ class Calls(Callees):
         if value.kind == "any":
             return ANY
         if isinstance(e, tree.Conditional) and value.kind == "distribution":
-            edit = f"one family, its parameters with `if`; or if {expression_text(e.test)}: {name} ~ {expression_text(e.value)}, and else: below it"
+            branch = f"if {expression_text(e.test)}: {name} ~ {expression_text(e.value)}"
+            edit = f"one family, its parameters with `if`; or {branch}, and else: below it"
             self.report(
                 Problem("type", e.span, "this is one of two distributions", "one distribution", edit=edit)
             )
