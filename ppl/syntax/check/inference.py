@@ -12,9 +12,10 @@ from ppl.syntax.problems import Problem
 
 OPTIONS = (
     "method", "model", "guide", "objective", "draws", "warmup", "chains", "seed", "device", "engine",
-    "dtype", "keep", "target_accept", "max_depth", "metric", "steps", "particles", "optimizer",
-    "learning_rate", "kernel", "thin", "init", "reparam", "num_samples", "num_warmup", "tune",
+    "dtype", "keep", "target_accept", "max_treedepth", "metric", "steps", "particles", "optimizer",
+    "learning_rate", "thin", "init", "reparam", "num_samples", "num_warmup", "tune",
     "random_seed", "step_size", "num_steps", "average",
+    "adapt_step_size", "max_energy_error", "jitter", "clip", "paths", "history", "max_steps", "elbo_draws",
 )  # fmt: skip
 AUTOMATIC = (
     "mean_field", "full_rank", "low_rank", "delta", "structured", "flow", "laplace", "mixture",
