@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ppl.syntax import tree
+from ppl.syntax.blocks import statements, targets
 from ppl.syntax.check.callees import Callee
 from ppl.syntax.check.control import Control
 from ppl.syntax.check.expressions import Expressions
@@ -16,7 +17,7 @@ from ppl.syntax.check.types import value_of
 from ppl.syntax.families import families
 from ppl.syntax.format import expression_text, target_text
 from ppl.syntax.functions import ALIASES, CONSTANTS, FUNCTIONS, OBJECTIVE_ONLY
-from ppl.syntax.loops import Structure, statements, targets
+from ppl.syntax.loops import Structure
 from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 from ppl.syntax.values import ANY, Interval, Mismatch, Value, broadcast, shape_text

@@ -113,7 +113,7 @@ class Expressions(Elements):
             return binding.whole
         if e.id in self.scope.outside:
             return self.scope.outside[e.id]
-        if e.id in CONSTANTS:
+        if e.id in CONSTANTS and e.id not in self.scope.given and e.id not in self.scope.left:
             constant = CONSTANTS[e.id]
             return Value("real") if math.isnan(constant) else Value("real", Interval(constant, constant))
         if loops := self.scope.building(e.id):
@@ -138,6 +138,9 @@ class Expressions(Elements):
     def _list(self, e: tree.List) -> Value:
         if e.elements and all(isinstance(x, tree.String) for x in e.elements):
             return Value("texts")
+        found = [self.of(x) for x in e.elements]
+        if found and all(v.kind == "distribution" for v in found):
+            return Value("distributions")
         values = [self.numbers(x, "an element of a list") for x in e.elements]
         self.lists[id(e)] = values
         if not values:
@@ -248,7 +251,7 @@ class Expressions(Elements):
 
     def _conditional(self, e: tree.Conditional) -> Value:
         self.truth(e.test)
-        with_test, without = least(e.test, True), least(e.test, False)
+        with_test, without = (least(e.test, holds, self.scope.guards) for holds in (True, False))
         value = self._guarded(e.value, with_test)
         otherwise = self._guarded(e.otherwise, without)
         if not (value.is_number and otherwise.is_number):
@@ -259,9 +262,7 @@ class Expressions(Elements):
         return Value(kind, interval, self._common(e, [value, otherwise]), structure)
 
     def _guarded(self, e: tree.Expression, guards: dict[str, int]) -> Value:
-        before = dict(self.scope.guards)
-        for index, value in guards.items():
-            self.scope.guards[index] = max(value, self.scope.guards.get(index, 0))
+        before, self.scope.guards = self.scope.guards, guards
         found = self.of(e)
         self.scope.guards = before
         return found
@@ -335,6 +336,7 @@ class Expressions(Elements):
                               f"`{keyword.name.id}`", mended)  # fmt: skip
             elif keyword.name.id == "axis":
                 arguments.append(given)
+                signature = signature.along or signature
         if not signature.least <= len(arguments) <= signature.most:
             count = f"{len(arguments)} argument{'s' if len(arguments) != 1 else ''}"
             self._problem(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from ppl.syntax import tree
-from ppl.syntax.loops import statements, targets
+from ppl.syntax.blocks import statements, targets
 from ppl.syntax.problems import Problem
 
 Definition = tree.Function | tree.Program
