@@ -15,11 +15,12 @@ from collections.abc import Sequence
 
 import click
 
+from ppl.cli.bench import bench
 from ppl.cli.check import check
 from ppl.cli.explain import explain
 from ppl.cli.fmt import fmt
 from ppl.cli.graph import graph
-from ppl.cli.run import run
+from ppl.cli.run import INTERRUPTED, run
 from ppl.errors import PplError
 
 
@@ -29,7 +30,7 @@ def ppl() -> None:
     """Probabilistic programs in .ppl files: check them, draw them, run them."""
 
 
-for command in (run, check, fmt, explain, graph):
+for command in (run, check, fmt, explain, graph, bench):
     ppl.add_command(command)
 
 
@@ -42,8 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except PplError as error:
+        if error.where is not None and not error.where.file.endswith(".ppl"):
+            error.where = None  # the innermost frame that isn't ours: that of this command
         click.echo(str(error), err=True)
         sys.exit(1)
     except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:

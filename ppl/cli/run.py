@@ -9,17 +9,14 @@ from typing import Any
 
 import click
 
+from ppl.cli.model import ready, with_model
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: 128 and the signal's number, as shells have it."""
+
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--data",
-    "data_files",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A .json, .csv or .nc file; it goes before the file's data block.",
-)
-@click.option("--model", help="Which model, if the file has several (the last one otherwise).")
+@with_model
 @click.option("--method", "-m", help="nuts, hmc, vi, …")
 @click.option("--draws", "-n", type=int, help="Draws per chain.")
 @click.option("--warmup", "-w", type=int, help="Warm-up steps per chain.")
@@ -46,39 +43,37 @@ def run(
     """Infer the posterior of the model in FILE and print its summary."""
     if resume and out is None:
         raise click.UsageError("--resume needs the --out of the run to go on with")
-    from ppl.cli.files import read_data
+    job = ready(
+        file, data_files, model, method=method, draws=draws, warmup=warmup, chains=chains, seed=seed,
+        **dict(map(_setting, settings)),
+    )  # fmt: skip
     from ppl.inference.infer import infer
-    from ppl.syntax.job import job
-    from ppl.syntax.load import load
 
-    module = load(file)
-    data: dict[str, Any] = {}
-    for path in data_files:
-        data.update(read_data(path))
-    options = {
-        "method": method,
-        "draws": draws,
-        "warmup": warmup,
-        "chains": chains,
-        "seed": seed,
-        "model": model,
-    }
-    ready = job(module, data, **options, **dict(map(_setting, settings)))
     checkpoint = out.with_name(out.name + ".checkpoint") if out is not None else None
     going_on = checkpoint if resume and checkpoint is not None and checkpoint.exists() else None
     posterior = infer(
-        ready.model, ready.data, coords=ready.coords, progress=not (quiet or as_json), save_to=checkpoint,
-        resume=going_on, **ready.options,
+        job.model, job.data, coords=job.coords, progress=not (quiet or as_json), save_to=checkpoint,
+        resume=going_on, **job.options,
     )  # fmt: skip
-    if out is not None:
+    interrupted = bool(posterior.attrs.get("interrupted"))
+    if out is not None and posterior.num_draws:
         posterior.save(out)
-        if checkpoint is not None and checkpoint.exists():
-            checkpoint.unlink()
+    if checkpoint is not None and checkpoint.exists() and not interrupted:
+        checkpoint.unlink()
     if as_json:
-        click.echo(json.dumps(_as_json(posterior, ready.hidden), indent=2))
-    else:
-        _show(posterior, ready.hidden, out)
-    return 0
+        click.echo(json.dumps(_as_json(posterior, job.hidden), indent=2))
+    elif posterior.num_draws:
+        _show(posterior, job.hidden, out)
+    if not interrupted:
+        return 0
+    so_far = "these are the draws so far" if posterior.num_draws else "there are no draws yet"
+    how = (
+        f"`ppl run {file} --out {out} --resume` goes on"
+        if out is not None
+        else "give --out to be able to go on"
+    )
+    click.echo(f"interrupted: {so_far}; {how}", err=True)
+    return INTERRUPTED
 
 
 def _show(posterior: Any, hidden: Collection[str], out: Path | None) -> None:
@@ -98,8 +93,8 @@ def _summary(posterior: Any, hidden: Collection[str]) -> Any:
 
 
 def _as_json(posterior: Any, hidden: Collection[str]) -> dict[str, Any]:
-    table = json.loads(_summary(posterior, hidden).to_json(orient="index"))
-    names = ("compile_seconds", "warmup_seconds", "sampling_seconds", "method", "seed")
+    table = json.loads(_summary(posterior, hidden).to_json(orient="index")) if posterior.num_draws else {}
+    names = ("compile_seconds", "warmup_seconds", "sampling_seconds", "method", "seed", "interrupted")
     run = {n: posterior.attrs[n] for n in names if n in posterior.attrs}
     return {
         "summary": table,

@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent
 from ..errors import MethodError, ParameterError
 from .base import as_float
 from .bounds import Bound, expand_bound, interval_support, of_support, present, shape_of
-from .constraints import constraint_from
+from .constraints import constraint_from, name_of
 from .registry import Family, family_of, register
 from .shapes import broadcast_shapes
 from .tails import has_cdf
@@ -110,6 +110,18 @@ def _of_restricted(d: Any, family: Family) -> Family:
         )
     base = family_of(d.base_dist)
     return Family(family.name, family.cls, len(d.event_shape), base.discrete, False, (), proper=False)
+
+
+_FAMILIES = {
+    "simplex": "Dirichlet(…)",
+    "unit_vector": "UnitSphere(K)",
+    "sum_to_zero": "SumToZeroNormal(K)",
+    "corr_cholesky": "LKJCholesky(K, …)",
+    "corr_matrix": "LKJ(K, …)",
+    "cov": "Wishart(df, S) or InverseWishart(df, S)",
+    "lower_cholesky": "D positive scales and LKJCholesky(D, …): diag(scales) @ L",
+}
+"""What draws on supports that rejection from other families never meets."""
 
 
 @register(
@@ -222,15 +234,24 @@ class Restricted(Distribution):
     def sample(self, sample_shape: Any = torch.Size()) -> Tensor:
         if self.truncated is not None:
             return self.truncated.sample(sample_shape)
+        thin = str(name_of(self.constraint)) in _FAMILIES
+        tries = TRIES // 100 if thin else TRIES
         with torch.no_grad():
             x = self.base_dist.sample(sample_shape)
-            for _ in range(TRIES):
+            for _ in range(tries):
                 inside = torch.isfinite(self.log_prob(x))
                 if bool(inside.all()):
                     return x
                 keep = inside.view(inside.shape + (1,) * len(self.event_shape))
                 x = torch.where(keep, x, self.base_dist.sample(sample_shape))
         raise MethodError(
-            f"Restricted: {TRIES} rounds of rejection did not give a value in {self.constraint}",
-            edit="choose a family that puts more of its mass there",
+            f"{self._inner()} restricted to {name_of(self.constraint) or self.constraint} can't be drawn: "
+            f"{tries} rounds of rejection gave no value there",
+            expected="a family whose draws lie there",
+            found=f"{self._inner()}, whose draws hardly ever do",
+            edit=_FAMILIES.get(str(name_of(self.constraint)), "a family that puts more of its mass there"),
         )
+
+    def _inner(self) -> str:
+        base = self.base_dist
+        return type(base.base_dist if isinstance(base, Independent) else base).__name__

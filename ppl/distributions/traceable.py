@@ -305,7 +305,8 @@ class LogitRelaxedBernoulli(td.relaxed_bernoulli.LogitRelaxedBernoulli):
 
     def log_prob(self, value: Tensor) -> Tensor:
         diff = self.logits - as_float(value, self.logits) * self.temperature
-        return torch.log(self.temperature) + diff - 2 * torch.nn.functional.softplus(diff)
+        log_temperature = torch.as_tensor(self.temperature, dtype=diff.dtype).log()
+        return log_temperature + diff - 2 * torch.nn.functional.softplus(diff)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
         shape = torch.Size(batch_shape)

@@ -1,40 +1,41 @@
-"""The methods that `infer` knows by name: an options class and a function that runs it. Adding one adds an
-entry.
+"""The methods that `infer` knows by name: an options class and a function that runs it. Adding one adds an entry.
+
+Both are named by their modules and loaded when they are asked for: `ppl check` reads the names alone, without torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
-
-from ppl.inference.hamiltonian import run_hamiltonian
-from ppl.inference.mcmc import HMC, NUTS
-from ppl.inference.pathfinder import Pathfinder
-from ppl.inference.vi.method import VI
 
 
 @dataclass(frozen=True)
 class Method:
-    options: type
-    run: Callable[[Any, Any], Any]
+    """`options_at` and `run_at` are (module, name)."""
+
+    options_at: tuple[str, str]
+    run_at: tuple[str, str]
+
+    @property
+    def options(self) -> type:
+        return _loaded(*self.options_at)  # type: ignore[no-any-return]
+
+    @property
+    def run(self) -> Callable[[Any, Any], Any]:
+        return _loaded(*self.run_at)  # type: ignore[no-any-return]
 
 
-def _vi(run: Any, method: Any) -> Any:
-    from ppl.inference.vi.run import run_vi  # estimators and guides, which no other method needs
-
-    return run_vi(run, method)
-
-
-def _pathfinder(run: Any, method: Any) -> Any:
-    from ppl.inference.pathfinder.method import run_pathfinder
-
-    return run_pathfinder(run, method)
+def _loaded(module: str, name: str) -> Any:
+    return getattr(import_module(module), name)
 
 
 METHODS: dict[str, Method] = {
-    "nuts": Method(NUTS, run_hamiltonian),
-    "hmc": Method(HMC, run_hamiltonian),
-    "vi": Method(VI, _vi),
-    "pathfinder": Method(Pathfinder, _pathfinder),
+    "nuts": Method(("ppl.inference.mcmc", "NUTS"), ("ppl.inference.hamiltonian", "run_hamiltonian")),
+    "hmc": Method(("ppl.inference.mcmc", "HMC"), ("ppl.inference.hamiltonian", "run_hamiltonian")),
+    "vi": Method(("ppl.inference.vi.method", "VI"), ("ppl.inference.vi.run", "run_vi")),
+    "pathfinder": Method(
+        ("ppl.inference.pathfinder", "Pathfinder"), ("ppl.inference.pathfinder.method", "run_pathfinder")
+    ),
 }

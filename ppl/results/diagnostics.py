@@ -80,10 +80,10 @@ def diagnose(posterior: Posterior, limits: Limits | None = None) -> Diagnosis:
     True
     """
     from ppl.results.display import headline
-    from ppl.results.mixing import check_ess, check_particles, check_rhat, mixing
+    from ppl.results.mixing import check_ess, check_length, check_particles, check_rhat, mixing
 
     run = Run(posterior, limits or Limits())
-    problems = [problem for check in CHEAP for problem in check(run)]
+    problems = [problem for check in CHEAP for problem in check(run)] + check_length(run)
     found = mixing(run)
     if found is not None:
         apart = check_rhat(run, found)
@@ -111,7 +111,7 @@ def _facts(run: Run, found: Mixing | None) -> tuple[str, ...]:
         parts.append(f"bulk ESS ≥ {np.nanmin(found.bulk):.0f}, tail ESS ≥ {np.nanmin(found.tail):.0f}")
     count, total = len(run.elements), run.elements.total
     seen = f"{count} elements" if count == total else f"{count} of {total} elements"
-    rows = [f"checked {seen} of {len(posterior.draws)} sites: " + "; ".join(parts)]
+    rows = [f"checked {seen} of {len(posterior.draws)} sites" + (": " if parts else "") + "; ".join(parts)]
     if found is not None and posterior.num_chains == 1:
         rows.append("one chain has no R-hat: chains=4 would show whether chains agree")
     if "init_rung" in posterior.attrs:

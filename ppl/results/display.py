@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ppl.errors import DataError
 from ppl.results.arrays import unknown_name
 from ppl.results.export import dataset, import_arviz, quiet_arviz, variable_names
 
@@ -106,6 +107,15 @@ def summary_table(
             dims |= {f"{name}.real": dims.get(name, ()), f"{name}.imag": dims.get(name, ())}
         else:
             arrays[name] = array
+    if not posterior.num_draws:
+        raise DataError(
+            "there are no draws to summarise",
+            expected="one draw or more",
+            found="a run that was interrupted in its warm-up"
+            if posterior.attrs.get("interrupted")
+            else "none",
+            edit="infer(…, save_to=FILE), and resume=FILE to go on",
+        )
     arviz = import_arviz()
     data: Any = dataset(arrays, dims, posterior.coords, drawn=True)
     if not hasattr(arviz, "InferenceData"):  # the DataTree generation

@@ -42,6 +42,15 @@ def mixing(run: Run) -> Mixing | None:
     return Mixing(index, rhat, bulk, tail)
 
 
+def check_length(run: Run) -> list[Problem]:
+    """Chains too short to be judged."""
+    draws = run.posterior.num_draws
+    if not run.markov or not len(run.elements) or draws >= 4:
+        return []
+    headline = f"{draws} draw{'s' * (draws != 1)} a chain: too few for R-hat and ESS"
+    return [Problem("draws", headline, (), "draws=1000", value=float(draws))]
+
+
 def check_rhat(run: Run, found: Mixing) -> list[Problem]:
     """R-hat above its limit: chains that don't agree."""
     bad = np.flatnonzero(found.rhat > run.limits.rhat)

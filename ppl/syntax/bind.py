@@ -15,8 +15,11 @@ from ppl.distributions.constraints import constraint_from
 from ppl.errors import DataError, Location
 from ppl.language.runtime import running
 from ppl.syntax import tree
+from ppl.syntax.functions import CONSTANTS
 from ppl.syntax.info import PROGRAM_TYPES
 from ppl.syntax.runtime import SQUARE, STRUCTURED, Type, as_tensor
+
+_KINDS = {"bool": "true and false", "int": "whole numbers", "index": "whole numbers"}
 
 Evaluate = Callable[[tree.Expression, dict[str, Any]], Any]
 
@@ -45,7 +48,7 @@ class Binder:
         for parameter, value in zip(self.parameters, converted, strict=True):
             if parameter.type is not None and not parameter.type.shape and isinstance(value, int):
                 known[parameter.name.id] = value
-        origin: dict[str, str] = {}
+        origin = self._named_sizes(converted, known)
         for parameter, value in zip(self.parameters, converted, strict=True):
             if isinstance(value, Tensor) and parameter.type is not None:
                 self._sizes(parameter, value, known, origin)
@@ -79,7 +82,9 @@ class Binder:
             return _tensor(value, kind.name.id)
         except (TypeError, ValueError, RuntimeError):
             raise self._error(
-                parameter, f"{parameter.name.id} is not an array of numbers", found=f"{value!r}"[:60]
+                parameter,
+                f"{parameter.name.id} is not an array of {_KINDS.get(kind.name.id, 'numbers')}",
+                found=f"{value!r}"[:60],
             ) from None
 
     def _whole(self, parameter: tree.Parameter, value: Any) -> Any:
@@ -90,12 +95,23 @@ class Binder:
             raise self._error(parameter, f"{parameter.name.id} is a whole number", found=repr(value))
         return int(number)
 
+    def _named_sizes(self, values: Sequence[Any], known: dict[str, Any]) -> dict[str, str]:
+        """Bind each dim to the first size that is its name alone; and where that is."""
+        origin: dict[str, str] = {}
+        for parameter, value in zip(self.parameters, values, strict=True):
+            if isinstance(value, Tensor) and parameter.type is not None:
+                for at, (size, found) in enumerate(zip(_shape(parameter.type), value.shape, strict=False)):
+                    if isinstance(size, tree.Name) and size.id not in known:
+                        known[size.id] = int(found)
+                        origin[size.id] = f"{parameter.name.id} (axis {at})"
+        return origin
+
     def _sizes(
         self, parameter: tree.Parameter, value: Tensor, known: dict[str, Any], origin: dict[str, str]
     ) -> None:
         kind, name = parameter.type, parameter.name.id
         assert kind is not None
-        shape = [*kind.shape, kind.shape[-1]] if kind.name.id in SQUARE and kind.shape else list(kind.shape)
+        shape = _shape(kind)
         if len(shape) != value.dim():
             raise self._error(
                 parameter,
@@ -104,10 +120,8 @@ class Binder:
                 found=f"shape {tuple(value.shape)}",
             )
         for at, (size, found) in enumerate(zip(shape, value.shape, strict=True)):
-            if isinstance(size, tree.Name) and size.id not in known:
-                known[size.id] = int(found)
-                origin[size.id] = f"{name} (axis {at})"
-                continue
+            if not _names(size) <= known.keys():
+                continue  # a size of what is not given: `_dim` says so
             expected = int(self.evaluate(size, known))
             if expected != found:
                 text = size.id if isinstance(size, tree.Name) else "this size"
@@ -142,6 +156,11 @@ class Binder:
                 f"{parameter.name.id} has {int(missing.sum())} missing values (nan), and the model has no distribution for it",
                 edit=f"{parameter.name.id}[…] ~ …, or leave those rows out",
             )
+        if (
+            not set().union(*map(_names, (*kind.arguments, *(k.value for k in kind.keywords))))
+            <= known.keys()
+        ):
+            return
         arguments = tuple(self.evaluate(a, known) for a in kind.arguments)
         keywords = {k.name.id: self.evaluate(k.value, known) for k in kind.keywords}
         constraint = Type(kind.name.id, arguments, keywords).constraint
@@ -169,9 +188,11 @@ class Binder:
 def _tensor(value: Any, kind: str) -> Tensor:
     if isinstance(value, Tensor):
         return value
-    if kind == "bool":
-        return torch.as_tensor(value, dtype=torch.bool)
     found = torch.as_tensor(np.asarray(value))
+    if kind == "bool":
+        if bool(((found != 0) & (found != 1)).any()):
+            raise ValueError("neither true nor false")
+        return found.to(torch.bool)
     if kind in ("int", "index"):
         if found.is_floating_point() and not bool(torch.isnan(found).any()):
             whole = found.to(torch.int64)
@@ -202,7 +223,16 @@ def _axes(n: int) -> str:
 
 
 def _mentions(kind: tree.Type, name: str) -> bool:
-    return any(isinstance(n, tree.Name) and n.id == name for size in kind.shape for n in tree.walk(size))
+    return any(name in _names(size) for size in kind.shape)
+
+
+def _names(e: tree.Expression) -> set[str]:
+    return {n.id for n in tree.walk(e) if isinstance(n, tree.Name)} - CONSTANTS.keys()
+
+
+def _shape(kind: tree.Type) -> list[tree.Expression]:
+    """The sizes of a type; a square matrix is written with one of its two."""
+    return [*kind.shape, kind.shape[-1]] if kind.name.id in SQUARE and kind.shape else list(kind.shape)
 
 
 def _type_text(kind: tree.Type) -> str:
@@ -222,6 +252,6 @@ def evaluator(compiled: Callable[[tree.Expression], ast.expr]) -> Evaluate:
         code = compile(ast.fix_missing_locations(ast.Expression(compiled(e))), "<size>", "eval")
         from ppl.syntax.runtime import STATEMENTS
 
-        return eval(code, {"__builtins__": {}, **STATEMENTS, **known})
+        return eval(code, {"__builtins__": {}, **STATEMENTS, **CONSTANTS, **known})
 
     return evaluate

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ppl.syntax import tree
+from ppl.syntax.blocks import statements
 from ppl.syntax.format import expression_text
-from ppl.syntax.loops import statements, structure
+from ppl.syntax.loops import structure
 from ppl.syntax.parse import parse
 
 
@@ -16,7 +17,7 @@ def loops_explained(text: str, program: str) -> list[str]:
     """
     for item in parse(text).file.items:
         if isinstance(item, tree.Program) and item.name.id == program:
-            found = structure(item.body)
+            found = structure(item.body, (p.name.id for p in item.parameters or ()))
             return [
                 f"line {s.span.line}  for {s.index.id} in {expression_text(s.domain)}: {found.of(s).why()}"
                 for s in statements(found.body)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
 from ppl.syntax import tree
+from ppl.syntax.blocks import statements, targets
+from ppl.syntax.families import families
+from ppl.syntax.functions import ALIASES, FUNCTIONS
 from ppl.syntax.loops import Loop, Structure, lag_of
 from ppl.syntax.tree import Span
 
@@ -46,11 +49,31 @@ def call(function: str, *arguments: ast.expr) -> ast.Call:
     return ast.Call(load(function), list(arguments), [])
 
 
+def lagged_name(name: str, index: str, k: int) -> str:
+    """What holds `z[t-k]` in a step of the loop over t."""
+    return f"__{name}_{index}_{k}_before"
+
+
+def hidden(body: Sequence[tree.Statement]) -> set[str]:
+    """Functions and distributions of the language whose names a body gives to values of its own: `mean = a[i]`.
+    Python has one meaning of a name in a function; a call still means the language's.
+    """
+    given = {t.name.id for s in statements(body) for t in targets(s)}
+    given |= {s.index.id for s in statements(body) if isinstance(s, tree.For)}
+    return given & ({*FUNCTIONS, *ALIASES} | families().keys())
+
+
+def language_name(name: str) -> str:
+    """What generated code calls a function of the language that has another meaning there."""
+    return f"__language_{name}"
+
+
 class Expressions:
     """Lowers expressions; what `z[t]` and `z[t-1]` are depends on the loops that are open."""
 
     def __init__(self, structure: Structure) -> None:
         self.structure = structure
+        self.hidden = hidden(structure.body)
         self.open: list[Loop] = []
 
     @contextmanager
@@ -82,6 +105,8 @@ class Expressions:
         real = any(isinstance(x, ast.Constant) and isinstance(x.value, float) for x in (left, right))
         if operator in ("*", "**") and not real:  # whole numbers must not grow without bound
             return call("__power" if operator == "**" else "__times", left, right)
+        if operator == "@":
+            return call("__matmul", left, right)
         return ast.BinOp(left, _ARITHMETIC[operator](), right)
 
     def _number(self, e: tree.Number) -> ast.expr:
@@ -132,6 +157,9 @@ class Expressions:
 
     def _call(self, e: tree.Call) -> ast.expr:
         keywords = [ast.keyword(k.name.id, self.of(k.value)) for k in e.keywords]
+        if isinstance(e.function, tree.Name) and e.function.id in self.hidden:
+            function = placed(load(language_name(e.function.id)), e.function.span)
+            return ast.Call(function, [self.of(a) for a in e.arguments], keywords)
         return ast.Call(self.of(e.function), [self.of(a) for a in e.arguments], keywords)
 
     def _attribute(self, e: tree.Attribute) -> ast.expr:
@@ -162,14 +190,14 @@ class Expressions:
         base: ast.expr | None = None
         if isinstance(value, tree.Name):
             own = [loop for loop in self.open if value.id in loop.elements]
-            lag, reached = 0, own
+            lag, reached, carrying = 0, own, ""
             for at, loop in enumerate(own):
                 axis = loop.elements[value.id]
                 lag = (lag_of(indices[axis], loop.statement.index.id) or 0) if axis < len(indices) else 0
                 if lag:  # what an earlier iteration made is whole: the loops inside are over there
-                    reached = own[: at + 1]
+                    reached, carrying = own[: at + 1], loop.statement.index.id
                     break
-            base = placed(load(f"__{value.id}_{lag}_before" if lag else value.id), value.span)
+            base = placed(load(lagged_name(value.id, carrying, lag) if lag else value.id), value.span)
             axes = {loop.elements[value.id] for loop in reached}
             indices = [x for a, x in enumerate(indices) if a not in axes]
         base = base if base is not None else self.of(value)

@@ -48,6 +48,8 @@ class Signature:
     keywords: tuple[str, ...] = ()
     needs: Interval = REAL
     """What the first argument has to be; an error if nothing of it is."""
+    along: Signature | None = None
+    """The function where an axis is named, if that is another one: `max(x, axis=0)` and `max(x, 0)`."""
 
 
 def _ends(f: Callable[[float], float], interval: Interval) -> Interval:
@@ -108,7 +110,8 @@ def _same_shape(bounds: Interval | None = None, structure: str = "") -> Signatur
     def result(arguments: Sequence[Value]) -> Value:
         x = arguments[0]
         interval = x.interval if bounds is None else bounds
-        return Value("real" if bounds is not None else x.kind, interval, x.shape, structure)
+        last = len(arguments) == 1 or arguments[1].interval == Interval(-1.0, -1.0)
+        return Value("real" if bounds is not None else x.kind, interval, x.shape, structure if last else "")
 
     return Signature("x, axis=", 1, 2, result, ("axis",))
 
@@ -125,7 +128,7 @@ def _extreme(pick: Callable[[float, float], float]) -> Signature:
         kind = "int" if all(a.kind == "int" for a in arguments) else "real"
         return Value(kind, interval, _shape(arguments))
 
-    return Signature("x, …, axis=", 1, 9, result, ("axis",))
+    return Signature("x, …, axis=", 1, 9, result, ("axis",), along=_reduction(lambda x: x.interval))
 
 
 def _sizes(arguments: Sequence[Value], names: Sequence[str | int | None]) -> Shape:
@@ -293,7 +296,7 @@ FUNCTIONS: dict[str, Signature] = {
     "log_det": _of_matrix(), "det": _of_matrix(), "trace": _of_matrix(), "diag": Signature("x", 1, 1, _diag),
     "zeros": _filled(Interval(0.0, 0.0)), "ones": _filled(Interval(1.0, 1.0)),
     "full": Signature("value, sizes", 2, 7, lambda a: Value("real", a[0].interval, tuple(map(_as_size, a[1:])))),
-    "eye": Signature("n", 1, 1, lambda a: Value("real", UNIT, (_as_size(a[0]),) * 2, "cov")),
+    "eye": Signature("n", 1, 1, lambda a: Value("real", UNIT, (_as_size(a[0]),) * 2, "identity")),
     "arange": Signature("start, stop", 1, 2, lambda a: Value("int", REAL, (None,))),
     "linspace": Signature("start, stop, n", 3, 3, lambda a: Value("real", a[0].interval.hull(a[1].interval), (None,))),
     "stack": Signature("parts", 1, 20, _stacked),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ppl.syntax import tree
-from ppl.syntax.loops import statements
+from ppl.syntax.blocks import statements
 
 PROGRAM_TYPES = frozenset({"model", "guide", "objective", "program", "module", "distribution", "text"})
 """Types whose values are not numbers."""

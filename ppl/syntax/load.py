@@ -19,7 +19,7 @@ from ppl.language.runtime import running
 from ppl.syntax import tree
 from ppl.syntax.bind import Binder, evaluator
 from ppl.syntax.check import check
-from ppl.syntax.expressions import Expressions
+from ppl.syntax.expressions import Expressions, hidden, language_name
 from ppl.syntax.families import Family
 from ppl.syntax.families import families as table
 from ppl.syntax.functions import ALIASES, CONSTANTS
@@ -156,6 +156,10 @@ def _globals(file: tree.File, path: str, folder: Path | None, importing: tuple[P
     names.update(CONSTANTS)
     names.update(FUNCTIONS)
     names.update({alias: FUNCTIONS[name] for alias, name in ALIASES.items()})
+    own = {
+        n for item in file.items if isinstance(item, tree.Function | tree.Program) for n in hidden(item.body)
+    }
+    names.update({language_name(n): names[n] for n in own if n in names})
     names.update(STATEMENTS)
     for item in file.items:
         if isinstance(item, tree.Import):
@@ -165,7 +169,13 @@ def _globals(file: tree.File, path: str, folder: Path | None, importing: tuple[P
 
 def _family(cls: Any, family: Family) -> Any:
     """A family as files call it: torch's parameters are floating-point, the language's `[1, 1]` is as good."""
-    numbers = {p.name for p in family.parameters if p.support is not None}
+    real = (
+        "df",
+        "temperature",
+        "low",
+        "high",
+    )  # bounds that depend on each other have no support in the table
+    numbers = {p.name for p in family.parameters if p.support is not None or p.name in real}
     placed = [p.name in numbers for p in family.parameters]
 
     def law(*args: Any, **kwargs: Any) -> Any:

@@ -6,10 +6,11 @@ The checker and the lowering ask here, so that `ppl explain` says what is run.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from ppl.syntax import tree
+from ppl.syntax.blocks import given_by, statements, targets
 from ppl.syntax.first import with_first_elements
 
 
@@ -29,7 +30,7 @@ class Loop:
     elements: dict[str, int]
     lags: dict[str, int]
     updated: tuple[str, ...]
-    before: dict[tuple[str, int], tree.Expression] = field(default_factory=dict)
+    before: set[tuple[str, int]] = field(default_factory=set)
 
     @property
     def is_scan(self) -> bool:
@@ -38,7 +39,18 @@ class Loop:
     @property
     def begins_later(self) -> bool:
         """Whether it begins above 0, or may."""
-        return self.start is not None and not (isinstance(self.start, tree.Number) and self.start.value == 0)
+        return self.begin != 0
+
+    @property
+    def begin(self) -> int | None:
+        """Where it begins as it is written; None if that is computed."""
+        if self.start is None:
+            return self.statement.begin
+        return (
+            self.start.value
+            if isinstance(self.start, tree.Number) and type(self.start.value) is int
+            else None
+        )
 
     def why(self) -> str:
         """The reason, for `ppl explain`."""
@@ -87,12 +99,14 @@ class Structure:
         return self.reads[key]
 
 
-def structure(body: Sequence[tree.Statement]) -> Structure:
-    """The structure of a program's or function's body."""
-    whole = with_first_elements(tuple(body))
+def structure(body: Sequence[tree.Statement], parameters: Iterable[str] = ()) -> Structure:
+    """The structure of a program's or function's body; `parameters` have values when it begins."""
+    known = set(parameters)
+    whole = with_first_elements(tuple(body), known)
     loops: dict[int, Loop] = {}
     skipped: set[int] = set()
-    _block(whole, set(), loops, skipped)
+    _block(whole, known, loops, skipped)
+    _name_apart(loops)
     built = {
         t.name.id: tuple(i.id for i in t.indices if isinstance(i, tree.Name))
         for statement in statements(whole)
@@ -106,18 +120,17 @@ def _block(
     body: Sequence[tree.Statement], known: set[str], loops: dict[int, Loop], skipped: set[int]
 ) -> None:
     """Analyse the loops of a block; `known` are the names that have values when it begins, and again at its end."""
-    initial: dict[str, dict[int, tree.Assign]] = {}
+    initial: dict[str, dict[int, int]] = {}
     own: set[str] = set()
     for statement in body:
-        if isinstance(statement, tree.Assign) and (place := _before_first(statement)):
+        if isinstance(statement, tree.Assign) and (place := before_first(statement)):
             name, k = place
-            initial.setdefault(name, {})[k] = statement
+            initial.setdefault(name, {})[k] = id(statement)
         elif isinstance(statement, tree.For):
             loop = _loop(statement, known)
             for name in loop.elements:
-                for k, before in initial.get(name, {}).items():
-                    loop.before[name, k] = before.value
-                    skipped.add(id(before))
+                loop.before.update((name, k) for k in initial.get(name, ()))
+                skipped.update(initial.get(name, {}).values())
             loops[id(statement)] = loop
             index = {statement.index.id} - known
             known |= index
@@ -127,8 +140,7 @@ def _block(
             for branch in statement.branches:
                 _block(branch.body, known, loops, skipped)
             _block(statement.otherwise, known, loops, skipped)
-        given = {t.name.id for inner in statements([statement]) for t in targets(inner) if t.indices}
-        given |= {t.name.id for t in targets(statement)}
+        given = given_by(statement)
         own |= given - known
         known |= given
     known -= own
@@ -155,8 +167,32 @@ def _loop(statement: tree.For, known: set[str]) -> Loop:
                 lags[node.value.id] = max(lag, lags.get(node.value.id, 0))
     updated = tuple(dict.fromkeys(name for name in plain if name in known and name not in elements))
     start, stop = bounds(statement.domain)
-    name = stop.id if isinstance(stop, tree.Name) else index
-    return Loop(statement, name, start, stop, elements, lags, updated)
+    loop = Loop(statement, index, start, stop, elements, lags, updated)
+    return replace(loop, name=stop.id) if isinstance(stop, tree.Name) and _is_named(loop) else loop
+
+
+def _name_apart(loops: dict[int, Loop]) -> None:
+    """Loops over different things that would have one name, that of their indices, get numbers: i, i_2."""
+    taken = {loop.name: (loop.start, loop.stop) for loop in loops.values() if _is_named(loop)}
+    names: dict[tuple[object, ...], str] = {}
+    counts: Counter[str] = Counter()
+    for key, loop in loops.items():
+        if _is_named(loop):
+            continue
+        over = (loop.start, loop.stop)
+        name = names.get((loop.name, *over))
+        while name is None:
+            counts[loop.name] += 1
+            count = counts[loop.name]
+            trial = loop.name if count == 1 else f"{loop.name}_{count}"
+            if taken.setdefault(trial, over) == over:
+                name = names[loop.name, *over] = trial
+        loops[key] = replace(loop, name=name)
+
+
+def _is_named(loop: Loop) -> bool:
+    """Whether a loop has the name of what it runs over."""
+    return loop.start is None and isinstance(loop.stop, tree.Name)
 
 
 def bounds(domain: tree.Expression) -> tuple[tree.Expression | None, tree.Expression]:
@@ -190,8 +226,10 @@ def lag_of(expression: tree.Expression, index: str) -> int | None:
     return None
 
 
-def _before_first(statement: tree.Assign) -> tuple[str, int] | None:
+def before_first(statement: tree.Statement) -> tuple[str, int] | None:
     """("z", k) of `z[-k] = …`."""
+    if not isinstance(statement, tree.Assign):
+        return None
     target = statement.targets[0]
     if len(statement.targets) == 1 and len(target.indices) == 1:
         (index,) = target.indices
@@ -210,31 +248,3 @@ def _axis(indices: Sequence[tree.Expression], index: str) -> int | None:
         if isinstance(each, tree.Name) and each.id == index:
             return at
     return None
-
-
-def targets(statement: tree.Statement) -> tuple[tree.Target, ...]:
-    """What a statement itself gives values to (not what it holds does)."""
-    if isinstance(statement, tree.Assign):
-        return statement.targets
-    if isinstance(statement, tree.Sample | tree.Observe | tree.Keep | tree.Declare):
-        return (statement.target,)
-    return ()
-
-
-def statements(body: Sequence[tree.Statement]) -> Iterator[tree.Statement]:
-    """The statements of a block and of all blocks in it, in order."""
-    waiting = list(reversed(body))
-    while waiting:
-        statement = waiting.pop()
-        yield statement
-        if isinstance(statement, tree.For):
-            waiting += reversed(statement.body)
-        elif isinstance(statement, tree.If):
-            waiting += reversed(statement.otherwise)
-            for branch in reversed(statement.branches):
-                waiting += reversed(branch.body)
-
-
-def given_names(body: Sequence[tree.Statement]) -> dict[str, tree.Target]:
-    """The names that a block gives values to, in order, each with the last place where."""
-    return {t.name.id: t for s in statements(body) for t in targets(s)}

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ppl.syntax import tree
-from ppl.syntax.expressions import Expressions, call, load, placed
+from ppl.syntax.blocks import given_by, statements, targets
+from ppl.syntax.expressions import Expressions, call, lagged_name, load, placed
 from ppl.syntax.info import Info
-from ppl.syntax.loops import Loop, Structure, statements, structure, targets
+from ppl.syntax.loops import Loop, Structure, before_first, structure
 
 Code = list[ast.stmt]
 
@@ -33,7 +34,8 @@ def lower(file: tree.File, info: Info) -> ast.Module:
 def _function(
     item: tree.Function | tree.Program, parameters: Sequence[tree.Parameter], info: Info
 ) -> ast.FunctionDef:
-    lowered = _Body(structure(item.body), info.names(item), parameters)
+    shape = structure(item.body, (p.name.id for p in parameters))
+    lowered = _Body(shape, info.names(item), parameters, isinstance(item, tree.Function))
     body = [
         *_documentation(item),
         *_prologue(item, parameters, info),
@@ -96,6 +98,7 @@ class _Body:
     structure: Structure
     names: Any
     parameters: Sequence[tree.Parameter]
+    is_function: bool = False
     expressions: Expressions = field(init=False)
     known: set[str] = field(init=False)
     count: int = 0
@@ -105,11 +108,13 @@ class _Body:
         self.known = {p.name.id for p in self.parameters}
 
     def block(self, body: Sequence[tree.Statement]) -> Code:
-        return [line for s in body if id(s) not in self.structure.skipped for line in self.statement(s)]
+        return [line for s in body for line in self.statement(s)]
 
     def statement(self, statement: tree.Statement) -> Code:
+        if id(statement) in self.structure.skipped:
+            return self._before(statement)
         lowered: Code = getattr(self, f"_{type(statement).__name__.lower()}")(statement)
-        self.known |= {t.name.id for t in targets(statement)}
+        self.known |= given_by(statement)
         return [placed(line, statement.span) for line in lowered]
 
     # one name, one value
@@ -131,6 +136,12 @@ class _Body:
         value = self.expressions.of(s.value)
         scored = call("__observe", ast.Constant(name), self.expressions.of(s.distribution), value)
         return [ast.Assign([_store(name)], placed(scored, s.span))]
+
+    def _before(self, s: tree.Statement) -> Code:
+        """`z[-1] = …` above the loop that builds z: computed here, read by the loop."""
+        name, k = before_first(s) or ("", 0)
+        assert isinstance(s, tree.Assign)
+        return [placed(ast.Assign([_store(_initial(name, k))], self.expressions.of(s.value)), s.span)]
 
     def _assign(self, s: tree.Assign) -> Code:
         value = self.expressions.of(s.value)
@@ -218,8 +229,9 @@ class _Body:
     def _size(self, loop: Loop) -> list[ast.expr]:
         stop = self.expressions.of(loop.stop)
         if loop.start is not None:
-            stop = self.expressions.arithmetic("-", stop, self.expressions.of(loop.start))
-        return [ast.Constant(loop.name), stop]
+            stop = call("__between", self.expressions.of(loop.start), stop)
+        name: ast.expr = ast.Constant(loop.name)
+        return [call("__apart", name, stop) if self.is_function else name, stop]
 
     def _scan(self, loop: Loop, number: int) -> Code:
         """`(carry, outputs) = __scan(name, step, initial carry, length)`; the carry is the last elements that an
@@ -227,10 +239,10 @@ class _Body:
         """
         index, step = loop.statement.index.id, f"__step_{number}"
         lagged = [(name, k) for name, most in loop.lags.items() for k in range(1, most + 1)]
-        carried = [_lagged(name, k) for name, k in lagged] + list(loop.updated)
+        carried = [lagged_name(name, index, k) for name, k in lagged] + list(loop.updated)
         initial = [self._first(loop, name, k) for name, k in lagged] + [load(n) for n in loop.updated]
         body = self._inside(loop)
-        following = [load(name if k == 1 else _lagged(name, k - 1)) for name, k in lagged]
+        following = [load(name if k == 1 else lagged_name(name, index, k - 1)) for name, k in lagged]
         following += [load(n) for n in loop.updated]
         made = self._leaves(loop)
         result = ast.Tuple([ast.Tuple(following, ast.Load()), _tuple(made, ast.Load())], ast.Load())
@@ -245,7 +257,9 @@ class _Body:
             ast.Return(result),
         ]
         function = ast.FunctionDef(step, _arguments(["__carry", index]), inside, [], None)
-        run = call("__scan", *self._size(loop), load(step), ast.Tuple(initial, ast.Load()))
+        run = call(
+            "__scan", *self._size(loop), load(step), ast.Tuple(initial, ast.Load()), ast.Constant(len(made))
+        )
         last = _tuple(["__last"] * len(lagged) + list(loop.updated), ast.Store())
         outputs = _tuple(made, ast.Store())
         return [
@@ -255,14 +269,13 @@ class _Body:
 
     def _first(self, loop: Loop, name: str, k: int) -> ast.expr:
         """What z[-k] is: the value given above the loop, or one that no iteration uses."""
-        given = loop.before.get((name, k))
         inner = [self.structure.of(i) for i in statements(loop.statement.body) if isinstance(i, tree.For)]
         sizes = [self._size(i)[1] for i in inner if name in i.elements]
         sizes += [self.expressions.of(e) for e in self.names.event(name)]
         element = [ast.Constant(self.names.is_whole(name)), ast.Tuple(sizes, ast.Load())]
-        if given is None:
+        if (name, k) not in loop.before:
             return call("__unused", *element)
-        return call("__first", self.expressions.of(given), *element)
+        return call("__first", load(_initial(name, k)), *element)
 
     # branches
 
@@ -308,8 +321,8 @@ class _Body:
         return ast.FunctionDef(name, arguments, lines or [ast.Pass()], [], None)
 
 
-def _lagged(name: str, k: int) -> str:
-    return f"__{name}_{k}_before"
+def _initial(name: str, k: int) -> str:
+    return f"__{name}_{k}_initial"
 
 
 def _returns(body: Sequence[tree.Statement]) -> bool:

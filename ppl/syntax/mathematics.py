@@ -12,7 +12,7 @@ from torch import Tensor
 from ppl.language.gfi import log_density, score, simulate
 from ppl.language.marginals import importance, marginal, normalize
 from ppl.language.primitives import assume_continuous
-from ppl.syntax.runtime import as_tensor, counted
+from ppl.syntax.runtime import as_tensor, counted, of_one_kind
 
 
 def _real(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -51,7 +51,7 @@ def _extreme(
         if others:
             result = as_tensor(x)
             for other in others:
-                result = pair(result, as_tensor(other).to(result.dtype))
+                result = pair(*of_one_kind(result, as_tensor(other)))
             return result
         return reduce(as_tensor(x)) if axis is None else along(as_tensor(x), axis)
 

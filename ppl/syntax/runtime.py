@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from ppl.distributions import Restricted
 from ppl.distributions.bounds import of_support
 from ppl.distributions.constraints import constraint_from, name_of
-from ppl.errors import DataError, MethodError, user_mark
+from ppl.errors import DataError, MethodError, StructureError, user_mark
 from ppl.language import primitives
+from ppl.language.runtime import running
 from ppl.syntax.limits import BITS, ELEMENTS
 
 STRUCTURED = ("simplex", "ordered", "positive_ordered", "unit_vector", "sum_to_zero")
@@ -59,8 +61,22 @@ def typed(d: Any, kind: Type) -> Any:
     """A distribution with the shape and on the support of a type."""
     lacking = len(kind.sizes) - len(d.batch_shape) - len(d.event_shape)
     if lacking > 0 or tuple(d.batch_shape) != kind.sizes[: len(kind.sizes) - len(d.event_shape)]:
+        _spreads(tuple(d.batch_shape) + tuple(d.event_shape), kind, "the distribution")
         d = d.expand(kind.sizes[: len(kind.sizes) - len(d.event_shape)])
     return d if kind.constraint is None or _already(d, kind) else Restricted(d, kind.constraint)
+
+
+def _spreads(shape: tuple[int, ...], kind: Type, what: str) -> None:
+    """Refuse what doesn't spread over the sizes of a type."""
+    own = kind.sizes[len(kind.sizes) - len(shape) :] if len(shape) <= len(kind.sizes) else ()
+    if len(own) != len(shape) or any(n not in (1, size) for n, size in zip(shape, own, strict=True)):
+        raise StructureError(
+            f"{what} has shape {list(shape)}, and its type says {list(kind.sizes)}",
+            where=user_mark(3),
+            expected=f"shape {list(kind.sizes)}, or fewer axes that spread over it",
+            found=f"shape {list(shape)}",
+            edit=f"{kind.name}{list(shape)}, or another value",
+        )
 
 
 def _already(d: Any, kind: Type) -> bool:
@@ -82,7 +98,10 @@ def _inside(here: Any, wanted: Any, side: int) -> bool:
 def as_type(name: str, value: Any, kind: Type) -> Any:
     """A computed value as a type says it is: spread over the shape. The checker has compared the rest."""
     value = as_tensor(value)
-    return value.expand(kind.sizes) if tuple(value.shape) != kind.sizes else value
+    if tuple(value.shape) == kind.sizes:
+        return value
+    _spreads(tuple(value.shape), kind, f"`{name}`")
+    return value.expand(kind.sizes)
 
 
 def param(name: str, init: Any, kind: Type | None) -> Any:
@@ -109,7 +128,13 @@ def factor(name: str, weight: Any) -> None:
     primitives.factor(name, weight)
 
 
-def scan(name: str, length: Any, step: Callable[..., Any], init: tuple[Any, ...]) -> Any:
+def scan(name: str, length: Any, step: Callable[..., Any], init: tuple[Any, ...], built: int) -> Any:
+    """The last carry, and what the loop built: `built` arrays."""
+    if isinstance(length, int) and length <= 0:
+        if not built:
+            return init, ()
+        raise DataError("this loop has no steps, so that what it builds has no elements", where=user_mark(2),
+                        expected="a step or more", found=f"{length}", edit="more data, or another range")  # fmt: skip
     return primitives.scan(name, step, tuple(as_tensor(i) for i in init), length=int(counted(length)))
 
 
@@ -140,8 +165,10 @@ def floating(value: Any) -> Any:
     return value.to(torch.float64) if isinstance(value, Tensor) and not value.is_floating_point() else value
 
 
-def array(elements: Sequence[Any]) -> Tensor:
-    """`[a, b, c]`."""
+def array(elements: Sequence[Any]) -> Any:
+    """`[a, b, c]`; of distributions, the list."""
+    if any(isinstance(e, Distribution) for e in elements):
+        return list(elements)
     parts = [as_tensor(e) for e in elements]
     if any(p.is_floating_point() for p in parts):
         parts = [p if p.is_floating_point() else p.to(torch.float64) for p in parts]
@@ -159,7 +186,21 @@ def power(a: Any, b: Any) -> Any:
     """`a ** b`, likewise."""
     if type(a) is int and type(b) is int and b > 1 and a.bit_length() * b > BITS + b:
         raise _too_large(a, "**", b)
+    if isinstance(b, Tensor) or (isinstance(b, int) and b < 0):  # torch's whole numbers have no 1 / x
+        return floating(a) ** floating(b)
     return a**b
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """`a @ b`, of real and whole numbers too."""
+    return torch.matmul(*of_one_kind(a, b))
+
+
+def of_one_kind(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both real if one is."""
+    if a.is_floating_point() == b.is_floating_point():
+        return a, b
+    return (a, b.to(a.dtype)) if a.is_floating_point() else (a.to(b.dtype), b)
 
 
 def _too_large(a: int, operator: str, b: int) -> DataError:
@@ -185,13 +226,38 @@ def counted(length: Any) -> Any:
     return length
 
 
+def between(start: Any, stop: Any) -> Any:
+    """How many steps `range(start, stop)` has: none where it ends before it begins."""
+    return max(stop - start, 0)
+
+
 def plate(name: str, size: Any) -> Any:
     return primitives.plate(name, counted(size))
 
 
+def called_apart(name: str, size: Any) -> str:
+    """What a function's loop is called: functions run anywhere, with any sizes, and have no sites that could be told
+    by its name.
+    """
+    here, called, count = running(), name, 1
+    while here is not None and isinstance(size, int):
+        known = here.loop_sizes.get(called) or here.dim_sizes.get(called) or (size, None)
+        if known[0] == size and not here.is_open(called):
+            break
+        count += 1
+        called = f"{name}_{count}"
+    return called
+
+
 def position(index: Any) -> Any:
     """An index: whole numbers that torch holds as floats (draws of Bernoulli or Poisson) as integers."""
-    return index.long() if isinstance(index, Tensor) and index.is_floating_point() else index
+    if not isinstance(index, Tensor) or not index.is_floating_point():
+        return index
+    if _is_known(index) and bool((index != index.round()).any()):
+        odd = index[index != index.round()].flatten()[0].item()
+        raise DataError("an index is a whole number", where=user_mark(2), expected="0, 1, 2, …", found=f"{odd:g}",
+                        edit="whole numbers, or floor(…) of these")  # fmt: skip
+    return index.long()
 
 
 def decided(test: Any) -> bool | None:
@@ -271,8 +337,11 @@ STATEMENTS: dict[str, Any] = {
     "__module": primitives.module,
     "__state": state,
     "__plate": plate,
+    "__apart": called_apart,
+    "__between": between,
     "__times": times,
     "__power": power,
+    "__matmul": matmul,
     "__scan": scan,
     "__unused": unused,
     "__first": first,

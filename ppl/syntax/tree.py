@@ -267,9 +267,15 @@ class SetState(Statement):
 
 @node
 class For(Statement):
+    """`begin` is where it was written to begin, if first elements above it were taken into it (`first.py`): those of
+    the names `firsts`.
+    """
+
     index: Name
     domain: Expression
     body: tuple[Statement, ...]
+    begin: int = 0
+    firsts: frozenset[str] = frozenset()
 
 
 @node

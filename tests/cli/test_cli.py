@@ -185,3 +185,78 @@ def test_the_module_is_a_command_and_checking_loads_no_torch():
         [sys.executable, "-m", "ppl", "--help"], capture_output=True, text=True, cwd=ROOT, check=True
     )
     assert "run" in done.stdout and "fmt" in done.stdout
+
+
+def test_bench_compares_files(coin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    other = tmp_path / "other.ppl"
+    other.write_text(coin.read_text().replace("Beta(1, 1)", "Beta(2, 2)"))
+    (tmp_path / "d.json").write_text('{"x": [1, 0, 1, 1]}')
+    short = ["--draws", "50", "--warmup", "50", "--chains", "2", "--repeat", "2"]
+    assert ppl("bench", coin, other, "--data", tmp_path / "d.json", *short) == 0
+    heading, *rows = capsys.readouterr().out.splitlines()
+    assert [row.split()[0] for row in rows] == [str(coin), str(other)]
+    assert len({len(line) for line in (heading, *rows)}) == 1  # columns are aligned
+    gradients = [int(row.split()[3].replace(",", "")) for row in rows]
+    assert all(2 * 100 <= n <= 2 * 100 * 1023 for n in gradients)
+
+
+@pytest.fixture
+def interrupting(monkeypatch: pytest.MonkeyPatch):
+    """Ctrl-C at the n-th evaluation of the density from now on; 0: never."""
+    from ppl.inference import hamiltonian
+
+    evaluate = hamiltonian.ModelTarget.value_and_grad
+    left = [0]
+
+    def counted(self: object, q: object) -> object:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return evaluate(self, q)
+
+    monkeypatch.setattr(hamiltonian.ModelTarget, "value_and_grad", counted)
+    return left
+
+
+def test_an_interrupted_run_says_so_and_goes_on(
+    coin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], interrupting: list[int]
+):
+    import ppl as library
+
+    (tmp_path / "d.json").write_text('{"x": [1, 0, 1, 1]}')
+    settings = ["--data", tmp_path / "d.json", "--set", "engine=torch", "-n", 200, "-w", 50, "-c", 1, "-q"]
+    out, whole = tmp_path / "post.nc", tmp_path / "whole.nc"
+    interrupting[0] = 400
+    assert ppl("run", coin, *settings, "--out", out) == 130
+    shown = capsys.readouterr()
+    assert (
+        f"interrupted: these are the draws so far; `ppl run {coin} --out {out} --resume` goes on" in shown.err
+    )
+    assert 0 < library.Posterior.load(out).num_draws < 200
+    assert ppl("run", coin, *settings, "--out", out, "--resume") == 0
+    assert not out.with_name("post.nc.checkpoint").exists()
+    assert ppl("run", coin, *settings, "--out", whole) == 0
+    found, expected = library.Posterior.load(out), library.Posterior.load(whole)
+    assert (found.draws["p"] == expected.draws["p"]).all()
+
+
+def test_a_run_interrupted_in_its_warmup_goes_on(
+    coin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], interrupting: list[int]
+):
+    (tmp_path / "d.json").write_text('{"x": [1, 0, 1, 1]}')
+    settings = ["--data", tmp_path / "d.json", "--set", "engine=torch", "-n", 50, "-w", 500, "-c", 1, "-q"]
+    out = tmp_path / "post.nc"
+    interrupting[0] = 100
+    assert ppl("run", coin, *settings, "--out", out) == 130
+    assert "--resume` goes on" in capsys.readouterr().err
+    assert ppl("run", coin, *settings, "--out", out, "--resume") == 0
+
+
+def test_an_error_of_the_command_line_shows_no_python(
+    coin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "d.json").write_text('{"x": [1, 0, 1, 1]}')
+    assert ppl("run", coin, "--data", tmp_path / "d.json", *SHORT, "--set", "target=0.9") == 1
+    first, second, *_ = capsys.readouterr().err.splitlines()
+    assert first == "method error"
+    assert second == "'target' is not an option of nuts or of infer"

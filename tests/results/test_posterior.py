@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from results.planted import SCHOOLS, hierarchical
 
-from ppl.errors import PplError
+from ppl.errors import DataError, PplError
 from ppl.results import NamedArrays, Posterior
 from ppl.results.arrays import UnknownNameError, elements
 
@@ -172,3 +172,15 @@ def test_no_draws_at_all():
     assert (empty.num_chains, empty.num_draws) == (0, 0)
     assert repr(empty).startswith("Posterior: 0 ")
     assert empty.diagnose().ok
+
+
+def test_a_run_interrupted_in_its_warmup():
+    posterior = Posterior({"x": np.zeros((2, 0))}, attrs={"interrupted": True})
+    (problem,) = posterior.diagnose().problems
+    assert problem.headline == "0 draws a chain: too few for R-hat and ESS"
+    with pytest.raises(DataError, match="interrupted in its warm-up"):
+        posterior.summary()
+
+
+def test_three_draws_are_not_called_good():
+    assert not Posterior({"x": np.random.default_rng(0).normal(size=(2, 3))}).diagnose().ok

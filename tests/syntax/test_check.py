@@ -394,3 +394,16 @@ def test_a_correct_model_has_no_problems(name: str):
     head, _, body = MODELS[name].partition("---\n")
     lines = "".join(f"    {line}\n" for line in body.strip("\n").split("\n"))
     assert problems(f"model m({' '.join(head.split())}):\n{lines}") == []
+
+
+def test_options_of_the_infer_block_are_those_of_inference() -> None:
+    import dataclasses
+
+    from ppl.inference.infer import COMMON
+    from ppl.inference.methods import METHODS
+    from ppl.syntax.check.inference import OPTIONS
+
+    of_methods = {f.name for m in METHODS.values() for f in dataclasses.fields(m.options)}
+    of_files = {"method", "model", "reparam", "thin"}
+    of_others = {"num_samples", "num_warmup", "tune", "random_seed"}
+    assert set(OPTIONS) <= of_methods | set(COMMON) | of_files | of_others

@@ -29,6 +29,7 @@ LINES = {
         "model m():\n    pass\n\nguide g for m:\n", "    x{0} ~ Normal(0, 1)\n", "",
     ),
     "data without a model's names": ("model m():\n    xyzzy ~ Normal(0, 1)\n\ndata:\n", "    xyzy{0} = 1\n", ""),
+    "loops with one index": ("model m():\n", "    for i in {1}:\n        x{0}[i] ~ Normal(0, 1)\n", ""),
     "a list": ("model m():\n    x = [", "1, ", "2]\n"),
     "a name that is not imported": ("from std.objectives import elbo", ", elb{0}", "\n"),
     "items that are broken": ("", "model m{0}():\n    x ~ ~ 1\n", ""),
@@ -69,7 +70,7 @@ def test_three_times_the_text_is_three_times_the_work(name: str):
     assert more < 3.4 * some
 
 
-def test_a_name_is_compared_with_a_hundred_names_at_most():
+def test_a_name_is_compared_with_few_names():
     def taken(n: int) -> int:
         return work(lambda: near("quantty", [f"quantity{k:04}" for k in range(n)]))
 
@@ -102,6 +103,15 @@ def test_a_longer_chain_is_as_much_more_work(part: str):
 )  # fmt: skip
 def test_what_grows_faster_than_the_text_is_bounded(text: str):
     assert "resource" in [e.kind for e in check(text).errors]
+
+
+def test_lists_in_lists_are_looked_at_once():
+    def taken(n: int) -> int:
+        _item.cache_clear()
+        return work(lambda: check(f"model m():\n    x = {'[' * n}1{']' * n}\n"))
+
+    taken(2)
+    assert taken(16) < 3 * taken(8)
 
 
 def test_guides_of_each_other_are_checked():

@@ -32,15 +32,12 @@ def elementwise(order: Sequence[Node], seeds: Seeds) -> dict[Node, frozenset[Pla
     return status
 
 
-def linear_parts(node: Node) -> tuple[Node, ...] | None:
-    """The operands in which a node is linear, one at a time; None where it is not."""
-    if node.op in ("add", "sub", "neg", "sum", "mean", "plate_sum", "mul", "div"):
-        return node.nodes
-    return None
-
-
 def credit(root: Node, seeds: Seeds) -> Operand:
-    """The part of `root` that depends on the seeds, over the plates along which it does so element by element."""
+    """The part of `root` that depends on the seeds, over the plates along which it does so element by element.
+
+    Each element has all terms that it can influence, so what several elements influence stands in each of them: it is
+    the factor of an element's score, and not to be differentiated. Seeds without plates give every term once.
+    """
     order = topological([root])
     status = elementwise(order, seeds)
     if root not in status:
@@ -108,15 +105,19 @@ def _part(node: Node, parts: Mapping[Node, Operand], status: Mapping[Node, froze
     return part if plate in status[arg] else plate_sum(part, plate)
 
 
-def leave_one_out(root: Node, seeds: Seeds, plate: Plate) -> Operand | None:
-    """`root` with each element of `plate` in turn replaced by the mean of the others, where elements meet.
+def leave_one_out(reward: Node, seeds: Seeds, plate: Plate) -> Node | None:
+    """For each element of `plate`, `reward` with what depends on its seeds replaced: a term that is the element's own by
+    the mean of the others', and where elements meet, the element's contribution by that mean.
 
-    It varies over the plate and does not depend on that element's seeds, so it is a baseline for them (Mnih &
-    Rezende, "Variational inference for Monte Carlo objectives", 2016, where the elements are log weights).
-    None where elements meet in a way that can't be told apart.
+    It does not depend on that element's seeds, so it is a baseline for them (Mnih & Rezende, "Variational inference
+    for Monte Carlo objectives", 2016, where the elements are log weights). None where elements meet in a way that
+    can't be told apart.
     """
-    order = topological([root])
+    order = topological([reward])
     status = elementwise(order, seeds)
+    if plate in status.get(reward, ()):
+        return others_mean(reward, plate)
+    own = [t for t in terms(reward, seeds) if plate in status[t]]
     meetings = [
         n
         for n in order
@@ -124,14 +125,18 @@ def leave_one_out(root: Node, seeds: Seeds, plate: Plate) -> Operand | None:
         and n.attr("plate") == plate
         and plate in status.get(n.nodes[0], ())
     ]
+    # Behind a meeting the plate's elements are counted from the outside, and must not be gone through once more.
     beyond = elementwise(order, {m: frozenset() for m in meetings})
-    if any(n.op in ("sample", "scan", "switch") for n in beyond):
+    if any(_goes_through(n, plate) for n in beyond if n not in meetings):
         return None
-    memo: dict[Node, Node] = {}
-    for meeting in meetings:
-        memo[meeting] = _without_own(meeting, plate)
-    new = substitute([root], memo)[0]
-    return None if set(elementwise(topological([new]), seeds)) & {new} and plate not in new.plates else new
+    memo = {t: others_mean(t, plate) for t in own} | {m: _without_own(m, plate) for m in meetings}
+    new = substitute([reward], memo)[0]
+    return new if plate in new.plates else None
+
+
+def _goes_through(node: Node, plate: Plate) -> bool:
+    """Whether a node does something with the elements of the plate, for all that is known."""
+    return node.op in ("sample", "scan", "switch") or node.attr("plate") == plate
 
 
 def others_mean(x: Node, plate: Plate) -> Node:

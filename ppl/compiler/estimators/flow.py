@@ -65,6 +65,20 @@ def jumps(
     return found
 
 
+def detached(roots: Sequence[Node], seeds: Iterable[Node], passes: Passes) -> bool:
+    """Whether a value that depends on the seeds is held fixed on the way to the roots, in bodies of regions too."""
+    order = topological(roots)
+    depends = dependents(order, seeds, passes)
+    for node in order:
+        if node.op == "detach" and node.nodes[0] in depends:
+            return True
+        for body, inputs in bodies_of(node) if node.op in ("scan", "switch") and node in depends else ():
+            reached = reached_inside(node, body, [i for i, outer in inputs if outer in depends], passes)
+            if detached(body.outputs, [i for i in body.inputs if i in reached], passes):
+                return True
+    return False
+
+
 def visible(roots: Sequence[Node]) -> set[Node]:
     """What is reached from the roots without looking behind a barrier."""
     seen: set[Node] = set()

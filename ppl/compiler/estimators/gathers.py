@@ -23,8 +23,8 @@ def _by_element(node: Node, args: tuple[Operand, ...]) -> Node | None:
         return None
     if node.op == "sum" and not node.attr("keepdim"):
         return _sum(args[0].nodes[0], node.attr("dims"), plate)  # type: ignore[union-attr]
-    if OPERATORS[node.op].kind not in ("pointwise", "cast"):
-        return None
+    if OPERATORS[node.op].kind not in ("pointwise", "cast") or plate in node.plates:
+        return None  # in a loop over the plate again, an operand's own element is not the gathered one
     elements: list[Operand] = []
     for a in args:
         if not isinstance(a, Node) or a.shape == ():

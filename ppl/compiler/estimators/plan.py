@@ -11,12 +11,21 @@ from typing import Any
 
 from ppl.compiler.estimators import strategies  # noqa: F401 (fills the registry)
 from ppl.compiler.estimators.credit import elementwise, terms
-from ppl.compiler.estimators.flow import Passes, bodies_of, dependents, inputs_of, jumps, reached_inside
+from ppl.compiler.estimators.flow import (
+    Passes,
+    bodies_of,
+    dependents,
+    detached,
+    inputs_of,
+    jumps,
+    reached_inside,
+)
 from ppl.compiler.estimators.gathers import flat_sums
 from ppl.compiler.estimators.intervals import UNIT, Known, Ranges
 from ppl.compiler.estimators.steps import (
     FEW,
     SMALL,
+    bare,
     base_name,
     choices_in,
     fits,
@@ -117,7 +126,7 @@ def decide(
     Raises:
         MethodError: what the user asked for is not sound, or nothing is.
     """
-    graph = _bare(graph)
+    graph = bare(graph)
     root, ranges = graph.outputs[0], Ranges(known)
     deciding = _Deciding(spared, asked or {})
     order = topological((root, *graph.effects))
@@ -141,7 +150,9 @@ def decide(
         separate = not node.plates or _apart(root, node)
         moving = tuple(p in active for p in e.params)
         rough = functools.partial(_roughness, root, node, dict(found), known)
-        facts = Facts(e, tuple(jumps([root], [node], passes, ranges)), separate, moving=moving, rough=rough)
+        held = functools.partial(detached, [root], [node], lambda _: True)
+        found_jumps = tuple(jumps([root], [node], passes, ranges))
+        facts = Facts(e, found_jumps, separate, moving=moving, rough=rough, detached=held)
         found[node] = deciding(e, facts)
     # Forwards again: behind a choice that is not pathwise, nothing depends on the parameters through it.
     reached = dependents(order, wrt, lambda n: passes(n) or _relaxes(found.get(n)))
@@ -167,6 +178,8 @@ def _roughness(root: Node, choice: Node, later: Mapping[Node, Decision], known: 
     """
     memo: dict[Node, Node] = {}
     inside = substitute([root], memo, _opened)[0]
+    if choice not in memo:
+        return None  # the objective does not depend on it
     seed = memo[choice]
     why = "{} is not differentiable between its values"
     draws = {d.name: d for d in later.values()}
@@ -188,22 +201,6 @@ def _opened(node: Node, args: tuple[Operand, ...]) -> Node | None:
     if node.op in ("scan", "switch"):
         return rebuild(with_bodies(node, tuple(strip(b, ("density",)) for b in bodies(node))), args)
     return None
-
-
-def _bare(graph: Graph) -> Graph:
-    """The graph without what strategies read: a baseline is no path to the objective."""
-
-    def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
-        if node.op in ("scan", "switch") and has_choices(node):
-            return rebuild(with_bodies(node, tuple(map(_bare, bodies(node)))), args)
-        if node.op != "sample" or not node.attr("site").reads:
-            return None
-        return Effect.of(rebuild(node, args)).bare.node
-
-    memo: dict[Node, Node] = {n: n for n in graph.inputs}
-    outputs = substitute(graph.outputs, memo, visit)
-    effects = substitute(graph.effects, memo, visit)
-    return Graph(graph.inputs, tuple(outputs), tuple(effects), graph.names)
 
 
 def _apart(root: Node, choice: Node) -> bool:

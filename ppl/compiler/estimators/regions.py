@@ -17,9 +17,9 @@ import torch
 
 from ppl.compiler import specs
 from ppl.compiler.estimators import black_boxes
-from ppl.compiler.estimators.steps import has_choices
+from ppl.compiler.estimators.steps import bare, has_choices
 from ppl.compiler.estimators.strategy import Build, Strategy
-from ppl.compiler.graph import Graph, Node, Plate, Type, rebuild, substitute
+from ppl.compiler.graph import Graph, Node, Plate, Type, rebuild, substitute, topological
 from ppl.compiler.ops import (
     Scan,
     item,
@@ -57,7 +57,6 @@ class InRegion(Build):
     """
 
     region: Node | None = None
-    outer: Build | None = None
     supplies: dict[str, Supply] = field(default_factory=dict)
     drawing: bool = False
     drawn_here: dict[str, Node] = field(default_factory=dict)
@@ -131,9 +130,14 @@ def rewritten(
     node: Node, args: Sequence[Operand], strategies: Mapping[str, Strategy | None], build: Build
 ) -> Rewritten:
     """The scan on these arguments, its choices taken over by their strategies."""
-    region = rebuild(node, tuple(args))
+    region = _without_reads(rebuild(node, tuple(args)))
     inside = InRegion(
-        build.batch, build.particles, {}, build.states, build.fitted, build.tuned, region, build
+        build.batch,
+        build.particles,
+        states=build.states,
+        fitted=build.fitted,
+        tuned=build.tuned,
+        region=region,
     )
     _run(region, strategies, inside)  # finds out what is supplied
     drawn: dict[str, Node] = {}
@@ -151,6 +155,23 @@ def rewritten(
         assert strategy is not None
         scored.append(Scored(name, strategy, item(pure, kept + k), drawn[name]))
     return Rewritten(pure, kept, tuple(drawn.values()), tuple(scored))
+
+
+def _without_reads(region: Node) -> Node:
+    """The scan without operands that nothing but its strategies read: they are no part of the objective."""
+    s = Scan.of(region)
+    body, k = bare(s.body), len(s.init)
+    needed = set(topological((*body.outputs, *body.effects)))
+    kept = [i for i in body.inputs[k:] if i in needed]
+    xs, consts = (
+        [outer for i, outer in zip(inputs, operands, strict=True) if i in needed]
+        for inputs, operands in (
+            (body.inputs[k : k + len(s.xs)], s.xs),
+            (body.inputs[k + len(s.xs) :], s.consts),
+        )
+    )
+    body = Graph((*body.inputs[:k], *kept), body.outputs, body.effects)
+    return scan(body, s.init, xs, consts, s.length, s.reverse, s.name)
 
 
 def _kept(region: Node) -> int:

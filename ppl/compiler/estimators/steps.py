@@ -47,6 +47,22 @@ def choices_in(node: Node) -> list[Node]:
     return [e for body in bodies(node) for e in body.effects if e.op == "sample"]
 
 
+def bare(graph: Graph) -> Graph:
+    """The graph without what strategies read: a baseline is no path to the objective."""
+
+    def visit(node: Node, args: tuple[Operand, ...]) -> Node | None:
+        if node.op in ("scan", "switch") and has_choices(node):
+            return rebuild(with_bodies(node, tuple(map(bare, bodies(node)))), args)
+        if node.op != "sample" or not node.attr("site").reads:
+            return None
+        return Effect.of(rebuild(node, args)).bare.node
+
+    memo: dict[Node, Node] = {n: n for n in graph.inputs}
+    outputs = substitute(graph.outputs, memo, visit)
+    effects = substitute(graph.effects, memo, visit)
+    return Graph(graph.inputs, tuple(outputs), tuple(effects), graph.names)
+
+
 def fits(scan: Node, steps: int = STEPS, nodes: int = NODES) -> bool:
     """Whether a scan is short and small enough to be written out."""
     length: int = scan.attr("length")

@@ -51,6 +51,7 @@ class Facts:
         in_loop: it stands in a scan that is too long to be written out.
         moving: for each of its parameters, whether a param is behind it.
         rough: why the objective can't be differentiated at values between its own (looked up when asked).
+        detached: whether the objective holds something that depends on it fixed (looked up when asked).
     """
 
     effect: Effect
@@ -59,6 +60,7 @@ class Facts:
     in_loop: bool = False
     moving: tuple[bool, ...] = ()
     rough: Callable[[], str | None] = lambda: None
+    detached: Callable[[], bool] = lambda: False
 
     @cached_property
     def family(self) -> Family:
@@ -86,6 +88,15 @@ class Facts:
     def jumping(self) -> str | None:
         """Where the objective is not a continuous function of it."""
         return f"the objective jumps: {self.jumps[0].what} is not continuous" if self.jumps else None
+
+    @property
+    def split(self) -> str | None:
+        """Why a derivative that has one part along the draw and one as a score would lose the first."""
+        return (
+            "the objective detaches what depends on it, so that a part of its derivative is lost"
+            if self.detached()
+            else None
+        )
 
 
 def family_at(e: Effect) -> Family:

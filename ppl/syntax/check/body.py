@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ppl.syntax import tree
+from ppl.syntax.blocks import statements
 from ppl.syntax.check.control import Control
 from ppl.syntax.check.sites import Sites
 from ppl.syntax.check.types import value_of
 from ppl.syntax.families import families
 from ppl.syntax.format import expression_text, target_text
 from ppl.syntax.functions import ALIASES, CONSTANTS, FUNCTIONS, OBJECTIVE_ONLY
-from ppl.syntax.loops import statements
 from ppl.syntax.values import ANY, Interval, Mismatch, Value, broadcast, shape_text
 
 

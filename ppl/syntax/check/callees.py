@@ -207,7 +207,7 @@ class Callees(Reporting):
             self._problem("support", e.span, headline, "a Cholesky factor", value.structure, edit)
             return
         fine = near.get(needs.structure, (needs.structure,))
-        if value.structure in fine or value.shape is None:
+        if value.structure in (*fine, "identity") or value.shape is None:
             return
         if needs.structure == "simplex" and value.interval.low >= 0:
             return

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ppl.syntax import tree
+from ppl.syntax.blocks import given_names, statements, targets
 from ppl.syntax.check.intervals import least
 from ppl.syntax.check.near import near
 from ppl.syntax.check.scope import Binding
@@ -14,7 +15,7 @@ from ppl.syntax.check.state import State
 from ppl.syntax.families import families
 from ppl.syntax.format import expression_text, target_text
 from ppl.syntax.limits import ELEMENTS, too_large
-from ppl.syntax.loops import Loop, given_names, statements, targets
+from ppl.syntax.loops import Loop
 from ppl.syntax.values import ANY, Interval, Mismatch, Value, broadcast, size_of
 
 
@@ -36,20 +37,13 @@ class Control(State):
                 edit=f"{index.id}2",
             )
         elif index.id in self.scope.names:
-            self._problem("name", index.span, f"`{index.id}` has a value above, and is an index from here on",
-                          edit="another name for the index", severity="warning")  # fmt: skip
+            self._problem("name", index.span, f"`{index.id}` has a value above, and would be an index from here on",
+                          edit="another name for the index")  # fmt: skip
         before = self._bound((*given_names(s.body), index.id))
-        guards = dict(self.scope.guards)
-        start = (
-            loop.start.value
-            if isinstance(loop.start, tree.Number) and isinstance(loop.start.value, int)
-            else 0
-        )
-        self.scope.guards[index.id] = 0
+        guards = self.scope.guards
         if loop.begins_later:
             self._from(loop)
-        if start:
-            self.scope.guards[index.id] = start if loop.lags else 0
+        self.scope.guards = {**guards, index.id: loop.begin or 0}
         for name in loop.elements:
             self.scope.names.pop(name, None)
         self.scope.names[index.id] = Binding("index", Value("int", Interval(0.0)), index.span, used=True)
@@ -168,18 +162,21 @@ class Control(State):
         loop, or in the result, would be what the loop calls z[2].
         """
         made = {t.name.id: s for s in statements(loop.statement.body) for t in targets(s)}
-        index, domain = loop.statement.index, loop.statement.domain
+        index = loop.statement.index
+        start = expression_text(loop.start) if loop.start is not None else str(loop.begin)
+        domain = f"range({start}, {expression_text(loop.stop)})"
         for name in loop.elements:
+            if name in loop.statement.firsts:
+                continue
             by = made[name]
             shown = isinstance(by, tree.Sample) or (
                 isinstance(by, tree.Keep) and by.keyword == "deterministic"
             )
             if not shown and name not in loop.lags and not self.structure.reads_outside(name, loop):
                 continue
-            start = expression_text(loop.start) if loop.start is not None else "0"
             if isinstance(by, tree.Sample) and name in self.parameters:
                 edit = f"observe seen[{index.id}] = {name}[{index.id}] ~ …, which leaves those before {start} out"
-            elif isinstance(loop.start, tree.Number):
+            elif loop.begin is not None:
                 word = "deterministic " if isinstance(by, tree.Keep) else ""
                 edit = f"{word}{name}[0] {'~' if isinstance(by, tree.Sample) else '='} … above `for {index.id} in …`"
             else:
@@ -187,28 +184,24 @@ class Control(State):
                     f"for {index.id} in {expression_text(loop.stop)}:, and in it what there is before {start}"
                 )
             self._problem("structure", index.span, f"the loop begins at {start}, and `{name}[0]` has no value",
-                          f"a statement for {name}[0] above the loop", f"`for {index.id} in {expression_text(domain)}`",
+                          f"a statement for {name}[0] above the loop", f"`for {index.id} in {domain}`",
                           edit=edit)  # fmt: skip
 
     def _if(self, s: tree.If) -> None:
         outcomes: list[dict[str, Binding]] = []
-        negated: dict[str, int] = {}
         self.in_branch += 1
-        guards = dict(self.scope.guards)
+        guards = self.scope.guards
+        negated = guards
         for branch in s.branches:
             self.expressions.truth(branch.test)
-            self.scope.guards = {**guards, **_larger(negated, self._least(branch.test, True))}
-            negated = _larger(negated, self._least(branch.test, False))
+            self.scope.guards = least(branch.test, True, negated)
+            negated = least(branch.test, False, negated)
             outcomes.append(self._outcome(branch.body))
-        self.scope.guards = {**guards, **negated}
+        self.scope.guards = negated
         outcomes.append(self._outcome(s.otherwise))
         self.scope.guards = guards
         self.in_branch -= 1
         self.scope.names |= self._together(outcomes)
-
-    def _least(self, test: tree.Expression, outcome: bool) -> dict[str, int]:
-        """The least values of the open loops' indices where a test has an outcome."""
-        return {n: k for n, k in least(test, outcome).items() if n in self.scope.guards}
 
     def _outcome(self, body: Sequence[tree.Statement]) -> dict[str, Binding]:
         """The names that a branch gives values to; they are as before it again."""
@@ -252,7 +245,3 @@ class Control(State):
             first.used = any(b.used for b in found)
             result[name] = first
         return result
-
-
-def _larger(a: dict[str, int], b: dict[str, int]) -> dict[str, int]:
-    return {n: max(a.get(n, 0), b.get(n, 0)) for n in {**a, **b}}

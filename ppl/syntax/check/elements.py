@@ -107,6 +107,9 @@ class Elements(Reporting):
                           "its statement above this one", f"`{expression_text(e)}`", edit)  # fmt: skip
             return ANY
         if binding is None:
+            for at, other in enumerate(e.indices):
+                if at not in list(axes)[:used]:
+                    self._at_the_beginning(e, other)
             return ANY
         rest = [x for a, x in enumerate(e.indices) if a not in set(list(axes)[:used])]
         sizes = tuple(s for a, s in enumerate(binding.sizes) if a not in set(list(axes)[:used]))
@@ -134,11 +137,25 @@ class Elements(Reporting):
             if lag > 1 or "," in first else f"{expression_text(e)} if {index} > 0 else 0",
         )  # fmt: skip
 
+    def _at_the_beginning(self, e: tree.Index, index: tree.Expression) -> None:
+        """`x[t-1]` of what is whole: where t is 0 that is the last element, which nobody means."""
+        for loop in self.scope.open:
+            name, begin = loop.statement.index.id, loop.begin
+            lag = lag_of(index, name)
+            if lag and begin is not None and self.scope.guards.get(name, begin) < lag:
+                text = expression_text(e)
+                self._problem(
+                    "structure", e.span, f"`{text}` reads before the beginning where {name} is {lag - 1}: -1 is the last element",
+                    "a value for the first iterations", f"`{expression_text(index)}`",
+                    f"{text} if {name} > {lag - 1} else 0, or for {name} in range({lag}, {expression_text(loop.stop)}):",
+                )  # fmt: skip
+
     def _element(self, e: tree.Index, value: Value, indices: Sequence[tree.Expression]) -> Value:
         if not indices:
             return value
         kinds = [self.of(i) for i in indices]
         for index, kind in zip(indices, kinds, strict=True):
+            self._at_the_beginning(e, index)
             if kind.kind not in ("int", "bool", "any", "slice", "text"):
                 self._problem("type", index.span, f"an index is a whole number, and this is {kind}", "int",
                               str(kind), self._as_whole(index))  # fmt: skip

@@ -48,7 +48,9 @@ class Expressions(Elements):
 
     def numbers(self, e: tree.Expression, place: str) -> Value:
         """An expression that has to be a number or an array of numbers."""
-        value = self.of(e)
+        return self._number_of(e, self.of(e), place)
+
+    def _number_of(self, e: tree.Expression, value: Value, place: str) -> Value:
         if not value.is_number and value.kind != "any":
             self._problem(
                 "type", e.span, f"{place} has to be a number, and this is {value}", "a number", str(value),
@@ -101,7 +103,7 @@ class Expressions(Elements):
             return binding.whole
         if e.id in self.scope.outside:
             return self.scope.outside[e.id]
-        if e.id in CONSTANTS:
+        if e.id in CONSTANTS and e.id not in self.scope.given and e.id not in self.scope.left:
             constant = CONSTANTS[e.id]
             return Value("real") if math.isnan(constant) else Value("real", Interval(constant, constant))
         if loops := self.scope.building(e.id):
@@ -126,7 +128,12 @@ class Expressions(Elements):
     def _list(self, e: tree.List) -> Value:
         if e.elements and all(isinstance(x, tree.String) for x in e.elements):
             return Value("texts")
-        values = [self.numbers(x, "an element of a list") for x in e.elements]
+        found = [self.of(x) for x in e.elements]
+        if found and all(v.kind == "distribution" for v in found):
+            return Value("distributions")
+        values = [
+            self._number_of(x, v, "an element of a list") for x, v in zip(e.elements, found, strict=True)
+        ]
         self.lists[id(e)] = values
         if not values:
             return Value("real", shape=(0,))
@@ -236,7 +243,7 @@ class Expressions(Elements):
 
     def _conditional(self, e: tree.Conditional) -> Value:
         self.truth(e.test)
-        with_test, without = least(e.test, True), least(e.test, False)
+        with_test, without = (least(e.test, holds, self.scope.guards) for holds in (True, False))
         value = self._guarded(e.value, with_test)
         otherwise = self._guarded(e.otherwise, without)
         if not (value.is_number and otherwise.is_number):
@@ -247,9 +254,7 @@ class Expressions(Elements):
         return Value(kind, interval, self._common(e, [value, otherwise]), structure)
 
     def _guarded(self, e: tree.Expression, guards: dict[str, int]) -> Value:
-        before = dict(self.scope.guards)
-        for index, value in guards.items():
-            self.scope.guards[index] = max(value, self.scope.guards.get(index, 0))
+        before, self.scope.guards = self.scope.guards, guards
         found = self.of(e)
         self.scope.guards = before
         return found
@@ -323,6 +328,7 @@ class Expressions(Elements):
                               f"`{keyword.name.id}`", mended)  # fmt: skip
             elif keyword.name.id == "axis":
                 arguments.append(given)
+                signature = signature.along or signature
         if not signature.least <= len(arguments) <= signature.most:
             count = f"{len(arguments)} argument{'s' if len(arguments) != 1 else ''}"
             self._problem(

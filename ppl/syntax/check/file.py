@@ -187,13 +187,13 @@ class _File(Parameters):
     def _check(self, item: Definition) -> None:
         if isinstance(item, tree.Program) and item.model is not None and item.model.id in self.parsed.lost:
             return  # its arguments are those of a model that could not be read
+        parameters = self.names.parameters(item)
         try:
-            shape: Structure = structure(item.body)
+            shape: Structure = structure(item.body, (p.name.id for p in parameters))
         except Rejected as rejected:
             self.report(rejected.problem)
             return
         scope = Scope({n: v for n, v in self.outside.items()})
-        parameters = self.names.parameters(item)
         own = item.parameters is not None or isinstance(item, tree.Function)
         silent: list[Problem] = []
         self._parameters(parameters, scope, self.report if own else silent.append)

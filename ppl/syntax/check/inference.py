@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from ppl.inference.methods import METHODS
 from ppl.syntax import tree
 from ppl.syntax.check.near import near
 from ppl.syntax.format import expression_text
@@ -11,17 +12,16 @@ from ppl.syntax.problems import Problem
 
 OPTIONS = (
     "method", "model", "guide", "objective", "draws", "warmup", "chains", "seed", "device", "engine",
-    "dtype", "keep", "target_accept", "max_depth", "metric", "steps", "particles", "optimizer",
-    "learning_rate", "kernel", "thin", "init", "reparam", "num_samples", "num_warmup", "tune",
+    "dtype", "keep", "target_accept", "max_treedepth", "metric", "steps", "particles", "optimizer",
+    "learning_rate", "thin", "init", "reparam", "num_samples", "num_warmup", "tune",
     "random_seed", "step_size", "num_steps", "average",
+    "adapt_step_size", "max_energy_error", "jitter", "clip", "paths", "history", "max_steps", "elbo_draws",
 )  # fmt: skip
 AUTOMATIC = (
     "mean_field", "full_rank", "low_rank", "delta", "structured", "flow", "laplace", "mixture",
     "pathfinder",
 )  # fmt: skip
 """The automatic guides, by name."""
-
-METHODS = ("nuts", "hmc", "vi", "smc", "svgd", "enumerate", "laplace", "pathfinder")
 
 
 _USUAL = {"draws": 1000, "warmup": 1000, "chains": 4, "steps": 2000, "particles": 1000}

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from ppl.syntax import tree
 from ppl.syntax.values import NONNEGATIVE, REAL, Interval
 
 
-def least(test: tree.Expression, holds: bool) -> dict[str, int]:
-    """The least values that a test (or its failing) leaves to names: {"t": 1} of `t > 0`."""
+def least(test: tree.Expression, holds: bool, known: Mapping[str, int]) -> dict[str, int]:
+    """The least values that names have where a test holds (or fails): {"t": 1} of `t > 0`, with those `known`."""
     if isinstance(test, tree.Parenthesised):
-        return least(test.inner, holds)
+        return least(test.inner, holds, known)
     if isinstance(test, tree.Unary) and test.operator == "not":
-        return least(test.operand, not holds)
+        return least(test.operand, not holds, known)
     if isinstance(test, tree.Binary) and test.operator == ("and" if holds else "or"):
-        return {**least(test.left, holds), **least(test.right, holds)}
+        return least(test.right, holds, least(test.left, holds, known))
     if isinstance(test, tree.Compare) and len(test.operators) == 1:
         left, operator, right = _without_offset(test.first, test.operators[0], test.operands[0])
         if isinstance(left, tree.Number):
@@ -32,10 +33,10 @@ def least(test: tree.Expression, holds: bool) -> dict[str, int]:
                 ("<=", False): value + 1,
             }
             if (operator, holds) in table:
-                return {left.id: table[operator, holds]}
-            if (operator, holds) in (("==", False), ("!=", True)) and value >= 0:
-                return {left.id: value + 1}
-    return {}
+                return {**known, left.id: max(table[operator, holds], known.get(left.id, 0))}
+            if (operator, holds) in (("==", False), ("!=", True)) and value == known.get(left.id, 0):
+                return {**known, left.id: value + 1}
+    return dict(known)
 
 
 def _without_offset(

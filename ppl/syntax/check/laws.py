@@ -46,6 +46,11 @@ class Calls(Callees):
             return value.of if value.of is not None else ANY
         if value.kind == "any":
             return ANY
+        if isinstance(e, tree.Conditional) and value.kind == "distribution":
+            branch = f"if {expression_text(e.test)}: {name} ~ {expression_text(e.value)}"
+            edit = f"one family, its parameters with `if`; or {branch}, and else: below it"
+            self._problem("type", e.span, "this is one of two distributions", "one distribution", edit=edit)
+            return ANY
         self._problem(
             "type",
             e.span,

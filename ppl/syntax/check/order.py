@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ppl.syntax import tree
+from ppl.syntax.blocks import statements, targets
 from ppl.syntax.check.reporting import Report
-from ppl.syntax.loops import statements, targets
 from ppl.syntax.problems import Problem
 
 Definition = tree.Function | tree.Program

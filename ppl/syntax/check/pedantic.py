@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ppl.syntax import tree
+from ppl.syntax.blocks import statements
 from ppl.syntax.check.body import Body
-from ppl.syntax.loops import statements
 from ppl.syntax.problems import Problem
 
 

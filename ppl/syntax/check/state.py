@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ppl.syntax import tree
+from ppl.syntax.blocks import statements, targets
 from ppl.syntax.check.callees import Callee
 from ppl.syntax.check.expressions import Expressions
 from ppl.syntax.check.laws import Calls
 from ppl.syntax.check.reporting import Reporting
 from ppl.syntax.check.scope import Scope
-from ppl.syntax.loops import Structure, statements, targets
+from ppl.syntax.loops import Structure
 from ppl.syntax.problems import Problem
 from ppl.syntax.tree import Span
 from ppl.syntax.values import ANY, Size, Value

@@ -12,11 +12,11 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from ppl.syntax import tree
+from ppl.syntax.blocks import statements, targets
 from ppl.syntax.check import Checked, check
 from ppl.syntax.families import families
 from ppl.syntax.format import format_text, parameter_text, statement_text
 from ppl.syntax.functions import ALIASES, FUNCTIONS
-from ppl.syntax.loops import statements, targets
 from ppl.syntax.problems import SourceError
 from ppl.syntax.tree import Span
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 from torch.distributions import Exponential
 
 from ppl.compiler import specs
-from ppl.compiler.estimators.credit import credit
+from ppl.compiler.estimators.credit import credit, elementwise
 from ppl.compiler.estimators.strategies.relaxation import ONE_HOT, hardened, is_coin, relaxed, scores
 from ppl.compiler.estimators.strategy import Build, Facts, Strategy, Terms, strategy
-from ppl.compiler.graph import Node, substitute
+from ppl.compiler.graph import Node, substitute, topological
 from ppl.compiler.ops import make
 from ppl.compiler.ops.batching import reshape
 from ppl.compiler.ops.core import Operand
@@ -56,7 +56,7 @@ class Rebar(Strategy):
     def refusal(self, site: Facts) -> str | None:
         if site.family.name not in ("Bernoulli", *ONE_HOT):
             return f"{site.family.name} has no relaxation"
-        return site.jumping or site.rough()
+        return site.jumping or site.split or site.rough()
 
     def value(self, e: Effect, build: Build) -> Node:
         return hardened(e, scores(e, build))
@@ -66,15 +66,35 @@ class Rebar(Strategy):
         if not isinstance(reward, Node):
             return []
         noise = scores(e, build), given_choice(e, value, build)
-        free, bound = (at_relaxed(e, reward, value, z, self.temperature) for z in noise)
-        centred = sub(reward, mul(bound, self.eta))
+        bound, moved = control_variate(e, value, root, noise, self.temperature, self.eta)
         log_p = specs.log_density(e.site.spec, e.params, value)
-        return [(log_p, centred), (free, self.eta), (bound, -self.eta)]
+        return [(log_p, sub(reward, bound)), *moved]
 
 
-def at_relaxed(e: Effect, reward: Node, value: Node, z: Node, temperature: Operand) -> Node:
-    """The reward where the choice has the value between its own that relaxed noise gives."""
-    return substitute([reward], {value: relaxed(e, z, temperature)})[0]
+def control_variate(
+    e: Effect, value: Node, root: Node, noise: tuple[Node, Node], temperature: Operand, eta: Operand
+) -> tuple[Operand, Terms]:
+    """η f(σ(z̃)), for each choice what of f it can influence; and the terms of η ∇f(σ(z)) − η ∇f(σ(z̃)).
+
+    Differentiated, what several choices influence counts once, and not for each of them.
+    """
+    free, again = (relaxed(e, z, temperature) for z in noise)
+    each = credit(root, {value: frozenset(value.plates)})
+    own = frozenset(eta.plates if isinstance(eta, Node) else ()) & frozenset(value.plates)
+    once = credit(root, {value: own})
+    assert isinstance(each, Node) and isinstance(once, Node)
+    if elementwise(topological([once]), {value: own})[once] != own:
+        raise MethodError(
+            f"the weight of the control variate of '{e.name}' differs between choices that meet in the objective",
+            site=e.name,
+            where=e.node.mark,
+            expected="one weight for all elements of the plate, or elements that meet in sums only",
+            found="an eta for each element",
+            edit="one number, or one param, as eta=",
+        )
+    bound = mul(eta, substitute([each], {value: again})[0])
+    ends = (substitute([once], {value: x})[0] for x in (free, again))
+    return bound, list(zip(ends, (eta, neg(eta)), strict=True))
 
 
 def given_choice(e: Effect, value: Node, build: Build) -> Node:

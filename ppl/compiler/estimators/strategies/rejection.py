@@ -68,7 +68,7 @@ class Rejection(Strategy):
     def refusal(self, site: Facts) -> str | None:
         if "rejection" not in site.family.strategies or site.family.name not in MADE_OF_GAMMAS:
             return f"{site.family.name} is not made of gamma variables"
-        return site.jumping
+        return site.jumping or site.split
 
     def moves_smoothly(self, e: Effect) -> bool:
         return False

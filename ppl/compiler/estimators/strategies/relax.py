@@ -23,13 +23,13 @@ from torch.distributions import Distribution
 
 from ppl.compiler import specs
 from ppl.compiler.estimators.credit import credit
-from ppl.compiler.estimators.strategies.rebar import at_relaxed, given_choice
+from ppl.compiler.estimators.strategies.rebar import control_variate, given_choice
 from ppl.compiler.estimators.strategies.relaxation import ONE_HOT, hardened, scores
 from ppl.compiler.estimators.strategy import Build, Facts, Strategy, Tensors, Terms, at, own_leaves
 from ppl.compiler.graph import Node
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
-from ppl.compiler.ops.pointwise import mul, neg, sub
+from ppl.compiler.ops.pointwise import sub
 from ppl.errors import MethodError
 
 
@@ -104,7 +104,7 @@ class Relax(Strategy):
             return None
         if name == "Categorical":
             return "between whole numbers there is nothing; with eta=0 and a control= nothing is asked there"
-        return site.jumping or site.rough()
+        return site.jumping or site.split or site.rough()
 
     def value(self, e: Effect, build: Build) -> Node:
         return hardened(e, scores(e, build))
@@ -120,9 +120,9 @@ class Relax(Strategy):
         centred: Operand = reward
         terms: Terms = []
         if self.relaxes:
-            at_free, at_bound = (at_relaxed(e, reward, value, z, temperature) for z in (free, bound))
-            centred = sub(centred, mul(eta, at_bound))
-            terms += [(at_free, eta), (at_bound, neg(eta))]
+            at_bound, moved = control_variate(e, value, root, (free, bound), temperature, eta)
+            centred = sub(centred, at_bound)
+            terms += moved
         if self.control is not None:
             control = next(reads)
             at_free, at_bound = at(control, free), at(control, bound)

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from ppl.compiler import specs
-from ppl.compiler.estimators.credit import Seeds, credit, leave_one_out, others_mean
+from ppl.compiler.estimators.credit import Seeds, credit, leave_one_out
 from ppl.compiler.estimators.strategy import (
     Build,
     Facts,
@@ -34,11 +34,13 @@ from ppl.compiler.estimators.strategy import (
     own_leaves,
     strategy,
 )
+from ppl.compiler.estimators.supports import region
 from ppl.compiler.graph import Node, Plate, substitute, topological
 from ppl.compiler.ops import make, make_input, plate_sum
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
 from ppl.compiler.ops.pointwise import add, div, mul, sub
+from ppl.distributions.registry import Family
 from ppl.errors import MethodError
 
 BASELINES = ("auto", "none", "leave-one-out", "mean")
@@ -101,8 +103,11 @@ class Score(Strategy):
         return _Given(self.decay), (given,)
 
     def refusal(self, site: Facts) -> str | None:
-        if "score" not in site.family.strategies and not site.family.discrete:
-            return f"the support of {site.family.name} moves with its parameters"
+        family, e = site.family, site.effect
+        if "score" not in family.strategies and not family.discrete:
+            return f"the support of {family.name} moves with its parameters"
+        if family.discrete and any(site.moving[i] for i in _behind_values(e, family)):
+            return f"the values of {family.name} move with its parameters"
         return None
 
     def terms(self, e: Effect, value: Node, root: Node, build: Build) -> Terms:
@@ -143,10 +148,17 @@ class Score(Strategy):
                 )
             return reward
         plate = among[-1]
-        if plate in reward.plates:
-            return sub(reward, others_mean(reward, plate))
         baseline = leave_one_out(reward, seeds, plate)
         return reward if baseline is None else sub(reward, baseline)
+
+
+def _behind_values(e: Effect, family: Family) -> Sequence[int]:
+    """The parameters of a discrete site that its values may move with, and not their probabilities alone."""
+    if family.name == "Empirical":
+        return specs.behind(e.site.spec, e.params, "values")
+    support = region(e.site.spec, e.params)
+    whole = "score" in family.strategies or (support is not None and support.whole)
+    return () if whole else range(len(e.params))
 
 
 class _Given(Score):
