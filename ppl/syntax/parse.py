@@ -90,7 +90,7 @@ def _item(piece: str, line: int) -> tree.Item | Problem | Unreadable:
 
 def pieces(text: str) -> Iterator[tuple[int, str]]:
     """The items of a file with their first lines: each begins at the left margin with a word that begins items."""
-    quoted = {n for m in _QUOTED.finditer(text) for n in _lines_inside(text, m)}
+    quoted = _quoted_lines(text)
     begun, held = 0, list[str]()
     for number, line in enumerate(text.split("\n"), start=1):
         if number not in quoted and (_ITEM.match(line) or (not begun and line.strip() and line[0] != "#")):
@@ -103,10 +103,15 @@ def pieces(text: str) -> Iterator[tuple[int, str]]:
         yield begun, "\n".join(held) + "\n"
 
 
-def _lines_inside(text: str, found: re.Match[str]) -> range:
-    """The lines on which a quoted text goes on."""
-    first = text.count("\n", 0, found.start()) + 1
-    return range(first + 1, first + found[0].count("\n") + 1) if "\n" in found[0] else range(0)
+def _quoted_lines(text: str) -> set[int]:
+    """The lines on which a text in quotes goes on from the line before."""
+    found: set[int] = set()
+    line, counted = 1, 0
+    for match in _QUOTED.finditer(text):
+        line += text.count("\n", counted, match.start())
+        counted = match.start()
+        found.update(range(line + 1, line + 1 + match[0].count("\n")))
+    return found
 
 
 def comments(text: str) -> Iterator[tree.Comment]:
