@@ -20,7 +20,7 @@ _STDLIB = os.path.join(os.path.dirname(os.path.dirname(_HERE)), "stdlib") + os.s
 _STANDARD = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 _FEW, _SHOWN = 8, 6
 """How many names an error lists in full, and how many it shows of more."""
-_COMPARED, _LONG = 60, 50
+_COMPARED, _LONG = 50, 50
 """Names that are compared with one that is not known, and the letters that they have at most."""
 _LIBRARY_PARTS = (
     "<string>",
@@ -141,13 +141,14 @@ def placed(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Res
 
 
 def comparable(name: str, known: Iterable[str]) -> list[str]:
-    """Those of the known names that are worth comparing with `name` letter by letter, which is slow: of the first
-    six hundred the sixty whose length is nearest, and none that is very long.
+    """Those of the known names that are worth comparing with `name` in detail, which is slow: of the first five hundred
+    the fifty that are nearest by their length and letters, and none that is very long.
     """
     short = [k for k in islice(known, _COMPARED * 10) if len(k) <= _LONG] if len(name) <= _LONG else []
-    return (
-        sorted(short, key=lambda k: abs(len(k) - len(name)))[:_COMPARED] if len(short) > _COMPARED else short
-    )
+    if len(short) <= _COMPARED:
+        return short
+    letters = set(name.lower())
+    return sorted(short, key=lambda k: len(letters ^ set(k.lower())) + abs(len(k) - len(name)))[:_COMPARED]
 
 
 def closest(name: object, known: Iterable[str], n: int = 3) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import nsmallest
 
 from ppl.syntax import tree
 from ppl.syntax.check.body import Body
@@ -17,7 +18,6 @@ def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str])
     """
     misspelt: set[str] = set()
     latent = {n for n, s in model.sites.items() if not s.observed and n not in given}
-    shown = ", ".join(sorted(latent)[:6]) or None
     if not body.nested and not model.nested:
         for name, site in body.sites.items():
             if name not in model.sites and not name.startswith("_"):
@@ -27,7 +27,7 @@ def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str])
                     "guide",
                     site.span,
                     f"the model has no site `{name}`",
-                    shown,
+                    ", ".join(nsmallest(6, latent)) or None,
                     f"`{name}`",
                     alike[0] if alike else f"leave it out; _{name} ~ …, if it is the guide's own",
                 )
@@ -97,9 +97,9 @@ def disagreements(guide: tree.Program, body: Body, model: Body, given: set[str])
                 str(a),
                 "a distribution over whole numbers" if b.kind == "int" else "Normal(…)",
             )
-    missing = sorted(latent - set(body.sites) - misspelt)
-    if missing and not model.nested and not body.nested and given:
-        names = ", ".join(f"`{n}`" for n in missing[:6])
+    missing = nsmallest(6, latent.difference(body.sites, misspelt)) if given else []
+    if missing and not model.nested and not body.nested:
+        names = ", ".join(f"`{n}`" for n in missing)
         yield Problem(
             "guide",
             guide.name.span,

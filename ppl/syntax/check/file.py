@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from ppl.errors import closest
@@ -193,7 +194,7 @@ class _File(Parameters):
         except Rejected as rejected:
             self.report(rejected.problem)
             return
-        scope = Scope({n: v for n, v in self.outside.items()})
+        scope = Scope(dict(self.outside))
         own = item.parameters is not None or isinstance(item, tree.Function)
         silent: list[Problem] = []
         self._parameters(parameters, scope, self.report if own else silent.append)
@@ -297,9 +298,10 @@ class _File(Parameters):
             return
         guide, target = self.bodies.get(item.name.id), self.bodies.get(item.model.id)
         if guide is not None and target is not None:
-            for problem in disagreements(item, guide, target, self._given()):
+            for problem in disagreements(item, guide, target, self._given):
                 self.report(problem)
 
+    @cached_property
     def _given(self) -> set[str]:
         """The names that the data block gives."""
         return {
