@@ -156,13 +156,16 @@ def rewritten(
 
 
 def _without_reads(region: Node) -> Node:
-    """The scan without operands that nothing but its strategies read: they are no part of the objective."""
+    """The scan without operands that nothing but its strategies read: they are no part of the objective. (What nothing
+    reads at all stays: it says over which plates the scan varies.)
+    """
     s = Scan.of(region)
     body, k = bare(s.body), len(s.init)
+    read = set(topological((*s.body.outputs, *s.body.effects)))
     needed = set(topological((*body.outputs, *body.effects)))
-    kept = [i for i in body.inputs[k:] if i in needed]
+    kept = [i for i in body.inputs[k:] if i in needed or i not in read]
     xs, consts = (
-        [outer for i, outer in zip(inputs, operands, strict=True) if i in needed]
+        [outer for i, outer in zip(inputs, operands, strict=True) if i in kept]
         for inputs, operands in (
             (body.inputs[k : k + len(s.xs)], s.xs),
             (body.inputs[k + len(s.xs) :], s.consts),
