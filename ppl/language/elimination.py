@@ -18,7 +18,7 @@ import torch
 from ppl.compiler.estimators.credit import elementwise
 from ppl.compiler.estimators.strategy import support_size, support_values
 from ppl.compiler.graph import Node, Plate, topological
-from ppl.compiler.ops import constant, make, plate_slice, plate_stack, plate_sum
+from ppl.compiler.ops import constant, make, plate_slice, plate_stack, plate_sum, stacked
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.pointwise import add
 from ppl.compiler.passes.layouts import Layout
@@ -61,10 +61,7 @@ class Hidden:
     @property
     def supply(self) -> Node:
         """All elements, [*plates, *element]."""
-        value = self.value
-        for loop in reversed(self.inner):
-            value = plate_stack(value, loop)
-        return value
+        return stacked(self.value, self.inner)
 
 
 @dataclass(frozen=True)
@@ -126,8 +123,8 @@ def _summed_out(h: Hidden, terms: list[_Term], done: Elimination) -> list[_Term]
     joint = _added(t.node for t in touched)
     assert isinstance(joint, Node)
     done.steps.append(Step(h, joint))
-    stacked = plate_stack(joint, h.plate)
-    message = make("logsumexp", stacked, dims=(-1,), keepdim=False)
+    every = plate_stack(joint, h.plate)
+    message = make("logsumexp", every, dims=(-1,), keepdim=False)
     return [*(t for t in terms if t not in touched), _Term(message, touched[0].pending)]
 
 

@@ -17,7 +17,7 @@ import torch
 from ppl.compiler.estimators.noise import described
 from ppl.compiler.estimators.supports import region
 from ppl.compiler.graph import Node, Plate, Type, topological
-from ppl.compiler.ops import constant, make, plate_stack
+from ppl.compiler.ops import constant, make, plate_stack, stacked
 from ppl.compiler.ops.barriers import density
 from ppl.compiler.ops.effects import Effect, Site, effect
 from ppl.compiler.passes.layouts import Layout
@@ -320,9 +320,7 @@ def _drawn_exactly(r: ObjectiveRecorder, law: Normalized) -> RunTrace:
         index = drawn[h.plate] = _choice(r, h, plate_stack(joint, h.plate), (*outer, *h.inner), suffix)
         every = constant(h.values)
         value = make("take", every, index, dim=-len(every.shape))
-        for loop in reversed(h.inner):
-            value = plate_stack(value, loop)
-        values[h.layout.name] = r.tracer.lift(value)
+        values[h.layout.name] = r.tracer.lift(stacked(value, h.inner))
     return _returned(r, law, {name: values[name] for name in run.sites}, None)
 
 

@@ -13,7 +13,7 @@ import torch
 
 from ppl.compiler import specs
 from ppl.compiler.graph import Graph, Node, inline
-from ppl.compiler.ops import full, make, make_input, plate_slice
+from ppl.compiler.ops import full, make, make_input, sliced
 from ppl.compiler.ops.batching import reshape
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.pointwise import add
@@ -247,10 +247,7 @@ class _Inverse(Lowering):
     def _sample(
         self, e: Any, original: Node, memo: Any, supplies: Any, inner: Any, reading: Any, hidden: bool
     ) -> list[Node]:
-        x = supplies[e.name]
-        for plate in inner:
-            x = plate_slice(x, plate)
-        memo[original] = x
+        x = memo[original] = sliced(supplies[e.name], inner)
         support = specs.bijector(e.site.spec, tuple(p.type for p in e.params), e.node.type)
         self._keep(reading, "value", e.name, inline(support.inverse, [*e.params, x])[0], inner)
         return []

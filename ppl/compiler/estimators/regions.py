@@ -26,9 +26,10 @@ from ppl.compiler.ops import (
     make,
     make_input,
     plate_index,
-    plate_slice,
     plate_stack,
     scan,
+    sliced,
+    stacked,
 )
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect, Site, effect
@@ -90,10 +91,7 @@ class InRegion(Build):
         if self.drawing and supply.outside is None:
             self.drawn_here[name] = draw
             return draw
-        value = supply.input
-        for plate in inner:
-            value = plate_slice(value, plate)
-        return value
+        return sliced(supply.input, inner)
 
     def _outside(self, draw: Node, standard: tuple[Site, Sequence[Node]], inner: tuple[Plate, ...]) -> Node:
         """Noise for all steps at once, drawn where the region stands."""
@@ -103,7 +101,7 @@ class InRegion(Build):
         steps = Plate(1 << 19, f"steps of {self.region.attr('name')}", length)
         context = {*self.plates, *inner, steps}
         node = effect("sample", site, list(params), draw.type, tuple(sorted(context)), mark=draw.mark)
-        return plate_stack(_stacked(node, inner), steps)
+        return plate_stack(stacked(node, inner), steps)
 
 
 @dataclass(frozen=True)
@@ -158,13 +156,16 @@ def rewritten(
 
 
 def _without_reads(region: Node) -> Node:
-    """The scan without operands that nothing but its strategies read: they are no part of the objective."""
+    """The scan without operands that nothing but its strategies read: they are no part of the objective. (What nothing
+    reads at all stays: it says over which plates the scan varies.)
+    """
     s = Scan.of(region)
     body, k = bare(s.body), len(s.init)
+    read = set(topological((*s.body.outputs, *s.body.effects)))
     needed = set(topological((*body.outputs, *body.effects)))
-    kept = [i for i in body.inputs[k:] if i in needed]
+    kept = [i for i in body.inputs[k:] if i in needed or i not in read]
     xs, consts = (
-        [outer for i, outer in zip(inputs, operands, strict=True) if i in needed]
+        [outer for i, outer in zip(inputs, operands, strict=True) if i in kept]
         for inputs, operands in (
             (body.inputs[k : k + len(s.xs)], s.xs),
             (body.inputs[k + len(s.xs) :], s.consts),
@@ -200,7 +201,7 @@ def _run(
         value = strategy.value(e, inside)
         if not strategy.pathwise and not inside.drawing:
             log = specs.log_density(e.site.spec, e.params, value)
-            logs[e.name] = _stacked(log, inside.supplies[e.name].inner)
+            logs[e.name] = stacked(log, inside.supplies[e.name].inner)
         return value
 
     memo: dict[Node, Node] = {}
@@ -213,18 +214,12 @@ def _draw(region: Node, strategies: Mapping[str, Strategy | None], inside: InReg
     wanted = [s for s in inside.supplies.values() if s.outside is None]
     given = {name: s for name, s in inside.supplies.items() if s.outside is not None}
     outs, _ = _run(region, strategies, inside)
-    extra = [_stacked(inside.drawn_here[s.name], s.inner) for s in wanted]
+    extra = [stacked(inside.drawn_here[s.name], s.inner) for s in wanted]
     values = {name: s.outside for name, s in given.items() if s.outside is not None}
     effects = tuple(inside.drawn_here.values())
     node = _assembled(region, [*outs, *extra], given, values, effects, inside.batch)
     kept = _kept(region)
     return {s.name: make("detach", item(node, kept + k)) for k, s in enumerate(wanted)}
-
-
-def _stacked(draw: Node, inner: Sequence[Plate]) -> Node:
-    for plate in reversed(inner):
-        draw = plate_stack(draw, plate)
-    return draw
 
 
 def _assembled(

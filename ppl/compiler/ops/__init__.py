@@ -22,7 +22,7 @@ from ppl.compiler.ops.core import (
 from ppl.compiler.ops.indexing import scatter_sum
 from ppl.compiler.ops.linalg import matmul, transpose
 from ppl.compiler.ops.opaque import Constant, constant, make_opaque, vmapped
-from ppl.compiler.ops.plates import plate_index, plate_slice, plate_stack, plate_sum
+from ppl.compiler.ops.plates import plate_index, plate_slice, plate_stack, plate_sum, sliced, stacked
 from ppl.compiler.ops.regions import Scan, body_inputs, retype, scan, scan_outputs, switch
 
 __all__ = [
@@ -46,6 +46,8 @@ __all__ = [
     "plate_index",
     "plate_slice",
     "plate_stack",
+    "sliced",
+    "stacked",
     "plate_sum",
     "remake",
     "retype",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -36,6 +37,20 @@ def plate_stack(x: Node, plate: Plate) -> Node:
         return x.nodes[0]
     rest = tuple(p for p in x.plates if p != plate)
     return intern_node("plate_stack", (x,), (("plate", plate),), Type((plate.size, *x.shape), x.dtype), rest)
+
+
+def stacked(x: Node, plates: Sequence[Plate]) -> Node:
+    """All elements over several plates, `[*plates, …]`."""
+    for plate in reversed(plates):
+        x = plate_stack(x, plate)
+    return x
+
+
+def sliced(x: Node, plates: Sequence[Plate]) -> Node:
+    """The element of `[*plates, …]` in each plate: what `stacked` undoes."""
+    for plate in plates:
+        x = plate_slice(x, plate)
+    return x
 
 
 def plate_sum(x: Operand, plate: Plate) -> Operand:

@@ -28,6 +28,8 @@ from ppl.compiler.ops import (
     plate_stack,
     plate_sum,
     scan,
+    sliced,
+    stacked,
 )
 from ppl.compiler.ops.batching import reshape, volume
 from ppl.compiler.ops.effects import EFFECTS
@@ -175,7 +177,8 @@ class _Distribution:
         k, m = len(s.init), len(s.xs)
         self.s, self.roles, self.used = s, roles, used
         self.init, xs, consts = args[:k], args[k : k + m], args[k + m :]
-        depth = max((p.depth + 1 for a in args for p in a.plates), default=0)
+        self.around = {p for a in args for p in a.plates}
+        depth = max((p.depth + 1 for p in self.around), default=0)
         level = max(0, depth - _DEPTH)
         self.plate = Plate(_DEPTH + level, f"steps{level}", s.length)
         self.carries, self.moved = s.body.inputs[:k], False
@@ -264,17 +267,22 @@ class _Distribution:
         consts: list[tuple[Node, Node]] = []
         memo: dict[Node, Node] = {}
         for n in taken:
-            value = self._value(n)
-            stacked = self.plate in value.plates
-            name = f"x{len(xs)}" if stacked else f"k{len(consts)}"
-            memo[n] = make_input(name, n.shape, n.dtype, n.plates, "element" if stacked else "const")
-            (xs if stacked else consts).append(
-                (memo[n], plate_stack(value, self.plate) if stacked else value)
+            loops = self._loops(n)
+            value = stacked(self._value(n), loops)
+            in_steps = self.plate in value.plates
+            name = f"x{len(xs)}" if in_steps else f"k{len(consts)}"
+            role = "element" if in_steps else "const"
+            plates = tuple(p for p in n.plates if p in self.around)
+            whole = make_input(name, value.shape, n.dtype, plates, role)
+            memo[n] = sliced(whole, loops)
+            (xs if in_steps else consts).append(
+                (whole, plate_stack(value, self.plate) if in_steps else value)
             )
         own = [self.carries[i] for i in roles.core]
         memo |= dict(zip(own, own, strict=True))
         inputs = (*own, *(n for n, _ in xs), *(n for n, _ in consts))
-        new = Graph(inputs, tuple(substitute([*outs, *given], memo)))
+        handed = [stacked(x, self._loops(n)) for n, x in zip(given, substitute(given, memo), strict=True)]
+        new = Graph(inputs, (*substitute(outs, memo), *handed))
         init = [self.init[i] for i in roles.core]
         s = self.s
         node = scan(new, init, [x for _, x in xs], [c for _, c in consts], s.length, s.reverse, s.name)
@@ -284,8 +292,12 @@ class _Distribution:
             self.entered[i] = item(node, total + slot)
             self.memo[self.carries[i]] = plate_slice(self.entered[i], self.plate)
         for slot, n in enumerate(given):
-            self.memo[n] = plate_slice(item(node, n_core + slot), self.plate)
+            self.memo[n] = sliced(plate_slice(item(node, n_core + slot), self.plate), self._loops(n))
         return {*taken, *given}
+
+    def _loops(self, node: Node) -> list[Plate]:
+        """The plates opened in a step that a value of it varies over."""
+        return sorted(p for p in node.plates if p not in self.around)
 
     def _taken(self, outs: Sequence[Node]) -> list[Node]:
         """What the recurrence reads: values that depend on no recurrence. Views are taken inside, and what would be

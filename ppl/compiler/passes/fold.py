@@ -6,7 +6,7 @@ import torch
 
 from ppl.compiler.engines.torch_engine import compile_torch
 from ppl.compiler.graph import Graph, Node, bodies, substitute, topological
-from ppl.compiler.ops import make_input, plate_slice
+from ppl.compiler.ops import make_input, sliced
 from ppl.compiler.ops.batching import sizes
 from ppl.compiler.ops.effects import EFFECTS
 from ppl.compiler.passes.vectorise import vectorise
@@ -59,10 +59,7 @@ def fold(graph: Graph, data: dict[Node, torch.Tensor]) -> tuple[Graph, dict[Node
     for i, (node, value) in enumerate(zip(chosen, values, strict=True)):
         new = make_input(f"folded{i}", sizes(node.plates) + node.shape, node.dtype, (), "data")
         added[new] = value.contiguous()
-        element = new
-        for plate in node.plates:
-            element = plate_slice(element, plate)
-        memo[node] = element
+        memo[node] = sliced(new, node.plates)
     outputs = substitute(graph.outputs, memo)
     effects = substitute(graph.effects, memo)
     return _without_unread(

@@ -26,10 +26,10 @@ from ppl.compiler.ops import (
     make,
     make_input,
     plate_index,
-    plate_slice,
-    plate_stack,
     plate_sum,
     scan,
+    sliced,
+    stacked,
     switch,
 )
 from ppl.compiler.ops.core import Operand
@@ -156,9 +156,7 @@ class Lowering:
             if not hidden:
                 self._keep(reading, "value", e.name, drawn, inner)
             return [drawn]
-        x = supplies[e.name]
-        for plate in inner:
-            x = plate_slice(x, plate)
+        x = sliced(supplies[e.name], inner)
         if mode == "unconstrained":
             support = specs.bijector(e.site.spec, tuple(p.type for p in e.params), e.node.type)
             x, jacobian = inline(support.forward, [*e.params, x])
@@ -211,7 +209,7 @@ class Lowering:
         self, reading: Reading, kind: str, name: str, value: Node | None, inner: tuple[Plate, ...]
     ) -> None:
         if kind in self.keep and value is not None:
-            reading.parts[kind, name] = _stacked(value, inner)
+            reading.parts[kind, name] = stacked(value, inner)
 
     # ------------------------------------------------------------ regions
 
@@ -227,13 +225,7 @@ class Lowering:
             if self.policy(lay.effect) != "draw"
         ]
         names = list(dict.fromkeys(names))
-        seen = []
-        for name in names:
-            value = supplies[name]
-            for plate in plates:
-                value = plate_slice(value, plate)
-            seen.append(value)
-        return names, seen, plates
+        return names, [sliced(supplies[name], plates) for name in names], plates
 
     def _scan(
         self,
@@ -365,7 +357,7 @@ class Lowering:
                 summed = plate_sum(summed, plate)
             reading.total = add(reading.total, summed)
         for key, node in parts.items():
-            reading.parts[key] = _stacked(node, plates)
+            reading.parts[key] = stacked(node, plates)
 
 
 # ---------------------------------------------------------------- small helpers
@@ -388,12 +380,6 @@ def replace_effect(e: Effect) -> Effect:
 def _split(node: Node, nodes: Sequence[Node]) -> tuple[list[Node], list[Node], list[Node]]:
     k, m = node.attr("carries"), node.attr("xs")
     return list(nodes[:k]), list(nodes[k : k + m]), list(nodes[k + m :])
-
-
-def _stacked(node: Node, plates: Sequence[Plate]) -> Node:
-    for plate in reversed(plates):
-        node = plate_stack(node, plate)
-    return node
 
 
 def _standard_normal(u: Node) -> Operand:

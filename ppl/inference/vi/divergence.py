@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from ppl.compiler.graph import Node
-from ppl.compiler.ops import plate_stack
+from ppl.compiler.ops import stacked
 from ppl.errors import MethodError, listed
 from ppl.inference.vi.compiled import CompiledObjective
 from ppl.inference.vi.groups import Groups
@@ -45,18 +44,12 @@ def not_finite(
     return error
 
 
-def _all_elements(node: Node) -> Node:
-    for plate in reversed(node.plates):
-        node = plate_stack(node, plate)
-    return node
-
-
 def _first_bad(compiled: CompiledObjective | Groups, values: Tensors, seed: int) -> tuple[str | None, Any]:
     """The first site, in program order, whose log density at draws from here is not finite."""
     nodes = compiled.objective.densities
     if not nodes:
         return None, None
-    found = compiled.sampled(values, seed, 1000, [_all_elements(n.nodes[0]) for n in nodes])
+    found = compiled.sampled(values, seed, 1000, [stacked(x, x.plates) for x in (n.nodes[0] for n in nodes)])
     for node, numbers in zip(nodes, found, strict=True):
         if not bool(torch.isfinite(numbers).all()):
             return node.attr("site").name, node.mark

@@ -11,7 +11,7 @@ from ppl.compiler.estimators.assemble import Estimator
 from ppl.compiler.estimators.noise import PathwiseError
 from ppl.compiler.estimators.strategy import Build, pathwise_of
 from ppl.compiler.graph import Graph, Node, rebuild, substitute, topological
-from ppl.compiler.ops import make, make_input, plate_slice
+from ppl.compiler.ops import make, make_input, sliced
 from ppl.compiler.ops.batching import reshape, sizes
 from ppl.compiler.ops.core import Operand
 from ppl.compiler.ops.effects import Effect
@@ -60,10 +60,7 @@ def counted(found: Estimator, subsamples: Mapping[str, tuple[int, int]]) -> tupl
         if node.op == "input":
             memo[node] = make("to", piece, dtype=torch.int64)
             continue
-        value = reshape(piece, sizes(node.plates) + node.shape)
-        for plate in node.plates:
-            value = plate_slice(value, plate)
-        memo[node] = value
+        memo[node] = sliced(reshape(piece, sizes(node.plates) + node.shape), node.plates)
     outputs = substitute(graph.outputs, memo)
     inputs = tuple(n for n in graph.inputs if n not in numbers)
     return Graph((*inputs, noise), tuple(outputs)), segments
