@@ -105,7 +105,7 @@ def structure(body: Sequence[tree.Statement], parameters: Iterable[str] = ()) ->
     whole = with_first_elements(tuple(body), known)
     loops: dict[int, Loop] = {}
     skipped: set[int] = set()
-    _block(whole, known, loops, skipped)
+    _block(whole, known, loops, skipped, ())
     _name_apart(loops)
     built = {
         t.name.id: tuple(i.id for i in t.indices if isinstance(i, tree.Name))
@@ -117,9 +117,15 @@ def structure(body: Sequence[tree.Statement], parameters: Iterable[str] = ()) ->
 
 
 def _block(
-    body: Sequence[tree.Statement], known: set[str], loops: dict[int, Loop], skipped: set[int]
+    body: Sequence[tree.Statement],
+    known: set[str],
+    loops: dict[int, Loop],
+    skipped: set[int],
+    around: tuple[str, ...],
 ) -> None:
-    """Analyse the loops of a block; `known` are the names that have values when it begins, and again at its end."""
+    """Analyse the loops of a block, which stands in loops with the names `around`; `known` are the names that have
+    values when it begins, and again at its end.
+    """
     initial: dict[str, dict[int, int]] = {}
     own: set[str] = set()
     for statement in body:
@@ -127,19 +133,19 @@ def _block(
             name, k = place
             initial.setdefault(name, {})[k] = id(statement)
         elif isinstance(statement, tree.For):
-            loop = _loop(statement, known)
+            loop = _again(_loop(statement, known), around)
             for name in loop.elements:
                 loop.before.update((name, k) for k in initial.get(name, ()))
                 skipped.update(initial.get(name, {}).values())
             loops[id(statement)] = loop
             index = {statement.index.id} - known
             known |= index
-            _block(statement.body, known, loops, skipped)
+            _block(statement.body, known, loops, skipped, (*around, loop.name))
             known -= index
         elif isinstance(statement, tree.If):
             for branch in statement.branches:
-                _block(branch.body, known, loops, skipped)
-            _block(statement.otherwise, known, loops, skipped)
+                _block(branch.body, known, loops, skipped, around)
+            _block(statement.otherwise, known, loops, skipped, around)
         given = given_by(statement)
         own |= given - known
         known |= given
@@ -169,6 +175,15 @@ def _loop(statement: tree.For, known: set[str]) -> Loop:
     start, stop = bounds(statement.domain)
     loop = Loop(statement, index, start, stop, elements, lags, updated)
     return replace(loop, name=stop.id) if isinstance(stop, tree.Name) and _is_named(loop) else loop
+
+
+def _again(loop: Loop, around: Sequence[str]) -> Loop:
+    """A loop over the dim of a loop around it, each pair of its elements for itself: N, N_2."""
+    count, name = 1, loop.name
+    while _is_named(loop) and name in around:
+        count += 1
+        name = f"{loop.name}_{count}"
+    return replace(loop, name=name)
 
 
 def _name_apart(loops: dict[int, Loop]) -> None:

@@ -60,6 +60,41 @@ model m(x: real[N], flag: bool = true):
     agrees(program(text, X, False), lambda v: normal(v["mu"]) + 7 * v["mu"])
 
 
+def test_nested_loops_over_one_dim_go_through_its_pairs() -> None:
+    text = """
+def gram(x: real[N], rho: real) -> real[N, N]:
+    for i in N:
+        for j in N:
+            k[i, j] = exp(-rho * (x[i] - x[j]) ** 2)
+    return k
+
+
+model m(x: real[N], y: real[N]):
+    rho ~ Exponential(1)
+    for i in N:
+        for j in N:
+            a[i, j] = x[i] * rho - (x[j] if i < j else 2 * y[j])
+    for i in N:
+        for j in N:
+            for k in N:
+                b[i, j, k] = a[j, i] * y[k] if i == k else 0
+    factor of_pairs = sum(a * gram(x, rho))
+    factor of_triples = sum(b[0, 1]) + 3 * b[2, 1, 2]
+    for i in N:
+        z[i] ~ Normal(sum(a[i]), 1)
+"""
+
+    def density(v: Values) -> torch.Tensor:
+        rho = v["rho"]
+        above = torch.ones(3, 3).triu(1).bool()
+        a = X[:, None] * rho - torch.where(above, X[None, :], 2 * Y[None, :])
+        gram = torch.exp(-rho * (X[:, None] - X) ** 2)
+        triples = a.T[0, 1] * Y[0] + 3 * a.T[2, 1] * Y[2]
+        return -rho + (a * gram).sum() + triples + normal(v["z"], a.sum(1))
+
+    agrees(program(text, X, Y), density)
+
+
 def walk(v: Values, first: float = 0.0) -> torch.Tensor:
     return normal(v["z"][0], first) + normal(v["z"][1:], v["z"][:-1])
 
