@@ -35,7 +35,7 @@ SIGNS = (
     '"""',
 )
 MOST_SECONDS = 2.0
-MOST_MEMORY = 1_000_000  # KiB that a run of the fuzzer may add
+MOST_MEMORY = 500_000  # KiB that a run of the fuzzer may add
 
 
 @cache
