@@ -177,9 +177,14 @@ class Readings:
 
     @_reading
     def pointwise_graph(self) -> Graph:
-        """Pointwise log densities of the observed sites."""
-        parts, _ = self._read(Lowering(self._policy, frozenset({"log_density"}), total=False))
-        outputs = {name: node for (_, name), node in parts.items()}
+        """Pointwise log densities of what is observed; nan for the missing elements of partly observed sites."""
+        parts, _ = self._read(Lowering(self._policy, frozenset({"log_density", "site"}), total=False))
+        partly = self.recorded.missing
+        outputs = {
+            name: _without(node, partly[name]) if name in partly else node
+            for (kind, name), node in parts.items()
+            if kind == "log_density" or name in partly
+        }
         return self._finish(Graph(self._inputs, tuple(outputs.values()), names=tuple(outputs)))
 
     @_reading
@@ -277,6 +282,13 @@ def _elementwise(part: Part) -> tuple[Graph, Graph]:
         return x, t.log_abs_det_jacobian(u, x).sum()
 
     return trace(forward, [u]), trace(lambda x: t.inv(x), [u])
+
+
+def _without(density: Node, missing: Missing) -> Node:
+    """The log densities of a site's elements, nan for the missing ones."""
+    nan = full(float("nan"), (missing.count,), density.dtype)
+    gaps = make("index_put_add", nan, missing.places, positions=(0,), shape=(_numel(density),))
+    return make("add", density, reshape(gaps, density.shape))
 
 
 def _fill(part: Part, u: Node) -> tuple[Node, Node]:

@@ -164,6 +164,26 @@ def dataset(
     return xr.Dataset(data, coords={dim: (dim, values) for dim, values in labels.items()})
 
 
+def observed(ds: xr.Dataset) -> xr.Dataset:
+    """A group of pointwise log likelihoods without the elements that are nan in every draw: those were not observed. What
+    is left of such a site lies along an axis of its own.
+    """
+    for name in map(str, ds.data_vars):
+        array = ds[name]
+        axes = [str(d) for d in array.dims if d not in RESERVED]
+        there = array.notnull().any(RESERVED)
+        if not axes or bool(there.all()):
+            continue
+        axis = f"{name}_observed"
+        flat, kept = array.stack({axis: axes}), np.flatnonzero(there.stack({axis: axes}))
+        places = flat[axis].values
+        labels = [", ".join(map(str, p)) for p in places] if len(axes) > 1 else [p[0] for p in places]
+        flat = flat.drop_vars([axis, *axes]).assign_coords({axis: labels}).isel({axis: kept})
+        ds = ds.drop_vars(name).assign({name: flat})
+    used = {d for array in ds.data_vars.values() for d in array.dims}
+    return ds.drop_dims([d for d in ds.dims if d not in used])
+
+
 def group_arrays(posterior: Posterior, log_likelihood: bool = True) -> dict[str, NamedArrays]:
     """ArviZ's group name → arrays, empty groups left out."""
     groups: dict[str, NamedArrays] = {
@@ -193,7 +213,7 @@ def datasets(posterior: Posterior, log_likelihood: bool = True) -> dict[str, xr.
     for group, arrays in group_arrays(posterior, log_likelihood).items():
         own = arrays if group.endswith("sample_stats") else variables
         ds = dataset(arrays, posterior.dims, posterior.coords, group not in FIXED_GROUPS, list(own))
-        result[group] = ds.assign_attrs(attrs)
+        result[group] = (observed(ds) if group == "log_likelihood" else ds).assign_attrs(attrs)
     return result
 
 

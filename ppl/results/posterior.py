@@ -270,7 +270,7 @@ class Posterior:
     @property
     def log_likelihood(self) -> NamedArrays:
         """Pointwise log likelihood log p(y_i | draw): observed site → (chain, draw, *shape). Computed when
-        first asked for.
+        first asked for. It is nan for elements that are not observed: missing ones, and masked ones.
 
         `arviz.loo(posterior.to_arviz())` works from it. Errors: `PplError` when this posterior has none.
         """

@@ -6,6 +6,7 @@ from typing import Any
 
 from ppl.syntax import tree
 from ppl.syntax.lalr import Token
+from ppl.syntax.problems import Problem, Rejected
 
 _BINDING = {
     "or": 1,
@@ -25,7 +26,7 @@ _SIGN, _POWER = 7, 8
 
 def ordered(rest: list[Any], least: int) -> tree.Expression:
     """Take from `rest` (its end is the next) an operation whose operators bind at least as tight as `least`."""
-    left = _operand(rest)
+    left = _operand(rest, least)
     while rest:
         token = rest[-1]
         kind = "compare" if token.type == "COMPARE" else token.text
@@ -41,11 +42,23 @@ def ordered(rest: list[Any], least: int) -> tree.Expression:
     return left
 
 
-def _operand(rest: list[Any]) -> tree.Expression:
+def _operand(rest: list[Any], least: int) -> tree.Expression:
     first = rest.pop()
     if not isinstance(first, Token):
         return first
-    operand = ordered(rest, _BINDING["not"] if first.text == "not" else _SIGN)
+    binding = _BINDING["not"] if first.text == "not" else _SIGN
+    if binding < least and first.text == "not":
+        raise Rejected(
+            Problem(
+                "syntax",
+                first.span,
+                "`not` binds less than the operator before it",
+                expected="a number, a name, a call or parentheses",
+                found="`not`",
+                edit="(not …)",
+            )
+        )
+    operand = ordered(rest, binding)
     return tree.Unary(first.text, operand, span=first.span.to(operand.span))
 
 

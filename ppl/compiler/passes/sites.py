@@ -176,11 +176,11 @@ class Lowering:
     def _score(self, e: Effect, x: Node, inner: tuple[Plate, ...], reading: Reading) -> None:
         if not self.total and not self.keep & {"log_density", "site"}:
             return
-        lp = self.density(e, x)
+        lp = own = self.density(e, x)
         if e.mask is not None:
-            lp = where(e.mask, lp, 0.0)
+            lp, own = where(e.mask, lp, 0.0), where(e.mask, lp, math.nan)
         if e.node.op == "observe":
-            self._keep(reading, "log_density", e.name, lp, inner)
+            self._keep(reading, "log_density", e.name, own, inner)
         self._keep(reading, "site", e.name, lp, inner)
         self._add(reading, e, lp, inner, masked=True)
 
