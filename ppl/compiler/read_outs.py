@@ -25,20 +25,20 @@ READ_OUTS = {
 }
 _BRANCH = "ppl.cond(x > 0, f, g), ppl.switch(i, fs), torch.where(x > 0, a, b), or @ppl.model(dynamic=True)"
 _TORCH = "the torch function of the same name, for instance torch.exp(x)"
-_INDEX = "index a tensor, for instance torch.tensor(values)[i], made outside the program"
+INDEX = "index a tensor, for instance torch.tensor(values)[i], made outside the program"
 _EDITS = {
     "__bool__": _BRANCH,
     "__contains__": _BRANCH,
     "numpy": _TORCH,
     "__array__": _TORCH,
     "__float__": "torch.exp(x) instead of math.exp(x); a value stays a tensor",
-    "__index__": _INDEX,
+    "__index__": INDEX,
     "__format__": 'ppl.deterministic("name", x) reports a value',
 }
 _EDITS_IN_LOOPS = {
     "__bool__": "torch.where(i > 0, a, b), ppl.cond(i > 0, f, g), or a mask",
-    "__array__": _INDEX,
-    "numpy": _INDEX,
+    "__array__": INDEX,
+    "numpy": INDEX,
 }
 
 

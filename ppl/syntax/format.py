@@ -6,6 +6,7 @@ are not kept, comments are, where they stood.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -129,6 +130,15 @@ def _quoted(text: str) -> str:
     return f'"{text}"' if '"' not in text else f"'{text}'"
 
 
+def _documentation(text: str) -> str:
+    """A docstring. Where all lines but the first are indented it begins on a line of its own: the indentation that
+    the lines after the quotes share is not part of the text.
+    """
+    _, newline, rest = text.partition("\n")
+    begin = "\n" if textwrap.dedent(rest) != rest else ""
+    return f'"""{begin}{text}{newline}"""'
+
+
 @dataclass
 class _Writer:
     file: tree.File
@@ -192,9 +202,7 @@ class _Writer:
     def _item(self, item: tree.Item) -> None:
         match item:
             case tree.Heading():
-                self._line(
-                    f'"""{item.text}"""' if "\n" not in item.text else f'"""{item.text}\n"""', item.span
-                )
+                self._line(_documentation(item.text), item.span)
             case tree.Import():
                 self._line(self._import(item), item.span)
             case tree.Function():
@@ -293,8 +301,7 @@ class _Writer:
                     self._line("else:", s.otherwise[0].span, s.otherwise[0].span.line - 1)
                     self._block(s.otherwise)
             case tree.Docstring():
-                body = f'"""{s.text}"""' if "\n" not in s.text else f'"""{s.text}\n"""'
-                self._line(body, s.span)
+                self._line(_documentation(s.text), s.span)
             case _:
                 self._line(statement_text(s), s.span)
 

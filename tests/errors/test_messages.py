@@ -21,7 +21,6 @@ FOREIGN = {
     "argument_none",
     "constant_index_beyond_length",
     "distribution_misspelt_parameter",
-    "distribution_string_parameter",
     "mismatched_matmul",
     "mismatched_parameters",
     "mistake_in_python",

@@ -120,3 +120,21 @@ def test_long_lines_of_data_and_parameters_are_broken():
     assert max(map(len, formatted.splitlines())) <= 100
     assert parse(formatted).file == parse(text).file
     assert format_text(formatted) == formatted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"""\nA title:\n    and an example\n"""\n',
+        '"""A title\n\n    and text that is as far in as the quotes\n"""\n',
+        '"""\nA title:\n\n    and an example\n  and more\n"""\n',
+    ],
+)
+def test_the_indentation_in_a_docstring_stays(text: str):
+    for whole in (
+        text,
+        "def f():\n" + "".join(f"    {line}\n" for line in text.splitlines()) + "    return 1\n",
+    ):
+        formatted = format_text(whole)
+        assert format_text(formatted) == formatted
+        assert parse(formatted).file == parse(whole).file
