@@ -221,7 +221,7 @@ def _filled(interval: Interval) -> Signature:
 def _as_size(value: Value) -> Size:
     """A size that is written out."""
     known = value.kind == "int" and value.interval.low == value.interval.high
-    return int(value.interval.low) if known and value.interval.low >= 0 else None
+    return int(value.interval.low) if known and 0 <= value.interval.low < math.inf else None
 
 
 def _choice(arguments: Sequence[Value]) -> Value:

@@ -190,7 +190,9 @@ class Callees(Reporting):
                 f"{what} has to be {needs.words}, and this is {interval.low:g}",
                 needs.words,
                 f"{interval.low:g}",
-                f"{math.floor(interval.low)}, or {math.ceil(interval.low)}",
+                f"{math.floor(interval.low)}, or {math.ceil(interval.low)}"
+                if math.isfinite(interval.low)
+                else "a whole number",
             )
 
     def _structured(self, e: tree.Expression, value: Value, needs: Need, what: str) -> None:
