@@ -50,6 +50,11 @@ class Signature:
     """What the first argument has to be; an error if nothing of it is."""
     along: Signature | None = None
     """The function where an axis is named, if that is another one: `max(x, axis=0)` and `max(x, 0)`."""
+    sizes: tuple[int, int] = (0, 0)
+    """From which argument to before which they are sizes, and so whole numbers."""
+
+
+_ALL, _REST = (0, 20), (1, 20)
 
 
 def _ends(f: Callable[[float], float], interval: Interval) -> Interval:
@@ -215,7 +220,9 @@ def _known(kind: str) -> Signature:
 
 
 def _filled(interval: Interval) -> Signature:
-    return Signature("sizes", 1, 6, lambda sizes: Value("real", interval, tuple(map(_as_size, sizes))))
+    return Signature(
+        "sizes", 1, 6, lambda sizes: Value("real", interval, tuple(map(_as_size, sizes))), sizes=_ALL
+    )
 
 
 def _as_size(value: Value) -> Size:
@@ -295,13 +302,14 @@ FUNCTIONS: dict[str, Signature] = {
     "triangular_solve": Signature("L, b, upper=", 2, 3, _solve, ("upper",)),
     "log_det": _of_matrix(), "det": _of_matrix(), "trace": _of_matrix(), "diag": Signature("x", 1, 1, _diag),
     "zeros": _filled(Interval(0.0, 0.0)), "ones": _filled(Interval(1.0, 1.0)),
-    "full": Signature("value, sizes", 2, 7, lambda a: Value("real", a[0].interval, tuple(map(_as_size, a[1:])))),
-    "eye": Signature("n", 1, 1, lambda a: Value("real", UNIT, (_as_size(a[0]),) * 2, "identity")),
-    "arange": Signature("start, stop", 1, 2, lambda a: Value("int", REAL, (None,))),
-    "linspace": Signature("start, stop, n", 3, 3, lambda a: Value("real", a[0].interval.hull(a[1].interval), (None,))),
+    "full": Signature("value, sizes", 2, 7, lambda a: Value("real", a[0].interval, tuple(map(_as_size, a[1:]))), sizes=_REST),
+    "eye": Signature("n", 1, 1, lambda a: Value("real", UNIT, (_as_size(a[0]),) * 2, "identity"), sizes=_ALL),
+    "arange": Signature("start, stop", 1, 2, lambda a: Value("int", REAL, (None,)), sizes=_ALL),
+    "linspace": Signature("start, stop, n", 3, 3, lambda a: Value("real", a[0].interval.hull(a[1].interval), (None,)),
+                          sizes=(2, 3)),
     "stack": Signature("parts", 1, 20, _stacked),
     "concat": Signature("parts, axis=", 1, 20, lambda a: Value(a[0].kind, REAL, (None,) * (a[0].rank or 1)), ("axis",)),
-    "reshape": Signature("x, sizes", 2, 7, lambda a: replace(a[0], shape=(None,) * (len(a) - 1), structure="")),
+    "reshape": Signature("x, sizes", 2, 7, lambda a: replace(a[0], shape=(None,) * (len(a) - 1), structure=""), sizes=_REST),
     "clip": Signature("x, lower, upper", 3, 3, lambda a: Value("real", Interval(a[1].interval.low, a[2].interval.high),
                                                                a[0].shape)),
     "where": Signature("test, a, b", 3, 3, _choice),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ppl.errors import DataError, user_mark
 from ppl.language.gfi import log_density, score, simulate
 from ppl.language.marginals import importance, marginal, normalize
 from ppl.language.primitives import assume_continuous
@@ -84,9 +85,17 @@ def _filled(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def _shape(sizes: Sequence[Any]) -> tuple[int, ...]:
-    whole = tuple(int(s) for s in sizes)
+    whole = tuple(map(_whole, sizes))
     counted(math.prod(whole))
     return whole
+
+
+def _whole(size: Any) -> int:
+    number = float(size)
+    if number % 1:
+        raise DataError("a size is a whole number", where=user_mark(2), expected="0, 1, 2, …", found=f"{number:g}",
+                        edit="a // b, or floor(…)")  # fmt: skip
+    return int(size)
 
 
 _POINTWISE = (
@@ -140,11 +149,11 @@ FUNCTIONS: dict[str, Any] = {
     "ones": _filled(torch.ones),
     "full": lambda value, *sizes: as_tensor(value).expand(_shape(sizes)),
     "eye": lambda n: torch.eye(_shape((n, n))[0], dtype=torch.float64),
-    "arange": lambda *ends: torch.arange(*(int(counted(e)) for e in ends)),
-    "linspace": lambda a, b, n: torch.linspace(float(a), float(b), int(counted(n)), dtype=torch.float64),
+    "arange": lambda *ends: torch.arange(*(_whole(counted(e)) for e in ends)),
+    "linspace": lambda a, b, n: torch.linspace(float(a), float(b), _whole(counted(n)), dtype=torch.float64),
     "stack": lambda *parts: torch.stack([as_tensor(p) for p in parts]),
     "concat": lambda *parts, axis=0: torch.cat([as_tensor(p) for p in parts], axis),
-    "reshape": lambda x, *sizes: as_tensor(x).reshape(tuple(int(s) for s in sizes)),
+    "reshape": lambda x, *sizes: as_tensor(x).reshape(tuple(map(_whole, sizes))),
     "clip": lambda x, lower, upper: torch.clamp(as_tensor(x), lower, upper),
     "where": lambda test, a, b: torch.where(test, as_tensor(a), as_tensor(b)),
     "stop_gradient": lambda x: as_tensor(x).detach(),

@@ -351,6 +351,14 @@ class Expressions(Elements):
                 what = f"{name} takes numbers, and this is {value}"
                 self._problem("type", argument.span, what, shown, str(value), self.misfit(argument, value))
                 return ANY
+        for argument, value in list(zip(e.arguments, arguments, strict=False))[slice(*signature.sizes)]:
+            if value.interval.low == value.interval.high and value.interval.low % 1:
+                what, edit = (
+                    f"a size is a whole number, and this is {value}",
+                    "a dim, a whole number, or a // b",
+                )
+                self._problem("type", argument.span, what, "int", str(value), edit)
+                return ANY
         if arguments and arguments[0].is_number and arguments[0].interval.misses(signature.needs):
             self._problem(
                 "support",
