@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 import click
@@ -46,6 +45,8 @@ def bench(
     gradient and microseconds of sampling for each, the least bulk ESS of any quantity, that per second of sampling, and
     the largest R-hat.
     """
+    from statistics import median
+
     from ppl.inference.infer import infer
 
     jobs = {
