@@ -43,19 +43,19 @@ decoder = nn.Sequential(nn.Linear(DIGITS + STYLE, HIDDEN), nn.ReLU(), nn.Linear(
 
 
 @ppl.model
-def write(x, batch=None):
-    """Images x `[image, pixel]`, `batch` of them at a time."""
+def write(x, batch=None, of="image"):
+    """Images x `[image, pixel]`, `batch` of them at a time, in a plate called `of`."""
     decode = ppl.module("decoder", decoder)
-    for i in ppl.plate("image", len(x), subsample=batch):
+    for i in ppl.plate(of, len(x), subsample=batch):
         y = ppl.sample("y", OneHotCategorical(torch.full((DIGITS,), 1 / DIGITS)))
         z = ppl.sample("z", Normal(torch.zeros(STYLE), 1.0))
         ppl.observe("x", Binomial(DOTS, logits=decode(torch.cat([y, z]))), x[i])
 
 
 @ppl.guide
-def read(x, batch=None):
+def read(x, batch=None, of="image"):
     classify, encode = ppl.module("classifier", classifier), ppl.module("encoder", encoder)
-    for i in ppl.plate("image", len(x), subsample=batch):
+    for i in ppl.plate(of, len(x), subsample=batch):
         image = x[i] / DOTS
         y = ppl.sample("y", OneHotCategorical(logits=classify(image)))
         loc, log_scale = encode(torch.cat([image, y])).chunk(2)
@@ -66,14 +66,16 @@ def read(x, batch=None):
 def semi_supervised(p, q, x, y, weight, alpha):
     """The ELBO of images without labels, which p and q have, and of images x with labels y. To the latter comes
     alpha · log q(y | x), as nothing else would teach the classifier by the labels, and they count `weight` times.
+    They are in a plate of their own: plates of one name have the same elements.
     """
     unknown = ppl.simulate(q)
     elbo = ppl.log_density(p, unknown) - ppl.log_density(q, unknown)
-    told = read(x).do(y=y)  # y is set, and no longer a choice that has a density
+    reader = read(x, of="labelled image")
+    told = reader.do(y=y)  # y is set, and no longer a choice that has a density
     style = ppl.simulate(told)
     log_q = ppl.log_density(told, style)
-    labelled = ppl.log_density(write(x).condition(y=y), style) - log_q
-    log_q_of_y = ppl.log_density(read(x), {**style, "y": y}) - log_q
+    labelled = ppl.log_density(write(x, of="labelled image").condition(y=y), style) - log_q
+    log_q_of_y = ppl.log_density(reader, {**style, "y": y}) - log_q
     return elbo + weight * (labelled + alpha * log_q_of_y)
 
 

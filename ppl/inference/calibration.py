@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ppl.compiler.engines import TORCH
+from ppl.compiler.passes.layouts import layouts
 from ppl.errors import MethodError, closest, listed, placed
 from ppl.inference.infer import infer
 from ppl.inference.options import count
@@ -76,8 +77,7 @@ def sbc(
         drawn = sum(
             _flat(a).reshape(chains * draws, -1)[1:].sum(1) for a in posterior.log_likelihood.values()
         )
-        known = {n: v for n, v in truth.values.items() if n in posterior.draws and n in truth.latent}
-        scored, _ = generate(truth.model.condition(truth.data), known)
+        scored, _ = generate(truth.model.condition(truth.data), truth.choices)
         ranked[LIKELIHOOD] = int((drawn < float(project(scored, list(observed)))).sum())
 
     return _calibrate(
@@ -125,12 +125,17 @@ def vsbc(
 
 
 class _Truth:
-    """What one replication drew from the prior: all values, the data among them."""
+    """What one replication drew from the prior: all values, the data among them, and the model's random choices, which
+    are `sites`.
+    """
 
-    def __init__(self, model: Bound, values: Mapping[str, torch.Tensor], observed: Sequence[str]) -> None:
+    def __init__(
+        self, model: Bound, sites: set[str], values: Mapping[str, torch.Tensor], observed: Sequence[str]
+    ) -> None:
         self.model, self.values = model, values
         self.data = {name: values[name] for name in observed}
         self.latent = {name for name in values if name not in observed}
+        self.choices = {name: values[name] for name in self.latent & sites}
 
 
 def _calibrate(
@@ -150,13 +155,14 @@ def _calibrate(
     model = as_bound(model, "a model with its arguments")
     observed = [observed] if isinstance(observed, str) else list(observed)
     count("replications", replications, 1, 100)
+    sites = {site.name for site in layouts(record(model).graph)}
     drawn = _prior(as_bound(model if simulator is None else simulator), observed, replications, seed)
     rng = np.random.default_rng(seed)
     ranks: dict[str, list[int]] = {}
     khats: list[float] = []
     size = 0
     for k in range(replications):
-        truth = _Truth(model, {name: v[k] for name, v in drawn.items()}, observed)
+        truth = _Truth(model, sites, {name: v[k] for name, v in drawn.items()}, observed)
         chosen = method if isinstance(method, type) or not callable(method) else method(truth.data)
         posterior = infer(model, truth.data, chosen, seed=seed + k, **{"progress": False, **settings})
         shown = elements(posterior, names)

@@ -134,9 +134,12 @@ def _documentation(text: str) -> str:
     """A docstring. Where all lines but the first are indented it begins on a line of its own: the indentation that
     the lines after the quotes share is not part of the text.
     """
+    if '"""' in text:
+        return f"'{text}'"
     _, newline, rest = text.partition("\n")
     begin = "\n" if textwrap.dedent(rest) != rest else ""
-    return f'"""{begin}{text}{newline}"""'
+    end = "\n" if newline or text.endswith('"') else ""
+    return f'"""{begin}{text}{end}"""'
 
 
 @dataclass

@@ -128,6 +128,8 @@ def test_long_lines_of_data_and_parameters_are_broken():
         '"""\nA title:\n    and an example\n"""\n',
         '"""A title\n\n    and text that is as far in as the quotes\n"""\n',
         '"""\nA title:\n\n    and an example\n  and more\n"""\n',
+        "'what is called \"a\"'\n",
+        '\'three: """ quotes\'\n',
     ],
 )
 def test_the_indentation_in_a_docstring_stays(text: str):
