@@ -263,13 +263,22 @@ def behind(spec: Any, params: Sequence[Node], name: str) -> list[int]:
 
 @dataclass(frozen=True)
 class Support:
-    """A recorded bijector from unconstrained space onto a support: shapes, and graphs of (u, params)
-    and (x, params).
+    """A recorded bijector from unconstrained space onto a support.
+
+    Args:
+        unconstrained: the shape of u.
+        forward: (params…, u) → (x, log |dx/du| summed over everything).
+        record_inverse: how `inverse` is recorded.
     """
 
     unconstrained: tuple[int, ...]
-    forward: Graph  # (params…, u) → (x, log |dx/du| summed over everything)
-    inverse: Graph  # (params…, x) → u
+    forward: Graph
+    record_inverse: Callable[[], Graph]
+
+    @functools.cached_property
+    def inverse(self) -> Graph:
+        """(params…, x) → u; recorded when first asked for, which few are."""
+        return self.record_inverse()
 
 
 def support_of(spec: Any, tensors: Sequence[torch.Tensor]) -> Any:
@@ -284,11 +293,6 @@ def support_of(spec: Any, tensors: Sequence[torch.Tensor]) -> Any:
 @functools.lru_cache(maxsize=4096)
 def bijector(spec: Any, types: tuple[Type, ...], value: Type) -> Support:
     """The bijector onto the support of a site's distribution."""
-    with working_dtype(_float(types, value)):
-        return _record_bijector(spec, types, value)
-
-
-def _record_bijector(spec: Any, types: tuple[Type, ...], value: Type) -> Support:
     inputs = [make_input(f"p{i}", t.shape, t.dtype) for i, t in enumerate(types)]
 
     def transform(params: Sequence[torch.Tensor]) -> Transform:
@@ -300,7 +304,9 @@ def _record_bijector(spec: Any, types: tuple[Type, ...], value: Type) -> Support
         shape.append(tuple(transform(params).inverse_shape(torch.Size(value.shape))))
         return torch.zeros(())
 
-    trace(measure, inputs)
+    dtype = _float(types, value)
+    with working_dtype(dtype):
+        trace(measure, inputs)
     unconstrained = make_input("u", shape[0], value.dtype)
     constrained = make_input("x", value.shape, value.dtype)
 
@@ -312,7 +318,11 @@ def _record_bijector(spec: Any, types: tuple[Type, ...], value: Type) -> Support
     def inverse(*args: torch.Tensor) -> torch.Tensor:
         return transform(args[:-1]).inv(args[-1]).expand(shape[0])
 
-    return Support(shape[0], trace(forward, [*inputs, unconstrained]), trace(inverse, [*inputs, constrained]))
+    def record(function: Callable[..., Any], last: Node) -> Graph:
+        with working_dtype(dtype):
+            return trace(function, [*inputs, last])
+
+    return Support(shape[0], record(forward, unconstrained), functools.partial(record, inverse, constrained))
 
 
 # ---------------------------------------------------------------- drawing

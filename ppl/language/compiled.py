@@ -14,9 +14,10 @@ from ppl.compiler.engines import TORCH, Engine, check_engine, choose
 from ppl.compiler.graph import Graph, Node, Plate
 from ppl.compiler.passes import PASSES
 from ppl.compiler.passes.contract import contract
-from ppl.compiler.passes.fold import fold
+from ppl.compiler.passes.fold import Folded, fold
 from ppl.compiler.passes.layouts import layouts
-from ppl.compiler.passes.vectorise import add_plate, vectorise
+from ppl.compiler.passes.vectorise import add_plate
+from ppl.compiler.portable import remembered
 from ppl.compiler.tracer import working_dtype
 from ppl.errors import DataError, closest, listed
 from ppl.language.program import Bound, as_bound
@@ -103,7 +104,9 @@ class Compiled(Readings):
         key = ("ready", which, batch)
         if key not in self._cache:
             with working_dtype(self.recorded.dtype):
-                graph, data = self._physical(getattr(self, which), batch)
+                known = which == "gradient_graph" and batch is None
+                physical = self._gradient() if known else self._physical(getattr(self, which), batch)
+            graph, data = physical.graph, physical.data(self.data)
             self._cache[key] = (
                 graph,
                 [
@@ -121,17 +124,26 @@ class Compiled(Readings):
             self._cache["native"] = self.engine.compile(graph, self.device)
         return self._cache["native"], rest
 
-    def _physical(self, graph: Graph, batch: int | None) -> tuple[Graph, dict[Node, torch.Tensor]]:
-        """The graph without plates, its data-only parts computed."""
-        data = self.data
+    def _gradient(self) -> Folded:
+        """The gradient as engines take it: known from an earlier process if the density was the same."""
+        data = tuple(i for i, n in enumerate(self._lowered.inputs) if n in self.recorded.data)
+        return remembered(
+            "gradient",
+            (self._lowered, self.passes, self.recorded.dtype, data),
+            lambda: self._physical(self.gradient_graph, None),
+            lambda folded: (folded.graph, folded.made),
+            lambda packed: Folded(*packed),
+        )
+
+    def _physical(self, graph: Graph, batch: int | None) -> Folded:
+        """The graph without plates, its data-only parts taken out."""
         graph = contract(graph) if "contract" in self.passes else graph
-        if "fold" in self.passes:
-            graph, data = fold(graph, data)
+        folded = fold(graph, self.recorded.data if "fold" in self.passes else ())
         if batch is None:
-            return vectorise(graph), data
+            return folded.vectorised()
         plate = Plate(-1, "batch", batch)
-        flat = [n for n in graph.inputs if n.attr("role") in ("flat", "value")]
-        return vectorise(add_plate(graph, flat, plate), (plate,)), data
+        flat = [n for n in folded.graph.inputs if n.attr("role") in ("flat", "value")]
+        return Folded(add_plate(folded.graph, flat, plate), folded.made).vectorised((plate,))
 
     def _call(self, which: str, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if x.shape[-1:] != (self.dim,) or x.dim() > 2:

@@ -144,14 +144,18 @@ class Readings:
         return self._finish(self._density)
 
     @_reading
-    def _density(self) -> Graph:
-        """The same, its unrolled loops rolled up and nothing else changed."""
+    def _lowered(self) -> Graph:
+        """The same as the program says it, no pass having changed anything."""
         self._require_no_params()
         _, total = self._read(Lowering(self._policy))
         if not isinstance(total, Node):
             total = full(total, (), self.recorded.dtype)
-        graph = Graph(self._inputs, (total,), names=("log_density",))
-        return reroll(graph) if "reroll" in self.passes else graph
+        return Graph(self._inputs, (total,), names=("log_density",))
+
+    @functools.cached_property
+    def _density(self) -> Graph:
+        """The same, its unrolled loops rolled up and nothing else changed."""
+        return reroll(self._lowered) if "reroll" in self.passes else self._lowered
 
     @property
     def rolled(self) -> list[str]:

@@ -153,7 +153,8 @@ def test_fold_on_and_off(data: Any) -> None:
     data_inputs = [n for n in graph.inputs if not n.plates and data.draw(st.booleans())]
     values = dict(zip(graph.inputs, values_of(graph), strict=True))
     rest = [n for n in graph.inputs if n not in data_inputs]
-    folded, held = fold(graph, {n: values[n] for n in data_inputs})
+    found = fold(graph, data_inputs)
+    folded, held = found.graph, found.data(values)
     assert set(folded.inputs) >= set(rest)
     found = run(folded, [values[n] if n in rest else held[n] for n in folded.inputs])
     expected = run(graph, [values[n] for n in graph.inputs])
@@ -169,7 +170,8 @@ def test_fold_moves_data_out() -> None:
     weighted = make("mul", square, plate_index(Plate(0, "row", 3)))
     total = plate_sum(make("mul", weighted, theta), Plate(0, "row", 3))
     value = torch.randn(3, 2)
-    folded, held = fold(Graph((x, theta), (total,)), {x: value})
+    taken_out = fold(Graph((x, theta), (total,)), [x])
+    folded, held = taken_out.graph, taken_out.data({x: value})
     assert [n.op for n in folded.nodes() if n.op in ("sum", "iota", "plate_index")] == []
     new = next(n for n in held if n is not x)
     same(held[new], (value**2).sum(-1) * torch.arange(3), "what was folded")

@@ -52,7 +52,8 @@ def check(tree: object, plain: bool = True) -> None:
         close(value, expected.detach(), f"log density with passes {passes}")
         close(grad, gradient, f"gradient with passes {passes}")
     for batch in (None, 4):  # every value has the type of its node
-        graph, data = compiled._physical(compiled.gradient_graph, batch)
+        physical = compiled._physical(compiled.gradient_graph, batch)
+        graph, data = physical.graph, physical.data(compiled.data)
         rest = [
             constant_input(compiled.recorded, n, data, "cpu")
             for n in graph.inputs

@@ -9,6 +9,7 @@ these up by name.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,7 @@ class Operator:
     batch: str | Callable[..., Node] | None = "trailing"
     vjp: Vjp | None = None
     smooth: str = "smooth"  # "smooth", "kinked" (continuous) or "jump": what the soundness gate may rely on
+    home: str = ""  # the module that declares it
 
 
 OPERATORS: dict[str, Operator] = {}
@@ -55,6 +57,7 @@ def define(name: str, run: Callable[..., Any], **fields: Any) -> Operator:
     """Declare an operator. Called at import time by the files of this folder."""
     if name in OPERATORS:
         raise ValueError(f"operator '{name}' is declared twice")
+    fields.setdefault("home", sys._getframe(1).f_globals["__name__"])
     OPERATORS[name] = operator = Operator(name, run, **fields)
     return operator
 

@@ -139,11 +139,12 @@ class CompiledObjective:
             batch = None if draws is None else Plate(-1, "estimate", draws)
             found = self.estimator if batch is None else self._estimator(batch)
             with working_dtype(self.dtype):
-                graph, data = fold(contract(simplify(found.graph)), self.objective.data)
-                plates = None if batch is None else (batch,)
-                physical = vectorise(Graph(graph.inputs, graph.outputs), plates)
-            held = {n: t.to(self.device) for n, t in data.items()}
-            self._programs[draws] = _Program(TORCH.compile(physical, self.device), graph.inputs, held)
+                graph = contract(simplify(found.graph))
+                folded = fold(Graph(graph.inputs, graph.outputs), self.objective.data)
+                physical = folded.vectorised(None if batch is None else (batch,))
+            held = {n: t.to(self.device) for n, t in folded.data(self.objective.data).items()}
+            program = TORCH.compile(physical.graph, self.device)
+            self._programs[draws] = _Program(program, folded.graph.inputs, held)
         return self._programs[draws]
 
     def values(self, params: Mapping[str, Any] | None = None) -> dict[str, torch.Tensor]:

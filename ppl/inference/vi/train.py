@@ -17,7 +17,6 @@ from ppl.compiler.graph import Graph
 from ppl.compiler.passes.contract import contract
 from ppl.compiler.passes.fold import fold
 from ppl.compiler.passes.simplify import simplify
-from ppl.compiler.passes.vectorise import vectorise
 from ppl.compiler.tracer import working_dtype
 from ppl.errors import MethodError
 from ppl.inference.mcmc.checkpoint import Flat, check_same
@@ -142,11 +141,11 @@ def _native_objective(compiled: CompiledObjective) -> Any:
     graph, segments = found
     data = compiled.objective.recorded.data
     with working_dtype(compiled.dtype):
-        graph, data = fold(contract(simplify(graph)), data)
-        physical = vectorise(Graph(graph.inputs, graph.outputs))
+        graph = contract(simplify(graph))
+        physical = fold(Graph(graph.inputs, graph.outputs), data).vectorised()
     try:
-        program = NativeProgram(physical)
-        held = [data[n] for n in graph.inputs if n in data]
+        program = NativeProgram(physical.graph)
+        held = list(physical.data(data).values())
         return Objective.of_program(program, held, segments)
     except Unsupported as error:
         return str(error)

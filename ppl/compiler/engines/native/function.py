@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import keyword
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from ppl.compiler.engines.native import blocks, regions  # noqa: F401  (they fill BLOCKS)
 from ppl.compiler.engines.native.frame import Assumptions, Reader
@@ -15,6 +17,7 @@ from ppl.compiler.engines.native.lower import Lowering, Shared, array_reader, st
 from ppl.compiler.engines.native.pointwise import kind_of
 from ppl.compiler.graph import Graph, Node
 from ppl.compiler.ops import Constant
+from ppl.compiler.portable import remembered
 
 VARYING = ("flat", "value")
 """Roles of inputs that change from call to call: they arrive in `x`, one after the other."""
@@ -55,12 +58,39 @@ class Source:
 
 @functools.lru_cache(maxsize=16)
 def to_source(graph: Graph, assume: bool = True) -> Source:
-    """Lower a graph (already vectorised). Raises `Unsupported` where the native engine has no way to run it.
+    """The native function of a graph (already vectorised), known if an earlier process had it. Raises `Unsupported`
+    where the native engine has no way to run it.
 
     Args:
         graph: the graph; all its outputs are put into `out`, flattened, one after the other.
         assume: take index data to be in range, without a test at every read.
     """
+
+    def pack(source: Source) -> tuple[tuple[str, Any], ...]:
+        """With the places of inputs for nodes."""
+        place = {node: i for i, node in enumerate(graph.inputs)}
+        fields = {f.name: getattr(source, f.name) for f in dataclasses.fields(Source)}
+        fields |= {
+            "data": tuple(place[n] for n in source.data),
+            "uses": tuple(sorted(source.uses)),
+            "assume": tuple((place[n], size) for n, size in source.assume.items()),
+        }
+        return tuple(fields.items())
+
+    def unpack(packed: tuple[tuple[str, Any], ...]) -> Source:
+        fields = dict(packed)
+        fields |= {
+            "data": tuple(graph.inputs[i] for i in fields["data"]),
+            "uses": frozenset(fields["uses"]),
+            "assume": {graph.inputs[i]: size for i, size in fields["assume"]},
+        }
+        return Source(**fields)
+
+    return remembered("native source", (graph, assume), lambda: lowered(graph, assume), pack, unpack)
+
+
+def lowered(graph: Graph, assume: bool = True) -> Source:
+    """`to_source`, worked out anew."""
     shared = Shared(assume={} if assume else None)
     readers: dict[Node, Reader] = {}
     data: dict[Node, str] = {}
