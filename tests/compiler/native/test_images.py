@@ -128,6 +128,30 @@ define double @f(i64 %k) nounwind {{
     assert [f(k) for k in range(4)] == values
 
 
+def test_constants_are_aligned() -> None:
+    """Vector instructions may demand it."""
+    ir = """
+declare double @sin(double)
+@odd = internal constant [4 x i8] c"abc-", section ".rodata.odd"
+@wide = internal constant <8 x double> zeroinitializer, align 64, section ".rodata.wide"
+define double @f(i64 %k, double %x) nounwind {
+  %1 = call double @sin(double %x)
+  %place = getelementptr i8, ptr @odd, i64 %k
+  %byte = load i8, ptr %place
+  %letter = uitofp i8 %byte to double
+  %2 = fmul double %letter, %1
+  %place.2 = ptrtoint ptr @wide to i64
+  %address = uitofp i64 %place.2 to double
+  %none = icmp eq i64 %k, 3
+  %3 = select i1 %none, double %address, double %2
+  ret double %3
+}
+"""
+    f = function(ir, ctypes.c_int64, ctypes.c_double)
+    assert [f(k, 1.0) for k in range(3)] == [letter * libm.function("sin")(1.0) for letter in b"abc"]
+    assert f(3, 1.0) % 64 == 0
+
+
 def test_tables_for_unwinding_are_left_out() -> None:
     ir = "define double @f(double %x) uwtable {\n  ret double %x\n}\n"
     assert b".eh_frame" in machine.object_code(ir)
@@ -228,10 +252,15 @@ def test_an_unknown_relocation_is_refused(kind: int) -> None:
             "declare double @sin(double)\ndefine ptr @f() {\n  ret ptr @sin\n}\n",
             "a relocation of kind 42",
         ),
+        (
+            "@x = external dso_local constant double\ndefine double @f() {\n  %x = load double, ptr @x\n"
+            "  ret double %x\n}\n",
+            "a distance to `x`, which is neither kept nor a function outside",
+        ),
     ],
 )
 def test_what_is_not_known_is_refused(ir: str, why: str) -> None:
-    """Variables, with a value or without; tables of addresses; addresses of functions outside."""
+    """Variables, with a value or without; tables of addresses; addresses and values from outside."""
     with pytest.raises(image.NoImage, match=f"^{why}$"):
         linker.link(machine.object_code(ir), ["f"])
 
