@@ -1,4 +1,4 @@
-"""This machine as LLVM sees it: optimising IR, machine code, and loading that into the process.
+"""This machine as LLVM sees it: optimising IR, machine code, and loading that where there are no images.
 
 llvmlite is imported when first needed. LLVM is used under one lock; the loaded code runs without it.
 """
