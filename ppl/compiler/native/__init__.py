@@ -13,7 +13,9 @@ written in it.
                                what the compiler knows by name, and where `math.exp` goes
     refusals, signatures       errors; annotations as types
     library, compiled          `build`, and how Python calls what it gives
-    machine, keys, cache       LLVM, what code depends on, code kept on disk
+    machine                    LLVM, imported when there is something to compile
+    linker, image              LLVM's object file made into bytes that run anywhere, and these put into memory
+    keys, processor, cache     what code depends on: texts, this machine; code kept on disk
 
 Arrays handed to a function must not overlap if one of them is written to. Loops become vector code where they
 are sums or elementwise: write `total += select(c, x, 0.0)` rather than an `if`, and sums in fast functions.

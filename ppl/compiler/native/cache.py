@@ -48,8 +48,11 @@ def folder() -> Path | None:
 def compiler_digest() -> bytes:
     """A digest of this compiler's own text: another compiler, another key."""
     digest = blake2b(digest_size=16)
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    room = os.path.dirname(__file__)
+    for name in sorted(os.listdir(room)):
+        if name.endswith(".py"):
+            with open(os.path.join(room, name), "rb", buffering=0) as file:
+                digest.update(name.encode() + b"\0" + file.read())
     return digest.digest()
 
 

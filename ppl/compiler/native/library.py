@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from . import cache, machine
+from . import cache, processor
 from .compiled import Compiled
 from .function import Native
+from .image import Image, Loaded, NoImage, load
 from .keys import Keys
 from .refusals import NativeError
 from .types import Signature, Type
@@ -38,20 +40,34 @@ def build(functions: Sequence[Native[..., Any]], name: str = "native") -> Librar
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise NativeError(f"two functions of a library are called `{twice}`")
-    digest = blake2b(cache.compiler_digest(), digest_size=16)
-    digest.update("\0".join((str(machine.host()), *names, Keys().key(*exported))).encode())
+    digest = blake2b(cache.compiler_digest() + processor.identity(), digest_size=16)
+    digest.update("\0".join((*names, Keys().key(*exported))).encode())
     key = digest.hexdigest()
-    found = cache.read(key)
-    notes, code = found or _compiled(exported)
-    if found is None:
-        cache.write(key, notes, code)
-    loaded = machine.load(code, [symbol for symbol, *_ in notes.values()])
+    found = _found(key)
+    notes, loaded = found or _compiled(exported, key)
     return Library(name, exported, notes, loaded, found is not None, time.perf_counter() - started)
 
 
-def _compiled(exported: tuple[Native[..., Any], ...]) -> tuple[dict[str, Any], bytes]:
-    """What is noted of each function (symbol, names, types, result, stored), and the machine code."""
+def _found(key: str) -> tuple[dict[str, Any], Loaded] | None:
+    """What is noted of each function, and the code, from the cache; None if there is none that can be loaded."""
+    entry = cache.read(key)
+    if entry is None:
+        return None
+    about, code = entry
+    if about["image"] is None:
+        from . import machine
+
+        return about["functions"], machine.load(code, _symbols(about["functions"]))
+    with contextlib.suppress(NoImage):
+        return about["functions"], load(Image(code, **about["image"]))
+    return None
+
+
+def _compiled(exported: tuple[Native[..., Any], ...], key: str) -> tuple[dict[str, Any], Loaded]:
+    """The same of what is compiled now, and kept in the cache: as an image, or else as an object file."""
+    from . import machine
     from .emit import Module
+    from .linker import link
 
     module = Module(exported)
     code = machine.object_code(module.text(), module.vectorise)
@@ -66,7 +82,21 @@ def _compiled(exported: tuple[Native[..., Any], ...]) -> tuple[dict[str, Any], b
             types.result.value,
             types.stored,
         ]
-    return notes, code
+    about: dict[str, Any] | None
+    try:
+        image = link(code, _symbols(notes))
+        loaded = load(image)
+    except NoImage:
+        about, loaded = None, machine.load(code, _symbols(notes))
+    else:
+        about = image._asdict()
+        code = about.pop("content")
+    cache.write(key, {"functions": notes, "image": about}, code)
+    return notes, loaded
+
+
+def _symbols(notes: dict[str, Any]) -> list[str]:
+    return [symbol for symbol, *_ in notes.values()]
 
 
 class Library:
@@ -80,7 +110,7 @@ class Library:
         name: str,
         functions: tuple[Native[..., Any], ...],
         notes: dict[str, Any],
-        loaded: machine.Loaded,
+        loaded: Loaded,
         from_cache: bool,
         seconds: float,
     ) -> None:
@@ -122,9 +152,13 @@ class Library:
     @cached_property
     def optimised_ir(self) -> str:
         """The module after LLVM's passes."""
-        return machine.optimised(self.ir, self._module.vectorise)
+        from .machine import optimised
+
+        return optimised(self.ir, self._module.vectorise)
 
     @cached_property
     def assembly(self) -> str:
         """The module's machine code, in words."""
-        return machine.assembly(self.ir, self._module.vectorise)
+        from .machine import assembly
+
+        return assembly(self.ir, self._module.vectorise)

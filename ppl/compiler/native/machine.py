@@ -1,4 +1,4 @@
-"""This machine as LLVM sees it: optimising IR, machine code, and loading that into the process.
+"""This machine as LLVM sees it: optimising IR, machine code, and loading that where there are no images.
 
 llvmlite is imported when first needed. LLVM is used under one lock; the loaded code runs without it.
 """
@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from . import libm
+from .image import Loaded
 from .prelude import IMPLICIT
 
 _LOCK = threading.RLock()
@@ -121,14 +122,6 @@ def _jit() -> Any:
     return _llvm().create_lljit_compiler(_target_machine(), use_jit_link=True)
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """Code in memory: addresses of its functions, good as long as `keep` is referenced."""
-
-    addresses: dict[str, int]
-    keep: Any
-
-
 @cache
 def _outside() -> tuple[tuple[str, int], ...]:
     """What code may call outside itself: (name, address) of the C library's functions that there are."""
@@ -137,7 +130,7 @@ def _outside() -> tuple[tuple[str, int], ...]:
 
 
 def load(code: bytes, symbols: Iterable[str]) -> Loaded:
-    """Put an object file into memory, linked with the C library."""
+    """Put an object file into memory, linked with the C library: for those that have no image."""
     with _LOCK:
         builder = _llvm().JITLibraryBuilder().add_object_img(code).add_current_process()
         for name, address in _outside():
