@@ -118,7 +118,7 @@ _SUBSET: dict[str, Any] = {
         (types, ("f64", "i64", "Floats", "Ints", "Density")),
         (
             builtins,
-            ("select", "bits", "from_bits", "wrap", "round_even", "short_range", "as_floats", "as_ints"),
+            "select bits from_bits wrap round_even muladd short_range as_floats as_ints".split(),
         ),
     )
     for name in names

@@ -1,61 +1,70 @@
-"""Polynomials c0 + c1 x + c2 x² + … with the coefficients as arguments, evaluated by halves (Estrin 1960).
+"""Polynomials c0 + c1 x + c2 x² + … with the coefficients as arguments.
 
-The upper half of the terms is a polynomial times a power of x, and so on, so that a processor works on several
-products at once: about half the latency of Horner's rule for a few multiplications more.
+Even and odd terms are two polynomials in x², each by Horner's rule, so that a processor works on two chains of
+products at once; long ones are two such polynomials. Every operation is one of `muladd`.
 """
 
 from __future__ import annotations
 
-from ppl.compiler.native import f64, native
+from ppl.compiler.native import f64, muladd, native
 
 # fmt: off
 
 @native(exact=True, inline=True)
 def poly_2(x: f64, c0: f64, c1: f64, c2: f64) -> f64:
-    x2 = x * x
-    return (c0 + c1 * x) + c2 * x2
+    return muladd(x, muladd(x, c2, c1), c0)
 
 
 @native(exact=True, inline=True)
 def poly_3(x: f64, c0: f64, c1: f64, c2: f64, c3: f64) -> f64:
     x2 = x * x
-    return (c0 + c1 * x) + (c2 + c3 * x) * x2
+    even = muladd(x2, c2, c0)
+    odd = muladd(x2, c3, c1)
+    return muladd(x, odd, even)
 
 
 @native(exact=True, inline=True)
 def poly_4(x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64) -> f64:
     x2 = x * x
-    x4 = x2 * x2
-    return poly_3(x, c0, c1, c2, c3) + c4 * x4
+    even = muladd(x2, muladd(x2, c4, c2), c0)
+    odd = muladd(x2, c3, c1)
+    return muladd(x, odd, even)
 
 
 @native(exact=True, inline=True)
 def poly_5(x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64) -> f64:
     x2 = x * x
-    x4 = x2 * x2
-    return poly_3(x, c0, c1, c2, c3) + (c4 + c5 * x) * x4
+    even = muladd(x2, muladd(x2, c4, c2), c0)
+    odd = muladd(x2, muladd(x2, c5, c3), c1)
+    return muladd(x, odd, even)
 
 
 @native(exact=True, inline=True)
 def poly_6(x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64) -> f64:
     x2 = x * x
-    x4 = x2 * x2
-    return poly_3(x, c0, c1, c2, c3) + poly_2(x, c4, c5, c6) * x4
+    even = muladd(x2, muladd(x2, muladd(x2, c6, c4), c2), c0)
+    odd = muladd(x2, muladd(x2, c5, c3), c1)
+    return muladd(x, odd, even)
 
 
 @native(exact=True, inline=True)
-def poly_7(x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64, c7: f64) -> f64:
+def poly_7(
+    x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64, c7: f64,
+) -> f64:
     x2 = x * x
-    x4 = x2 * x2
-    return poly_3(x, c0, c1, c2, c3) + poly_3(x, c4, c5, c6, c7) * x4
+    even = muladd(x2, muladd(x2, muladd(x2, c6, c4), c2), c0)
+    odd = muladd(x2, muladd(x2, muladd(x2, c7, c5), c3), c1)
+    return muladd(x, odd, even)
 
 
 @native(exact=True, inline=True)
-def poly_8(x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64, c7: f64, c8: f64) -> f64:
+def poly_8(
+    x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64, c7: f64, c8: f64,
+) -> f64:
     x2 = x * x
-    x4 = x2 * x2
-    x8 = x4 * x4
-    return poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7) + c8 * x8
+    even = muladd(x2, muladd(x2, muladd(x2, muladd(x2, c8, c6), c4), c2), c0)
+    odd = muladd(x2, muladd(x2, muladd(x2, c7, c5), c3), c1)
+    return muladd(x, odd, even)
 
 
 @native(exact=True, inline=True)
@@ -63,9 +72,9 @@ def poly_9(
     x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64, c7: f64, c8: f64, c9: f64,
 ) -> f64:
     x2 = x * x
-    x4 = x2 * x2
-    x8 = x4 * x4
-    return poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7) + (c8 + c9 * x) * x8
+    even = muladd(x2, muladd(x2, muladd(x2, muladd(x2, c8, c6), c4), c2), c0)
+    odd = muladd(x2, muladd(x2, muladd(x2, muladd(x2, c9, c7), c5), c3), c1)
+    return muladd(x, odd, even)
 
 
 @native(exact=True, inline=True)
@@ -74,9 +83,9 @@ def poly_10(
     c10: f64,
 ) -> f64:
     x2 = x * x
-    x4 = x2 * x2
-    x8 = x4 * x4
-    return poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7) + poly_2(x, c8, c9, c10) * x8
+    even = muladd(x2, muladd(x2, muladd(x2, muladd(x2, muladd(x2, c10, c8), c6), c4), c2), c0)
+    odd = muladd(x2, muladd(x2, muladd(x2, muladd(x2, c9, c7), c5), c3), c1)
+    return muladd(x, odd, even)
 
 
 @native(exact=True, inline=True)
@@ -85,9 +94,9 @@ def poly_11(
     c10: f64, c11: f64,
 ) -> f64:
     x2 = x * x
-    x4 = x2 * x2
-    x8 = x4 * x4
-    return poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7) + poly_3(x, c8, c9, c10, c11) * x8
+    even = muladd(x2, muladd(x2, muladd(x2, muladd(x2, muladd(x2, c10, c8), c6), c4), c2), c0)
+    odd = muladd(x2, muladd(x2, muladd(x2, muladd(x2, muladd(x2, c11, c9), c7), c5), c3), c1)
+    return muladd(x, odd, even)
 
 
 @native(exact=True, inline=True)
@@ -96,9 +105,9 @@ def poly_12(
     c10: f64, c11: f64, c12: f64,
 ) -> f64:
     x2 = x * x
-    x4 = x2 * x2
-    x8 = x4 * x4
-    return poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7) + poly_4(x, c8, c9, c10, c11, c12) * x8
+    even = muladd(x2, muladd(x2, muladd(x2, muladd(x2, muladd(x2, muladd(x2, c12, c10), c8), c6), c4), c2), c0)
+    odd = muladd(x2, muladd(x2, muladd(x2, muladd(x2, muladd(x2, c11, c9), c7), c5), c3), c1)
+    return muladd(x, odd, even)
 
 
 @native(exact=True, inline=True)
@@ -106,10 +115,10 @@ def poly_15(
     x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64, c7: f64, c8: f64, c9: f64,
     c10: f64, c11: f64, c12: f64, c13: f64, c14: f64, c15: f64,
 ) -> f64:
-    x2 = x * x
-    x4 = x2 * x2
-    x8 = x4 * x4
-    return poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7) + poly_7(x, c8, c9, c10, c11, c12, c13, c14, c15) * x8
+    x4 = (x * x) * (x * x)
+    low = poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7)
+    high = poly_7(x, c8, c9, c10, c11, c12, c13, c14, c15)
+    return muladd(x4 * x4, high, low)
 
 
 @native(exact=True, inline=True)
@@ -117,11 +126,10 @@ def poly_16(
     x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64, c7: f64, c8: f64, c9: f64,
     c10: f64, c11: f64, c12: f64, c13: f64, c14: f64, c15: f64, c16: f64,
 ) -> f64:
-    x2 = x * x
-    x4 = x2 * x2
-    x8 = x4 * x4
-    x16 = x8 * x8
-    return poly_15(x, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15) + c16 * x16
+    x4 = (x * x) * (x * x)
+    low = poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7)
+    high = poly_8(x, c8, c9, c10, c11, c12, c13, c14, c15, c16)
+    return muladd(x4 * x4, high, low)
 
 
 @native(exact=True, inline=True)
@@ -130,9 +138,7 @@ def poly_24(
     c10: f64, c11: f64, c12: f64, c13: f64, c14: f64, c15: f64, c16: f64, c17: f64, c18: f64, c19: f64,
     c20: f64, c21: f64, c22: f64, c23: f64, c24: f64,
 ) -> f64:
-    x2 = x * x
-    x4 = x2 * x2
-    x8 = x4 * x4
-    x16 = x8 * x8
-    low = poly_15(x, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15)
-    return low + poly_8(x, c16, c17, c18, c19, c20, c21, c22, c23, c24) * x16
+    x4 = (x * x) * (x * x)
+    low = poly_11(x, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11)
+    high = poly_12(x, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21, c22, c23, c24)
+    return muladd(x4 * x4 * x4, high, low)
