@@ -11,6 +11,9 @@ from .types import Floats, Ints, f64, i64
 
 T = TypeVar("T", bool, int, float)
 
+# Those that are values; `short_range` says what a loop runs over.
+VALUES = ("select", "bits", "from_bits", "wrap", "round_even", "muladd", "as_floats", "as_ints")
+
 _LONGEST = 1 << 40  # words an address may be indexed to; only touched memory counts
 
 

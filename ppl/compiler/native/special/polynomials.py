@@ -1,7 +1,8 @@
-"""Polynomials c0 + c1 x + c2 x² + … with the coefficients as arguments.
+"""Polynomials c0 + c1 x + c2 x² + … with the coefficients as arguments, every operation a `muladd`.
 
-Even and odd terms are two polynomials in x², each by Horner's rule, so that a processor works on two chains of
-products at once; long ones are two such polynomials. Every operation is one of `muladd`.
+Short ones are two polynomials in x², of the even and of the odd terms, each by Horner's rule. Longer ones are
+taken by fours: a polynomial in x⁴ whose coefficients are cubics, so that a processor works on several products at
+once, for one multiplication more.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from ppl.compiler.native import f64, muladd, native
 # fmt: off
 
 @native(exact=True, inline=True)
+def cubic(x: f64, x2: f64, c0: f64, c1: f64, c2: f64, c3: f64) -> f64:
+    return muladd(x2, muladd(x, c3, c2), muladd(x, c1, c0))
+
+
+@native(exact=True, inline=True)
 def poly_2(x: f64, c0: f64, c1: f64, c2: f64) -> f64:
     return muladd(x, muladd(x, c2, c1), c0)
 
 
 @native(exact=True, inline=True)
 def poly_3(x: f64, c0: f64, c1: f64, c2: f64, c3: f64) -> f64:
-    x2 = x * x
-    even = muladd(x2, c2, c0)
-    odd = muladd(x2, c3, c1)
-    return muladd(x, odd, even)
+    return cubic(x, x * x, c0, c1, c2, c3)
 
 
 @native(exact=True, inline=True)
@@ -48,9 +51,7 @@ def poly_6(x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64
 
 
 @native(exact=True, inline=True)
-def poly_7(
-    x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64, c7: f64,
-) -> f64:
+def poly_7(x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64, c7: f64) -> f64:
     x2 = x * x
     even = muladd(x2, muladd(x2, muladd(x2, c6, c4), c2), c0)
     odd = muladd(x2, muladd(x2, muladd(x2, c7, c5), c3), c1)
@@ -72,9 +73,10 @@ def poly_9(
     x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64, c7: f64, c8: f64, c9: f64,
 ) -> f64:
     x2 = x * x
-    even = muladd(x2, muladd(x2, muladd(x2, muladd(x2, c8, c6), c4), c2), c0)
-    odd = muladd(x2, muladd(x2, muladd(x2, muladd(x2, c9, c7), c5), c3), c1)
-    return muladd(x, odd, even)
+    x4 = x2 * x2
+    rest = muladd(x, c9, c8)
+    rest = muladd(x4, rest, cubic(x, x2, c4, c5, c6, c7))
+    return muladd(x4, rest, cubic(x, x2, c0, c1, c2, c3))
 
 
 @native(exact=True, inline=True)
@@ -83,9 +85,10 @@ def poly_10(
     c10: f64,
 ) -> f64:
     x2 = x * x
-    even = muladd(x2, muladd(x2, muladd(x2, muladd(x2, muladd(x2, c10, c8), c6), c4), c2), c0)
-    odd = muladd(x2, muladd(x2, muladd(x2, muladd(x2, c9, c7), c5), c3), c1)
-    return muladd(x, odd, even)
+    x4 = x2 * x2
+    rest = muladd(x2, c10, muladd(x, c9, c8))
+    rest = muladd(x4, rest, cubic(x, x2, c4, c5, c6, c7))
+    return muladd(x4, rest, cubic(x, x2, c0, c1, c2, c3))
 
 
 @native(exact=True, inline=True)
@@ -94,9 +97,10 @@ def poly_11(
     c10: f64, c11: f64,
 ) -> f64:
     x2 = x * x
-    even = muladd(x2, muladd(x2, muladd(x2, muladd(x2, muladd(x2, c10, c8), c6), c4), c2), c0)
-    odd = muladd(x2, muladd(x2, muladd(x2, muladd(x2, muladd(x2, c11, c9), c7), c5), c3), c1)
-    return muladd(x, odd, even)
+    x4 = x2 * x2
+    rest = cubic(x, x2, c8, c9, c10, c11)
+    rest = muladd(x4, rest, cubic(x, x2, c4, c5, c6, c7))
+    return muladd(x4, rest, cubic(x, x2, c0, c1, c2, c3))
 
 
 @native(exact=True, inline=True)
@@ -105,9 +109,10 @@ def poly_12(
     c10: f64, c11: f64, c12: f64,
 ) -> f64:
     x2 = x * x
-    even = muladd(x2, muladd(x2, muladd(x2, muladd(x2, muladd(x2, muladd(x2, c12, c10), c8), c6), c4), c2), c0)
-    odd = muladd(x2, muladd(x2, muladd(x2, muladd(x2, muladd(x2, c11, c9), c7), c5), c3), c1)
-    return muladd(x, odd, even)
+    x4 = x2 * x2
+    rest = muladd(x4, c12, cubic(x, x2, c8, c9, c10, c11))
+    rest = muladd(x4, rest, cubic(x, x2, c4, c5, c6, c7))
+    return muladd(x4, rest, cubic(x, x2, c0, c1, c2, c3))
 
 
 @native(exact=True, inline=True)
@@ -115,10 +120,12 @@ def poly_15(
     x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64, c7: f64, c8: f64, c9: f64,
     c10: f64, c11: f64, c12: f64, c13: f64, c14: f64, c15: f64,
 ) -> f64:
-    x4 = (x * x) * (x * x)
-    low = poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7)
-    high = poly_7(x, c8, c9, c10, c11, c12, c13, c14, c15)
-    return muladd(x4 * x4, high, low)
+    x2 = x * x
+    x4 = x2 * x2
+    rest = cubic(x, x2, c12, c13, c14, c15)
+    rest = muladd(x4, rest, cubic(x, x2, c8, c9, c10, c11))
+    rest = muladd(x4, rest, cubic(x, x2, c4, c5, c6, c7))
+    return muladd(x4, rest, cubic(x, x2, c0, c1, c2, c3))
 
 
 @native(exact=True, inline=True)
@@ -126,10 +133,12 @@ def poly_16(
     x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64, c7: f64, c8: f64, c9: f64,
     c10: f64, c11: f64, c12: f64, c13: f64, c14: f64, c15: f64, c16: f64,
 ) -> f64:
-    x4 = (x * x) * (x * x)
-    low = poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7)
-    high = poly_8(x, c8, c9, c10, c11, c12, c13, c14, c15, c16)
-    return muladd(x4 * x4, high, low)
+    x2 = x * x
+    x4 = x2 * x2
+    rest = muladd(x4, c16, cubic(x, x2, c12, c13, c14, c15))
+    rest = muladd(x4, rest, cubic(x, x2, c8, c9, c10, c11))
+    rest = muladd(x4, rest, cubic(x, x2, c4, c5, c6, c7))
+    return muladd(x4, rest, cubic(x, x2, c0, c1, c2, c3))
 
 
 @native(exact=True, inline=True)
@@ -138,7 +147,11 @@ def poly_24(
     c10: f64, c11: f64, c12: f64, c13: f64, c14: f64, c15: f64, c16: f64, c17: f64, c18: f64, c19: f64,
     c20: f64, c21: f64, c22: f64, c23: f64, c24: f64,
 ) -> f64:
-    x4 = (x * x) * (x * x)
-    low = poly_11(x, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11)
-    high = poly_12(x, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21, c22, c23, c24)
-    return muladd(x4 * x4 * x4, high, low)
+    x2 = x * x
+    x4 = x2 * x2
+    rest = muladd(x4, c24, cubic(x, x2, c20, c21, c22, c23))
+    rest = muladd(x4, rest, cubic(x, x2, c16, c17, c18, c19))
+    rest = muladd(x4, rest, cubic(x, x2, c12, c13, c14, c15))
+    rest = muladd(x4, rest, cubic(x, x2, c8, c9, c10, c11))
+    rest = muladd(x4, rest, cubic(x, x2, c4, c5, c6, c7))
+    return muladd(x4, rest, cubic(x, x2, c0, c1, c2, c3))
