@@ -7,7 +7,7 @@ two factors built from exponent bits, so that results may be subnormal or overfl
 
 from __future__ import annotations
 
-from ppl.compiler.native import bits, f64, from_bits, i64, muladd, native, select
+from ppl.compiler.native import bits, f64, from_bits, i64, math, muladd, native, select
 
 from .polynomials import poly_10
 
@@ -79,21 +79,19 @@ def scaled(q: f64, shifted: i64) -> f64:
 
 @native(exact=True, inline=True)
 def exp_scaled(x: f64, low: f64, n: i64) -> f64:
-    """2ⁿ exp(x + low) for -8 <= n <= 8, and a `low` below 1e-3 that x has no digits for."""
-    x = select(x > LARGEST, LARGEST, x)
-    x = select(x < LEAST, LEAST, x)
+    """2ⁿ exp(x + low) for -8 <= n <= 0, and a `low` below 1e-3 that x has no digits for."""
     shifted = muladd(x, LOG2_E, ROUND)
-    return scaled(expm1_reduced(reduced(x, shifted - ROUND) + low), bits(shifted) + n)
+    result = scaled(expm1_reduced(reduced(x, shifted - ROUND) + low), bits(shifted) + n)
+    return select(x > LARGEST, math.inf, select(x < LEAST, 0.0, result))
 
 
 @native(exact=True, inline=True)
 def exp_falling(x: f64) -> f64:
     """exp(x) for x <= 0, within 1 ulp, with less work."""
-    x = select(x < LEAST, LEAST, x)
     shifted = muladd(x, LOG2_E, ROUND_FALLING)
     q = expm1_reduced(reduced(x, shifted - ROUND_FALLING))
     factor = from_bits(bits(shifted) << 52)
-    return muladd(factor, q, factor) * TWO_60_BELOW
+    return select(x < LEAST, 0.0, muladd(factor, q, factor) * TWO_60_BELOW)
 
 
 @native(exact=True, inline=True)
