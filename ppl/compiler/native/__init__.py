@@ -24,7 +24,7 @@ are sums or elementwise: write `total += select(c, x, 0.0)` rather than an `if`,
 from __future__ import annotations
 
 from . import math
-from .builtins import as_floats, as_ints, bits, from_bits, round_even, select, short_range, wrap
+from .builtins import as_floats, as_ints, bits, from_bits, muladd, round_even, select, short_range, wrap
 from .compiled import Compiled
 from .function import Native, from_source, native
 from .library import Library, build
@@ -34,5 +34,5 @@ from .types import Density, Floats, Ints, f64, i64
 __all__ = [
     "native", "Native", "from_source", "build", "Library", "Compiled", "NativeError",
     "f64", "i64", "Floats", "Ints", "Density",
-    "bits", "from_bits", "wrap", "select", "round_even", "short_range", "as_floats", "as_ints", "math",
+    "bits", "from_bits", "wrap", "select", "round_even", "muladd", "short_range", "as_floats", "as_ints", "math",
 ]  # fmt: skip

@@ -6,9 +6,13 @@ import math
 import struct
 from typing import TypeVar
 
+from .libm import function
 from .types import Floats, Ints, f64, i64
 
 T = TypeVar("T", bool, int, float)
+
+# Those that are values; `short_range` says what a loop runs over.
+VALUES = ("select", "bits", "from_bits", "wrap", "round_even", "muladd", "as_floats", "as_ints")
 
 _LONGEST = 1 << 40  # words an address may be indexed to; only touched memory counts
 
@@ -52,6 +56,16 @@ def round_even(x: f64) -> f64:
     (2.0, 4.0)
     """
     return math.copysign(float(round(x)), x) if math.isfinite(x) else x
+
+
+def muladd(x: f64, y: f64, z: f64) -> f64:
+    """x y + z, rounded once where the machine has an instruction for that, as all but old ones do: one operation
+    instead of two. Python always rounds once.
+
+    >>> muladd(2.0, 3.0, 1.0)
+    7.0
+    """
+    return float(function("fma")(x, y, z))
 
 
 def short_range(stop: i64) -> range:

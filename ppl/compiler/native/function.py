@@ -116,10 +116,7 @@ _SUBSET: dict[str, Any] = {
     name: getattr(module, name)
     for module, names in (
         (types, ("f64", "i64", "Floats", "Ints", "Density")),
-        (
-            builtins,
-            ("select", "bits", "from_bits", "wrap", "round_even", "short_range", "as_floats", "as_ints"),
-        ),
+        (builtins, (*builtins.VALUES, "short_range")),
     )
     for name in names
 } | {"math": math}

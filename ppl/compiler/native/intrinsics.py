@@ -119,6 +119,13 @@ def _round_even(frame: Frame, node: ast.Call) -> Value:
     return frame.op(F64, f"call {frame.flags}double @llvm.roundeven.f64(double {x.text})")
 
 
+def _muladd(frame: Frame, node: ast.Call) -> Value:
+    arity(frame, node, 3)
+    x, y, z = (as_float(frame, number(frame, argument)).text for argument in node.args)
+    frame.helpers["llvm.fmuladd.f64"] = None
+    return frame.op(F64, f"call {frame.flags}double @llvm.fmuladd.f64(double {x}, double {y}, double {z})")
+
+
 def _at_address(kind: Type) -> Callable[[Frame, ast.Call], Value]:
     def write(frame: Frame, node: ast.Call) -> Value:
         address = integer(frame, _one(frame, node), "an address")
@@ -139,6 +146,7 @@ OWN: dict[str, Callable[[Frame, ast.Call], Value]] = {
     "from_bits": _from_bits,
     "wrap": lambda frame, node: integer(frame, _one(frame, node), "what `wrap` takes"),
     "round_even": _round_even,
+    "muladd": _muladd,
     "as_floats": _at_address(Type.FLOATS),
     "as_ints": _at_address(Type.INTS),
 }

@@ -18,7 +18,7 @@ FUNCTIONS = tuple(
 _OWN: dict[Any, str] = {
     getattr(module, name): name
     for module, names in (
-        (builtins, ("select", "bits", "from_bits", "wrap", "round_even", "as_floats", "as_ints")),
+        (builtins, builtins.VALUES),
         (python, ("abs", "min", "max", "float", "int", "bool")),
     )
     for name in names

@@ -18,7 +18,7 @@ _FILES = {
 # How many doubles each function takes.
 _OF_ONE = """exp exp2 expm1 log log2 log10 log1p sqrt cbrt sin cos tan asin acos atan sinh cosh tanh asinh
 acosh atanh erf erfc lgamma tgamma floor ceil trunc"""
-ARITY = dict.fromkeys(_OF_ONE.split(), 1) | dict.fromkeys(("pow", "atan2", "hypot", "fmod"), 2)
+ARITY = dict.fromkeys(_OF_ONE.split(), 1) | dict.fromkeys(("pow", "atan2", "hypot", "fmod"), 2) | {"fma": 3}
 
 
 @cache

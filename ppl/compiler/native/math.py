@@ -11,7 +11,6 @@ the subset runs as plain Python.
 from __future__ import annotations
 
 import math as python
-from fractions import Fraction
 
 from .libm import function
 
@@ -172,15 +171,4 @@ def isfinite(x: float) -> bool:
 
 def fma(x: float, y: float, z: float) -> float:
     """x y + z, rounded once."""
-    product = x * y
-    if not (python.isfinite(x) and python.isfinite(y)):
-        return product + z
-    if not python.isfinite(z):
-        return z
-    exact = Fraction(x) * Fraction(y) + Fraction(z)
-    if exact == 0:  # the sign of a zero: that of the sum of zeros, plus when numbers cancel
-        return product + z if x == 0.0 or y == 0.0 else 0.0
-    try:
-        return float(exact)
-    except OverflowError:
-        return inf if exact > 0 else -inf
+    return function("fma")(x, y, z)

@@ -13,6 +13,7 @@ INTRINSICS = {
     "fabs": ("llvm.fabs.f64", 1),
     "copysign": ("llvm.copysign.f64", 2),
     "fma": ("llvm.fma.f64", 3),
+    "muladd": ("llvm.fmuladd.f64", 3),
     "round_even": ("llvm.roundeven.f64", 1),
 }
 

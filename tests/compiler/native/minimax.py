@@ -243,6 +243,7 @@ _S = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)
 FITS = {
     "exp": Fit(_exp_remainder, -_HALF_LN2, _HALF_LN2, 10),
     "log": Fit(_log_remainder, 0.0, _S**2, 6),
+    "log1p_unit": Fit(_log_remainder, 0.0, 1 / mpf(9), 9),
     "pow": Fit(_pow_remainder, 0.0, 4 * _S**2, 6),
     "erf": Fit(_erf_ratio, 0.0, 1.0, 12),
     "erfcx": Fit(_erfcx_over_w, 0.0, 1 / mpf(_ORIGIN), 11, 11, origin=_ORIGIN),

@@ -170,6 +170,22 @@ def test_math_of_whole_numbers_is_of_their_floats() -> None:
     same("def f(n: i64) -> f64:\n    return math.sqrt(n) + math.floor(n) + math.exp(n)\n", 4, rtol=1e-15)
 
 
+@pytest.mark.usefixtures("fused")
+def test_muladd_is_fma_where_machines_fuse() -> None:
+    python, compiled = one("def f(x: f64, y: f64, z: f64) -> f64:\n    return muladd(x, y, z)\n")
+    for x in FLOATS:
+        for y in FLOATS:
+            for z in (0.0, -0.0, -1.0, 1e300, INF):
+                close(compiled(x, y, z), python(x, y, z), 0.0)
+                close(python(x, y, z), c_math.fma(x, y, z), 0.0)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_muladd_of_integers_and_in_fast_functions(exact: bool) -> None:
+    _, compiled = one(f"@native(exact={exact})\ndef f(x: f64, n: i64) -> f64:\n    return muladd(x, n, 1)\n")
+    assert compiled(2.5, 3) == 8.5
+
+
 def test_python_mode_gives_inf_and_nan_where_pythons_math_raises() -> None:
     assert c_math.exp(1e3) == INF
     assert c_math.log(0.0) == -INF

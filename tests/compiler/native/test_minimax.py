@@ -14,6 +14,7 @@ import ppl.compiler.native.special as special
 # the series behind log, pow, Stirling and the like are themselves 1/10 to 1/1000 of the result.
 BOUNDS = {
     "log": 5e-16,
+    "log1p_unit": 2e-16,
     "pow": 8e-16,
     "erfc_inverse": 1e-7,
     "lgamma_tail": 4e-16,

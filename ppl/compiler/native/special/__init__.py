@@ -1,6 +1,6 @@
 """Special functions in the native subset: scalar, to a few ulp, without branches, so that loops vectorise.
 
-    polynomials     evaluation by halves
+    polynomials     evaluation, in short chains of `muladd`
     exponential     exp, exp2, expm1, sigmoid
     logarithm       log, log1p, log2, log10, softplus, log_sigmoid, logaddexp, xlogy
     hyperbolic      tanh, sinh, cosh and their inverses

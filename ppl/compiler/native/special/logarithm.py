@@ -6,10 +6,10 @@ k is split off and turned into a float by integer arithmetic on the bits. Nothin
 
 from __future__ import annotations
 
-from ppl.compiler.native import bits, f64, from_bits, i64, math, native, select
+from ppl.compiler.native import bits, f64, from_bits, i64, math, muladd, native, select
 
-from .exponential import LN2_HIGH, LN2_LOW, exp
-from .polynomials import poly_6
+from .exponential import LN2_HIGH, LN2_LOW, exp_falling
+from .polynomials import poly_6, poly_9
 
 ONE = 0x3FF0000000000000  # bits of 1
 ROOT_HALF = 0x3FE6A09E667F3BCD  # bits of sqrt(1/2)
@@ -50,14 +50,14 @@ def normalised(x: f64) -> f64:
 
 
 @native(exact=True, inline=True)
-def surplus(x: f64) -> f64:
-    """By how much the exponent of `normalised` x is too large."""
-    return select(x < LEAST_NORMAL, 54.0, 0.0)
+def normalised_exponent(x: f64, shifted: i64) -> f64:
+    """The exponent of x, of which `normalised` was split."""
+    return from_bits((shifted >> 52) | TWO_52) - select(x < LEAST_NORMAL, BIASED + 54.0, BIASED)
 
 
 @native(exact=True, inline=True)
-def log1p_reduced(f: f64, high: f64, low: f64) -> f64:
-    """high + low + log(1 + f) for 1 + f from sqrt(1/2) to sqrt(2); `high` is 0 or large beside `low`.
+def log1p_reduced(f: f64, k: f64, high: f64, low: f64) -> f64:
+    """k (high + low) + log(1 + f) for 1 + f from sqrt(1/2) to sqrt(2); k `high` is exact.
 
     The series: (log((1 + s)/(1 - s)) - 2 s)/s³ in s², to 5e-16 of itself, which is 6e-18 of the logarithm
     (`log` in tests/compiler/native/minimax.py). 2 s = f - s f, and there f is exact.
@@ -74,7 +74,8 @@ def log1p_reduced(f: f64, high: f64, low: f64) -> f64:
         0.15331721600556042,
         0.14616449685043406,
     )
-    return high + (f - (s * (f - t * series) - low))
+    lost = muladd(s, muladd(-t, series, f), -(k * low))
+    return muladd(k, high, f - lost)
 
 
 @native(exact=True, inline=True)
@@ -82,7 +83,7 @@ def log_normal(x: f64) -> f64:
     """log(x) of a normal positive number."""
     shifted = split(x)
     k = exponent(shifted)
-    return log1p_reduced(fraction(shifted) - 1.0, k * LN2_HIGH, k * LN2_LOW)
+    return log1p_reduced(fraction(shifted) - 1.0, k, LN2_HIGH, LN2_LOW)
 
 
 @native(exact=True, inline=True)
@@ -90,15 +91,15 @@ def log_at_most_1(x: f64) -> f64:
     """log(x) for 0 < x <= 1, subnormal or not: all are scaled."""
     shifted = split(x * TWO_54)
     k = exponent(shifted) - 54.0
-    return log1p_reduced(fraction(shifted) - 1.0, k * LN2_HIGH, k * LN2_LOW)
+    return log1p_reduced(fraction(shifted) - 1.0, k, LN2_HIGH, LN2_LOW)
 
 
 @native(exact=True, inline=True)
 def log_positive(x: f64) -> f64:
     """log(x) for 0 < x < inf."""
     shifted = split(normalised(x))
-    k = exponent(shifted) - surplus(x)
-    return log1p_reduced(fraction(shifted) - 1.0, k * LN2_HIGH, k * LN2_LOW)
+    k = normalised_exponent(x, shifted)
+    return log1p_reduced(fraction(shifted) - 1.0, k, LN2_HIGH, LN2_LOW)
 
 
 @native(exact=True, inline=True)
@@ -125,8 +126,8 @@ def log2(x: f64) -> f64:
     10.0
     """
     shifted = split(normalised(x))
-    k = exponent(shifted) - surplus(x)
-    return at_edges(k + LOG2_E * log1p_reduced(fraction(shifted) - 1.0, 0.0, 0.0), x)
+    k = normalised_exponent(x, shifted)
+    return at_edges(muladd(LOG2_E, log1p_reduced(fraction(shifted) - 1.0, 0.0, 0.0, 0.0), k), x)
 
 
 @native(exact=True, inline=True)
@@ -137,9 +138,9 @@ def log10(x: f64) -> f64:
     3.0
     """
     shifted = split(normalised(x))
-    k = exponent(shifted) - surplus(x)
-    rest = LOG10_E * log1p_reduced(fraction(shifted) - 1.0, 0.0, 0.0)
-    return at_edges(k * LOG10_2_HIGH + (k * LOG10_2_LOW + rest), x)
+    k = normalised_exponent(x, shifted)
+    rest = muladd(LOG10_E, log1p_reduced(fraction(shifted) - 1.0, 0.0, 0.0, 0.0), k * LOG10_2_LOW)
+    return at_edges(muladd(k, LOG10_2_HIGH, rest), x)
 
 
 @native(exact=True, inline=True)
@@ -148,8 +149,8 @@ def log_sum(x: f64, low: f64) -> f64:
     shifted = split(x)
     k = exponent(shifted)
     unit = from_bits((2046 << 52) - (shifted & ~FRACTION))  # 2⁻ᵏ; from k = 1023 on `low` is lost anyway
-    f = (fraction(shifted) - 1.0) + select(x < HUGE, low * unit, 0.0)
-    return at_edges(log1p_reduced(f, k * LN2_HIGH, k * LN2_LOW), x)
+    f = muladd(low, select(x < HUGE, unit, 0.0), fraction(shifted) - 1.0)
+    return at_edges(log1p_reduced(f, k, LN2_HIGH, LN2_LOW), x)
 
 
 @native(exact=True, inline=True)
@@ -160,17 +161,31 @@ def log1p(x: f64) -> f64:
     (1e-20, -inf)
     """
     u = 1.0 + x
-    v = u - 1.0
-    low = (1.0 - (u - v)) + (x - v)  # what rounding took from 1 + x
+    low = select(x > 1.0, 1.0, x) - (u - select(x > 1.0, x, 1.0))  # what rounding took from 1 + x
     return select(x == 0.0, x, log_sum(u, low))
 
 
 @native(exact=True, inline=True)
 def log1p_unit(x: f64) -> f64:
-    """log(1 + x) for x from 0 to 1, within 2 ulp: there one comparison is the whole reduction."""
-    upper = x > 0.41421356237309503
-    f = select(upper, 0.5 * (x - 1.0), x)
-    return log1p_reduced(f, select(upper, LN2_HIGH, 0.0), select(upper, LN2_LOW, 0.0))
+    """log(1 + x) for x from 0 to 1, within 2 ulp: there the series alone serves, with more terms (`log1p_unit` in
+    tests/compiler/native/minimax.py: 1.9e-16 of itself).
+    """
+    s = x / (2.0 + x)
+    t = s * s
+    series = poly_9(
+        t,
+        0.6666666666666666,
+        0.40000000000014585,
+        0.2857142856710876,
+        0.22222222717427864,
+        0.18181789436132859,
+        0.15385570064958623,
+        0.13314144209654935,
+        0.12001072809590713,
+        0.08800738486144674,
+        0.1616404561194353,
+    )
+    return muladd(-s, muladd(-t, series, x), x)
 
 
 @native(exact=True, inline=True)
@@ -181,7 +196,7 @@ def softplus(x: f64, beta: f64, threshold: f64) -> f64:
     0.6931471805599453
     """
     z = x * beta
-    smooth = select(z > 0.0, z, 0.0) + log1p_unit(exp(-abs(z)))
+    smooth = select(z > 0.0, z, 0.0) + log1p_unit(exp_falling(-abs(z)))
     return select(z > threshold, x, smooth / beta)
 
 
@@ -192,7 +207,7 @@ def log_sigmoid(x: f64) -> f64:
     >>> log_sigmoid(-1000.0)
     -1000.0
     """
-    return select(x < 0.0, x, 0.0) - log1p_unit(exp(-abs(x)))
+    return select(x < 0.0, x, 0.0) - log1p_unit(exp_falling(-abs(x)))
 
 
 @native(exact=True, inline=True)
@@ -203,7 +218,7 @@ def logaddexp(a: f64, b: f64) -> f64:
     (0.6931471805599453, -inf)
     """
     gap = select(a == b, 0.0, abs(a - b))
-    return select(a < b, b, a) + log1p_unit(exp(-gap))
+    return select(a < b, b, a) + log1p_unit(exp_falling(-gap))
 
 
 @native(exact=True, inline=True)

@@ -1,61 +1,71 @@
-"""Polynomials c0 + c1 x + c2 x² + … with the coefficients as arguments, evaluated by halves (Estrin 1960).
+"""Polynomials c0 + c1 x + c2 x² + … with the coefficients as arguments, every operation a `muladd`.
 
-The upper half of the terms is a polynomial times a power of x, and so on, so that a processor works on several
-products at once: about half the latency of Horner's rule for a few multiplications more.
+Short ones are two polynomials in x², of the even and of the odd terms, each by Horner's rule. Longer ones are
+taken by fours: a polynomial in x⁴ whose coefficients are cubics, so that a processor works on several products at
+once, for one multiplication more.
 """
 
 from __future__ import annotations
 
-from ppl.compiler.native import f64, native
+from ppl.compiler.native import f64, muladd, native
 
 # fmt: off
 
 @native(exact=True, inline=True)
+def cubic(x: f64, x2: f64, c0: f64, c1: f64, c2: f64, c3: f64) -> f64:
+    return muladd(x2, muladd(x, c3, c2), muladd(x, c1, c0))
+
+
+@native(exact=True, inline=True)
 def poly_2(x: f64, c0: f64, c1: f64, c2: f64) -> f64:
-    x2 = x * x
-    return (c0 + c1 * x) + c2 * x2
+    return muladd(x, muladd(x, c2, c1), c0)
 
 
 @native(exact=True, inline=True)
 def poly_3(x: f64, c0: f64, c1: f64, c2: f64, c3: f64) -> f64:
-    x2 = x * x
-    return (c0 + c1 * x) + (c2 + c3 * x) * x2
+    return cubic(x, x * x, c0, c1, c2, c3)
 
 
 @native(exact=True, inline=True)
 def poly_4(x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64) -> f64:
     x2 = x * x
-    x4 = x2 * x2
-    return poly_3(x, c0, c1, c2, c3) + c4 * x4
+    even = muladd(x2, muladd(x2, c4, c2), c0)
+    odd = muladd(x2, c3, c1)
+    return muladd(x, odd, even)
 
 
 @native(exact=True, inline=True)
 def poly_5(x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64) -> f64:
     x2 = x * x
-    x4 = x2 * x2
-    return poly_3(x, c0, c1, c2, c3) + (c4 + c5 * x) * x4
+    even = muladd(x2, muladd(x2, c4, c2), c0)
+    odd = muladd(x2, muladd(x2, c5, c3), c1)
+    return muladd(x, odd, even)
 
 
 @native(exact=True, inline=True)
 def poly_6(x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64) -> f64:
     x2 = x * x
-    x4 = x2 * x2
-    return poly_3(x, c0, c1, c2, c3) + poly_2(x, c4, c5, c6) * x4
+    even = muladd(x2, muladd(x2, muladd(x2, c6, c4), c2), c0)
+    odd = muladd(x2, muladd(x2, c5, c3), c1)
+    return muladd(x, odd, even)
 
 
 @native(exact=True, inline=True)
 def poly_7(x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64, c7: f64) -> f64:
     x2 = x * x
-    x4 = x2 * x2
-    return poly_3(x, c0, c1, c2, c3) + poly_3(x, c4, c5, c6, c7) * x4
+    even = muladd(x2, muladd(x2, muladd(x2, c6, c4), c2), c0)
+    odd = muladd(x2, muladd(x2, muladd(x2, c7, c5), c3), c1)
+    return muladd(x, odd, even)
 
 
 @native(exact=True, inline=True)
-def poly_8(x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64, c7: f64, c8: f64) -> f64:
+def poly_8(
+    x: f64, c0: f64, c1: f64, c2: f64, c3: f64, c4: f64, c5: f64, c6: f64, c7: f64, c8: f64,
+) -> f64:
     x2 = x * x
-    x4 = x2 * x2
-    x8 = x4 * x4
-    return poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7) + c8 * x8
+    even = muladd(x2, muladd(x2, muladd(x2, muladd(x2, c8, c6), c4), c2), c0)
+    odd = muladd(x2, muladd(x2, muladd(x2, c7, c5), c3), c1)
+    return muladd(x, odd, even)
 
 
 @native(exact=True, inline=True)
@@ -64,8 +74,9 @@ def poly_9(
 ) -> f64:
     x2 = x * x
     x4 = x2 * x2
-    x8 = x4 * x4
-    return poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7) + (c8 + c9 * x) * x8
+    rest = muladd(x, c9, c8)
+    rest = muladd(x4, rest, cubic(x, x2, c4, c5, c6, c7))
+    return muladd(x4, rest, cubic(x, x2, c0, c1, c2, c3))
 
 
 @native(exact=True, inline=True)
@@ -75,8 +86,9 @@ def poly_10(
 ) -> f64:
     x2 = x * x
     x4 = x2 * x2
-    x8 = x4 * x4
-    return poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7) + poly_2(x, c8, c9, c10) * x8
+    rest = muladd(x2, c10, muladd(x, c9, c8))
+    rest = muladd(x4, rest, cubic(x, x2, c4, c5, c6, c7))
+    return muladd(x4, rest, cubic(x, x2, c0, c1, c2, c3))
 
 
 @native(exact=True, inline=True)
@@ -86,8 +98,9 @@ def poly_11(
 ) -> f64:
     x2 = x * x
     x4 = x2 * x2
-    x8 = x4 * x4
-    return poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7) + poly_3(x, c8, c9, c10, c11) * x8
+    rest = cubic(x, x2, c8, c9, c10, c11)
+    rest = muladd(x4, rest, cubic(x, x2, c4, c5, c6, c7))
+    return muladd(x4, rest, cubic(x, x2, c0, c1, c2, c3))
 
 
 @native(exact=True, inline=True)
@@ -97,8 +110,9 @@ def poly_12(
 ) -> f64:
     x2 = x * x
     x4 = x2 * x2
-    x8 = x4 * x4
-    return poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7) + poly_4(x, c8, c9, c10, c11, c12) * x8
+    rest = muladd(x4, c12, cubic(x, x2, c8, c9, c10, c11))
+    rest = muladd(x4, rest, cubic(x, x2, c4, c5, c6, c7))
+    return muladd(x4, rest, cubic(x, x2, c0, c1, c2, c3))
 
 
 @native(exact=True, inline=True)
@@ -108,8 +122,10 @@ def poly_15(
 ) -> f64:
     x2 = x * x
     x4 = x2 * x2
-    x8 = x4 * x4
-    return poly_7(x, c0, c1, c2, c3, c4, c5, c6, c7) + poly_7(x, c8, c9, c10, c11, c12, c13, c14, c15) * x8
+    rest = cubic(x, x2, c12, c13, c14, c15)
+    rest = muladd(x4, rest, cubic(x, x2, c8, c9, c10, c11))
+    rest = muladd(x4, rest, cubic(x, x2, c4, c5, c6, c7))
+    return muladd(x4, rest, cubic(x, x2, c0, c1, c2, c3))
 
 
 @native(exact=True, inline=True)
@@ -119,9 +135,10 @@ def poly_16(
 ) -> f64:
     x2 = x * x
     x4 = x2 * x2
-    x8 = x4 * x4
-    x16 = x8 * x8
-    return poly_15(x, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15) + c16 * x16
+    rest = muladd(x4, c16, cubic(x, x2, c12, c13, c14, c15))
+    rest = muladd(x4, rest, cubic(x, x2, c8, c9, c10, c11))
+    rest = muladd(x4, rest, cubic(x, x2, c4, c5, c6, c7))
+    return muladd(x4, rest, cubic(x, x2, c0, c1, c2, c3))
 
 
 @native(exact=True, inline=True)
@@ -132,7 +149,9 @@ def poly_24(
 ) -> f64:
     x2 = x * x
     x4 = x2 * x2
-    x8 = x4 * x4
-    x16 = x8 * x8
-    low = poly_15(x, c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15)
-    return low + poly_8(x, c16, c17, c18, c19, c20, c21, c22, c23, c24) * x16
+    rest = muladd(x4, c24, cubic(x, x2, c20, c21, c22, c23))
+    rest = muladd(x4, rest, cubic(x, x2, c16, c17, c18, c19))
+    rest = muladd(x4, rest, cubic(x, x2, c12, c13, c14, c15))
+    rest = muladd(x4, rest, cubic(x, x2, c8, c9, c10, c11))
+    rest = muladd(x4, rest, cubic(x, x2, c4, c5, c6, c7))
+    return muladd(x4, rest, cubic(x, x2, c0, c1, c2, c3))

@@ -6,7 +6,7 @@ from ppl.compiler.native import bits, f64, from_bits, math, native, select
 
 from .error_function import UPPER_HALF
 from .exponential import exp2_sum
-from .logarithm import exponent, fraction, normalised, split, surplus
+from .logarithm import fraction, normalised, normalised_exponent, split
 from .polynomials import poly_6
 
 # 1/(12 log 2), its 26 leading digits and the rest
@@ -36,7 +36,7 @@ def pow(x: f64, y: f64) -> f64:
     """
     a = abs(x)
     shifted = split(normalised(a))
-    k = exponent(shifted) - surplus(a)
+    k = normalised_exponent(a, shifted)
     z = fraction(shifted)
     f = 2.0 * (z - 1.0)
     d = z + 1.0
