@@ -1,4 +1,6 @@
-"""What depends on data alone is computed once: its result becomes a data input of its own."""
+"""What depends on data alone, or on nothing at all and is not trivial, is computed once: its result becomes a data
+input of its own.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +30,12 @@ _FREE = {
     "select",
     "item",
 }
+_CHEAP = _FREE | {
+    *("add", "sub", "mul", "div", "neg", "abs", "reciprocal", "to", "where", "maximum", "minimum"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not"),
+}
+"""What is as well computed again as read, where it depends on nothing at all."""
+
 _LIMIT = 1 << 26  # elements; larger intermediate results are left where they are
 
 
@@ -59,7 +67,7 @@ class Folded:
 
 
 def fold(graph: Graph, data: Iterable[Node]) -> Folded:
-    """Take out what depends on data inputs alone. The main program's nodes only; bodies of regions are left alone."""
+    """Take out what depends on no input but data. The main program's nodes only; bodies of regions are left alone."""
     order = graph.nodes()
     inputs = tuple(data)
     constant = set(inputs)
@@ -70,7 +78,8 @@ def fold(graph: Graph, data: Iterable[Node]) -> Folded:
         if node.op in ("full", "constant", "plate_index", "iota"):
             static.add(node)
         elif node.args and all(a in constant or a in static for a in node.nodes):
-            (constant if _has_data(node, constant) else static).add(node)
+            trivial = node.op in _CHEAP and not any(a in constant for a in node.nodes)
+            (static if trivial else constant).add(node)
     wanted: dict[Node, None] = {}
     for node in order:
         if node not in constant:
@@ -106,10 +115,6 @@ def _behind_views(node: Node) -> Node:
     while node.op in _FREE and node.nodes:
         node = node.nodes[0]
     return node
-
-
-def _has_data(node: Node, constant: set[Node]) -> bool:
-    return any(a in constant for a in node.nodes)
 
 
 def _volume(node: Node) -> int:
