@@ -158,7 +158,7 @@ def probe(
 def _short(statement: Statement) -> frozenset[int]:
     """Short axes beside a long one, the shortest first, while their points are few."""
     chosen: set[int] = set()
-    if max(statement.extents, default=0) > LITERAL and not statement.scatters:
+    if max(statement.extents, default=0) > LITERAL and not (statement.scatters or statement.by_columns):
         points = 1
         for d in sorted(range(len(statement.extents)), key=lambda d: statement.extents[d]):
             points *= statement.extents[d]
