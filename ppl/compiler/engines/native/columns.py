@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ppl.compiler.engines.native.frame import VIEWS, Reader
 from ppl.compiler.engines.native.index import Index
-from ppl.compiler.engines.native.schedule import SHORT, TILE, Loop
+from ppl.compiler.engines.native.schedule import TILE, Loop
 from ppl.compiler.engines.native.statements import LANES, Statement
 from ppl.compiler.engines.native.writer import LITERAL, Value, Writer
 from ppl.compiler.graph import Graph, Node
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 LARGEST = 2**27
 """Numbers in a matrix that is stored a second time, 1 GiB."""
+
+NARROW = 3
+"""Matrices of so few columns are read no faster by columns."""
 
 _LINE = 64  # bytes
 
@@ -128,7 +131,7 @@ def _is_long_matrix(x: Node) -> bool:
         len(x.shape) == 2
         and x.dtype is torch.float64
         and x.shape[0] > LITERAL
-        and x.shape[1] > SHORT
+        and x.shape[1] > NARROW
         and math.prod(x.shape) <= LARGEST
     )
 

@@ -100,7 +100,7 @@ class Probe(Frame):
         """Ask for an axis to be written out if it runs along the parts of a short concatenation."""
         for name, _ in idx[node.attr("dim") % len(idx)].terms:
             d = self.axes.get(name)
-            if d is not None and self.statement.extents[d] <= UNROLL:
+            if d is not None and self.statement.extents[d] <= UNROLL and not self.statement.by_columns:
                 raise _Unroll(d)
 
     def _leaf(self, node: Node, idx: Sequence[Index]) -> None:
