@@ -45,7 +45,8 @@ def value_of(node: Node) -> torch.Tensor:
 
 def stored(graph: Graph) -> set[str]:
     """The names of the matrices that are stored by columns."""
-    return {n.attr("name") for n in columns.chosen(graph, graph.inputs)}
+    eligible = [n for n in graph.inputs if columns.eligible(n)]
+    return {n.attr("name") for n in columns.chosen(graph, eligible)}
 
 
 def check(graph: Graph, values: list[torch.Tensor], compiled: bool = True) -> NativeProgram:
@@ -234,6 +235,47 @@ def test_arrangement(n: int) -> None:
 
 
 # ---------------------------------------------------------------- programs
+
+
+@ppl.model
+def rows(x):
+    alpha = ppl.sample("alpha", Normal(0.0, 1.0))
+    beta = ppl.sample("beta", Normal(0.0, 1.0).expand([x.shape[1]]))
+    for i in ppl.plate("row", len(x)):
+        ppl.sample("y", Normal(alpha + x[i] @ beta, 2.0))
+
+
+@pytest.mark.parametrize("n", [64, 65, 200])
+def test_products_of_the_rows_in_a_loop(n: int) -> None:
+    """x[i] @ beta for every i is X beta."""
+    rng = torch.Generator().manual_seed(n)
+    data = torch.randn(n, 7, dtype=F, generator=rng)
+    program = rows(data).condition(y=torch.randn(n, dtype=F, generator=rng))
+    native, reference = (ppl.compile(program, engine=name) for name in ("native", "torch"))
+    x = torch.randn(native.dim, dtype=F, generator=rng)
+    all_same(native.value_and_grad(x), reference.value_and_grad(x), "rows", relative=1e-12)
+    assert bool(native.native()[0].code.source.by_columns) == (n > TILE)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("row", [False, True])
+def test_sums_of_products_are_products(swapped: bool, row: bool) -> None:
+    """Σⱼ Xᵢⱼ bⱼ and Σᵢ gᵢ Xᵢⱼ, the factors in either order; a sum over all is none, nor one along the other axis."""
+    X, b, y = matrix(100, 5), vector(5), make_input("y", (100,), F)
+    wide = make("reshape", b, shape=(1, 5)) if row else b
+    tall = make("reshape", make("exp", y), shape=(100, 1))
+
+    def products(*factors: Node) -> Node:
+        return make("mul", *(factors[::-1] if swapped else factors))
+
+    def sums(x: Node, *dims: int) -> Node:
+        return make("sum", x, dims=dims, keepdim=False)
+
+    two = Graph((b, X, y), (sums(products(X, wide), -1), sums(products(X, tall), -2)))
+    values = [value_of(n) for n in two.inputs]
+    assert check(two, values, compiled=False).code.source.by_columns
+    others = sums(products(X, wide), 0), sums(products(X, tall), 1), sums(products(X, wide), 0, 1)
+    assert not check(Graph((b, X, y), others), values, compiled=False).code.source.by_columns
 
 
 @ppl.model

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,8 +84,19 @@ def reader(writer: Writer, array: str, node: Node) -> Reader:
 # ---------------------------------------------------------------- the choice
 
 
-def chosen(graph: Graph, data: Sequence[Node]) -> frozenset[Node]:
-    """The data to be stored by columns: matrices read by nothing but products that `write` can write."""
+def eligible(x: Node) -> bool:
+    """Whether data are a matrix that would gain: of many rows, not too narrow and not too large."""
+    return (
+        len(x.shape) == 2
+        and x.dtype is torch.float64
+        and x.shape[0] > LITERAL
+        and x.shape[1] > NARROW
+        and math.prod(x.shape) <= LARGEST
+    )
+
+
+def chosen(graph: Graph, matrices: Collection[Node]) -> frozenset[Node]:
+    """Those of the eligible matrices that nothing reads but products that `write` can write."""
     users: dict[Node, list[Node]] = {}
     for node in graph.nodes():
         for argument in set(node.nodes):
@@ -103,7 +114,7 @@ def chosen(graph: Graph, data: Sequence[Node]) -> frozenset[Node]:
             return False
         return not is_transposed(x) or _is_stored_by_rows(vector)
 
-    return frozenset(x for x in data if _is_long_matrix(x) and all_products(x))
+    return frozenset(x for x in matrices if all_products(x))
 
 
 def is_transposed(node: Node) -> bool:
@@ -124,16 +135,6 @@ def prepare(s: Statement, roots: dict[Node, None]) -> None:
     s.by_columns = True
     if is_transposed(s.node.nodes[0]):
         roots[s.node.nodes[1]] = None
-
-
-def _is_long_matrix(x: Node) -> bool:
-    return (
-        len(x.shape) == 2
-        and x.dtype is torch.float64
-        and x.shape[0] > LITERAL
-        and x.shape[1] > NARROW
-        and math.prod(x.shape) <= LARGEST
-    )
 
 
 def _is_stored_by_rows(vector: Node) -> bool:

@@ -16,6 +16,7 @@ from ppl.compiler.engines.native.frame import Assumptions, Reader
 from ppl.compiler.engines.native.index import Index
 from ppl.compiler.engines.native.lower import Lowering, Shared, array_reader, stored_kind
 from ppl.compiler.engines.native.pointwise import kind_of
+from ppl.compiler.engines.native.products import with_products
 from ppl.compiler.graph import Graph, Node
 from ppl.compiler.ops import Constant
 from ppl.compiler.portable import remembered
@@ -99,8 +100,10 @@ def lowered(graph: Graph, assume: bool = True) -> Source:
     """`to_source`, worked out anew."""
     shared = Shared(assume={} if assume else None)
     graph = decompose(graph)
-    given = [n for n in graph.inputs if n.attr("role") not in (*VARYING, NOISE)]
-    by_columns = columns.chosen(graph, given)
+    fixed = [n for n in graph.inputs if n.attr("role") not in (*VARYING, NOISE)]
+    matrices = frozenset(filter(columns.eligible, fixed))
+    graph = with_products(graph, matrices)
+    by_columns = columns.chosen(graph, matrices)
     readers: dict[Node, Reader] = {}
     data: dict[Node, str] = {}
     offset = 0
