@@ -10,17 +10,22 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ppl.compiler.engines.native import blocks, regions  # noqa: F401  (they fill BLOCKS)
+from ppl.compiler.engines.native import blocks, columns, regions  # noqa: F401  (two of them fill BLOCKS)
+from ppl.compiler.engines.native.decompose import decompose
 from ppl.compiler.engines.native.frame import Assumptions, Reader
 from ppl.compiler.engines.native.index import Index
 from ppl.compiler.engines.native.lower import Lowering, Shared, array_reader, stored_kind
 from ppl.compiler.engines.native.pointwise import kind_of
+from ppl.compiler.engines.native.products import with_products
 from ppl.compiler.graph import Graph, Node
 from ppl.compiler.ops import Constant
 from ppl.compiler.portable import remembered
 
 VARYING = ("flat", "value")
 """Roles of inputs that change from call to call: they arrive in `x`, one after the other."""
+
+NOISE = "noise"
+"""Role of an input that a loop fills with random numbers before every call."""
 
 NOT_VECTORISED = "@native(vectorise=False)\n"
 """Stands before the functions of a text of many short loops."""
@@ -38,6 +43,7 @@ class Source:
         numbers: values of the whole-number parameters, in order.
         uses: names of the special functions called.
         assume: index data → they must lie in [0, this).
+        by_columns: data to be stored by columns, as `columns` says: their places in `data` and their widths.
         constants: tensors that the graph itself holds; their parameters follow those of the data.
         size_in, size_out: numbers in `x` and `out`.
         vectorise: is something to be won by vectors?
@@ -50,6 +56,7 @@ class Source:
     numbers: tuple[int, ...]
     uses: frozenset[str]
     assume: Assumptions
+    by_columns: tuple[tuple[int, int], ...]
     constants: tuple[Constant, ...]
     size_in: int
     size_out: int
@@ -92,6 +99,11 @@ def to_source(graph: Graph, assume: bool = True) -> Source:
 def lowered(graph: Graph, assume: bool = True) -> Source:
     """`to_source`, worked out anew."""
     shared = Shared(assume={} if assume else None)
+    graph = decompose(graph)
+    fixed = [n for n in graph.inputs if n.attr("role") not in (*VARYING, NOISE)]
+    matrices = frozenset(filter(columns.eligible, fixed))
+    graph = with_products(graph, matrices)
+    by_columns = columns.chosen(graph, matrices)
     readers: dict[Node, Reader] = {}
     data: dict[Node, str] = {}
     offset = 0
@@ -102,12 +114,15 @@ def lowered(graph: Graph, assume: bool = True) -> Source:
             offset += math.prod(node.shape)
         else:
             data[node] = _name(node, len(data))
-            readers[node] = array_reader(shared.writer, data[node], stored_kind(node), node)
+            if node in by_columns:
+                readers[node] = columns.reader(shared.writer, data[node], node)
+            else:
+                readers[node] = array_reader(shared.writer, data[node], stored_kind(node), node)
     sinks, size_out = [], 0
     for node in graph.outputs:
         sinks.append((node, "out", Index.of(size_out)))
         size_out += math.prod(node.shape)
-    lowering = Lowering(shared, graph, readers, {node: node for node in data})
+    lowering = Lowering(shared, graph, readers, {node: node for node in data}, by_columns)
     replaced = zip(lowering.graph.outputs, sinks, strict=True)
     lowering.run([(node, array, at) for node, (_, array, at) in replaced])
     return Source(
@@ -118,6 +133,7 @@ def lowered(graph: Graph, assume: bool = True) -> Source:
         tuple(shared.writer.numbers),
         frozenset(shared.writer.uses),
         shared.assume or {},
+        tuple((i, node.shape[1]) for i, node in enumerate(data) if node in by_columns),
         tuple(shared.constants),
         offset,
         size_out,

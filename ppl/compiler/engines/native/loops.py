@@ -8,17 +8,15 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
+from ppl.compiler.engines.native import columns
 from ppl.compiler.engines.native.index import Index, linear
 from ppl.compiler.engines.native.pointwise import cast, kind_of
-from ppl.compiler.engines.native.schedule import SHORT, Block, Items, Loop, Straight, members_of
+from ppl.compiler.engines.native.schedule import SHORT, TILE, Block, Items, Loop, Straight, members_of
 from ppl.compiler.engines.native.statements import COMBINE, Statement
 from ppl.compiler.engines.native.writer import LITERAL, Value
 
 if TYPE_CHECKING:
     from ppl.compiler.engines.native.lower import Lowering
-
-TILE = 64
-"""Points of a tiled loop that are taken together: their rows should fit into the fastest cache."""
 
 ROWS = 4
 """Points of a loop around a long inner loop that go through it side by side: what the inner loop reads or adds to for
@@ -95,8 +93,11 @@ class LoopWriter:
             first = tile.scaled(TILE)
             left = f"{writer.number(loop.size)} - {writer.index_text(first)}"
             count = writer.let(f"min({TILE}, {left})", "i", writer.level)
+            self.lowering.first[loop] = first
             for item in loop.items:
-                if _side_by_side(loop, [item]):
+                if isinstance(item, Loop) and item.by_columns:
+                    columns.write(self, item, first, count)
+                elif _side_by_side(loop, [item]):
                     self._rows(loop, [item], bound, first, count.text, TILE)
                 else:
                     with writer.loop(TILE, count=count.text) as i:
@@ -104,6 +105,9 @@ class LoopWriter:
                 for one in members_of(item):
                     if one.node is not None:
                         self.home[one.node] = writer.level
+        for item in loop.items:
+            if isinstance(item, Loop) and item.by_columns:
+                columns.total(self, item)
 
     def _scatters(self, loop: Loop, bound: Bound) -> None:
         """Points one after the other, each adding to the next copy of the results."""
@@ -148,18 +152,17 @@ class LoopWriter:
                 sums[_key(s, at)] = Value(name, kind, self.writer.level)
             return
         array = self.arrays.setdefault(s.node, "")
-        size = s.copies * math.prod(s.node.shape)
         if not array:
-            array = self.arrays[s.node] = self.lowering.shared.buffer(size)
-        if s.place is not None:
-            with self.writer.loop(size) as i:
+            array = self.arrays[s.node] = self.lowering.shared.buffer(s.room)
+        if s.place is not None or s.by_columns:
+            with self.writer.loop(s.room) as i:
                 self.writer.line(f"{array}[{self.writer.index_text(i)}] = {float_text(zero, kind)}")
             return
         self._clear(s, array, float_text(zero, kind), dict(bound), later)
 
     def _clear(self, s: Statement, array: str, zero: str, bound: dict[int, Index], later: list[int]) -> None:
         if not later:
-            at = linear(s.target(self.frame, _index(s, bound)), s.node.shape)
+            at = self.lowering.position(s.node, s.target(self.frame, _index(s, bound)))
             self.writer.line(f"{array}[{self.writer.index_text(at)}] = {zero}")
             return
         with self.writer.loop(s.extents[later[0]]) as i:
@@ -193,7 +196,8 @@ class LoopWriter:
             return
         if s.combine != "store" and not bound:  # a scatter of one element
             self._start(s, bound)
-        at = linear(s.target(self.frame, idx), s.node.shape).plus(lane % s.copies * math.prod(s.node.shape))
+        at = self.lowering.position(s.node, s.target(self.frame, idx))
+        at = at.plus(lane % s.copies * math.prod(s.node.shape))
         place = f"{self.arrays[s.node]}[{self.writer.index_text(at)}]"
         if s.combine == "store":
             self.writer.line(f"{place} = {cast(value, 'f')}")
@@ -213,7 +217,7 @@ class LoopWriter:
         self.home[s.node] = self.writer.level
         self.writer.remember((self.frame, s.node, tuple(idx)), value)
         if s.node in self.arrays:
-            self.lowering.store(self.arrays[s.node], linear(idx, s.node.shape), value)
+            self.lowering.store(self.arrays[s.node], self.lowering.position(s.node, idx), value)
 
 
 Key = tuple[Index, ...]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ppl.compiler.engines.native import columns
 from ppl.compiler.engines.native.decompose import decompose
 from ppl.compiler.engines.native.frame import Assumptions, Frame, Reader
 from ppl.compiler.engines.native.index import Index, linear
@@ -13,12 +13,16 @@ from ppl.compiler.engines.native.loops import LoopWriter
 from ppl.compiler.engines.native.pointwise import cast, kind_of
 from ppl.compiler.engines.native.probe import is_costly, probe
 from ppl.compiler.engines.native.schedule import (
+    TILE,
     Block,
     Items,
+    Loop,
+    Paths,
     is_local,
     members_of,
     paths,
     schedule,
+    tile_of,
 )
 from ppl.compiler.engines.native.statements import STATEMENTS, Statement, output, stored
 from ppl.compiler.engines.native.writer import Value, Writer
@@ -77,19 +81,30 @@ class Lowering:
         graph: no node varies over a plate.
         readers: how to read the graph's inputs.
         data: inputs of the graph that are data, or parts of them → those data.
+        by_columns: inputs of the graph that are stored by columns.
     """
 
     def __init__(
-        self, shared: Shared, graph: Graph, readers: dict[Node, Reader], data: dict[Node, Node]
+        self,
+        shared: Shared,
+        graph: Graph,
+        readers: dict[Node, Reader],
+        data: dict[Node, Node],
+        by_columns: frozenset[Node] = frozenset(),
     ) -> None:
         self.shared = shared
         self.writer = shared.writer
         self.graph = decompose(graph)
         self.frame = Frame(shared.writer, dict(readers), shared.assume, data, shared.held)
         self.inputs = set(readers)
+        self.by_columns = by_columns
         self._roots: dict[Node, None] = {}
         self.home: dict[Node, int] = {}  # root → level from which on its value stands
         self.arrays: dict[Node, str] = {}  # root → its buffer
+        self.tiles: dict[
+            Node, tuple[Loop, int]
+        ] = {}  # root → its buffer holds a tile of this loop, along an axis
+        self.first: dict[Loop, Index] = {}  # tiled loop → the first point of the present tile
         self.sums: dict[
             Statement, dict[tuple[int, ...], Value]
         ] = {}  # reductions under way, in local variables
@@ -147,6 +162,8 @@ class Lowering:
             return [Block(node, tuple(needs))]
         statements = STATEMENTS[node.op](node) if node.op in STATEMENTS else [stored(node)]
         for statement in statements:
+            if columns.is_product(node, self.by_columns):
+                columns.prepare(statement, roots)
             probe(statement, self._is_leaf, roots, BLOCKS)
         return list(statements)
 
@@ -193,28 +210,46 @@ class Lowering:
         for one in work:
             if isinstance(one, Statement) and one.outside is None:
                 makers.setdefault(one.node, []).append(one)
-        readers = [
-            (one, node)
-            for one in work
-            for node in (one.needs if isinstance(one, Block) else [n for n, _ in one.reads])
-        ]
-        for one, node in readers:
+        readers: dict[Node, list[Statement | Block]] = {}
+        for one in work:
+            for node in one.needs if isinstance(one, Block) else [n for n, _ in one.reads]:
+                readers.setdefault(node, []).append(one)
+        for node in dict.fromkeys((*readers, *makers)):
+            looking = readers.get(node, [])
             for maker in makers.get(node, ()):
-                if node not in self.arrays and not is_local(one, maker, around):
-                    self.arrays[node] = self.shared.buffer(maker.copies * math.prod(node.shape))
+                kept = maker.place is not None or not all(is_local(one, maker, around) for one in looking)
+                if kept and node not in self.arrays:
+                    self.arrays[node] = self.shared.buffer(self._room(maker, looking, around))
         for node in makers:
             self.frame.readers[node] = self._reader(node)
-            first = makers[node][0]
-            if first.place is not None and node not in self.arrays:
-                self.arrays[node] = self.shared.buffer(first.copies * math.prod(node.shape))
+
+    def _room(self, maker: Statement, readers: Sequence[Statement | Block], around: Paths) -> int:
+        """Numbers in the buffer of a root: one tile if it is made and read in a tiled loop, else whole tiles."""
+        tile = tile_of(maker, around)
+        if tile is None:
+            return maker.room
+        loop, axis = tile
+        size = maker.node.shape[axis]
+        if all(loop in dict(around[one]) for one in readers):
+            self.tiles[maker.node] = tile
+            return maker.room // size * TILE
+        return maker.room // size * -(-size // TILE) * TILE
 
     def _reader(self, node: Node) -> Reader:
         def read(idx: Sequence[Index]) -> Value:
             array = self.arrays.get(node)
             assert array is not None, f"{node} is read where it is not at hand"
-            return self.load(array, linear(idx, node.shape), kind_of(node.dtype), self.home.get(node, 0))
+            return self.load(array, self.position(node, idx), kind_of(node.dtype), self.home.get(node, 0))
 
         return read
+
+    def position(self, node: Node, idx: Sequence[Index]) -> Index:
+        """Where in its buffer an element of a root stands."""
+        own, shape = list(idx), list(node.shape)
+        if node in self.tiles:
+            loop, axis = self.tiles[node]
+            own[axis], shape[axis] = own[axis].plus(self.first[loop].scaled(-1)), TILE
+        return linear(own, shape)
 
     def load(self, array: str, at: Index, kind: str, level: int) -> Value:
         """An element of a buffer; its contents stand from `level` on."""

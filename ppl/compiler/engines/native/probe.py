@@ -100,7 +100,7 @@ class Probe(Frame):
         """Ask for an axis to be written out if it runs along the parts of a short concatenation."""
         for name, _ in idx[node.attr("dim") % len(idx)].terms:
             d = self.axes.get(name)
-            if d is not None and self.statement.extents[d] <= UNROLL:
+            if d is not None and self.statement.extents[d] <= UNROLL and not self.statement.by_columns:
                 raise _Unroll(d)
 
     def _leaf(self, node: Node, idx: Sequence[Index]) -> None:
@@ -158,7 +158,7 @@ def probe(
 def _short(statement: Statement) -> frozenset[int]:
     """Short axes beside a long one, the shortest first, while their points are few."""
     chosen: set[int] = set()
-    if max(statement.extents, default=0) > LITERAL and not statement.scatters:
+    if max(statement.extents, default=0) > LITERAL and not (statement.scatters or statement.by_columns):
         points = 1
         for d in sorted(range(len(statement.extents)), key=lambda d: statement.extents[d]):
             points *= statement.extents[d]

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ppl.compiler.engines.native.function import NOT_VECTORISED, VARYING, Source, to_source
+from ppl.compiler.engines.native.columns import arrange
+from ppl.compiler.engines.native.function import NOISE, NOT_VECTORISED, VARYING, Source, to_source
 from ppl.compiler.engines.native.routines import ROUTINES
 from ppl.compiler.engines.native.writer import CALLED as CALLED_SUFFIX
 from ppl.compiler.graph import Graph, Node
@@ -21,8 +22,6 @@ from ppl.compiler.native.special import CALLED, SPECIAL
 
 _ALIGN = 8  # numbers: buffers begin on cache lines
 
-NOISE = "noise"
-"""Role of an input that a loop fills with random numbers before every call."""
 NOISE_MARGIN = 15
 """Numbers by which its array is longer: random numbers are made 16 at a time."""
 
@@ -145,6 +144,8 @@ class NativeProgram:
         given = dict(zip(self.data_inputs, data, strict=True))
         code = self.code if _as_assumed(self.code.source, given) else self.careful
         arrays = [_array(given[n]) for n in code.source.data]
+        for place, width in code.source.by_columns:
+            arrays[place] = arrange(arrays[place], width)
         return code, arrays + [_array(c.tensor()) for c in code.source.constants]
 
     def environment(self, data: Sequence[torch.Tensor]) -> tuple[Code, Environment]:

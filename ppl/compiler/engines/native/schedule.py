@@ -41,13 +41,16 @@ class Loop:
     """A loop shared by statements; `members` pairs each with the axis of its domain that runs here. Scatters
     have loops of their own: their stores to computed places would keep the others from being vectorised.
 
-    A `tiled` loop takes some points at a time, and runs each of its items for all of them before the next: so
-    what is dear between two inner loops is vectorised, while the rows that these read are still in the cache.
+    A `tiled` loop takes TILE points at a time, and runs each of its items for all of them before the next: so what is
+    dear between two inner loops is vectorised, while the rows that these read are still in the cache.
+
+    In it, one `by_columns` runs over the columns of matrices that are stored by columns.
     """
 
     size: int
     unrolled: bool
     scatter: bool = False
+    by_columns: bool = False
     members: list[tuple[Statement, int]] = field(default_factory=list)
     items: list[Straight | Loop] = field(default_factory=list)
 
@@ -55,12 +58,17 @@ class Loop:
     def tiled(self) -> bool:
         if self.size <= LITERAL or self.unrolled or self.scatter:
             return False
+        if any(isinstance(i, Loop) and i.by_columns for i in self.items):
+            return True
         long = any(isinstance(i, Loop) and i.size > SHORT and not i.unrolled for i in self.items)
         return long and any(isinstance(i, Straight) and i.is_costly for i in self.items)
 
 
 SHORT = 8
 """Inner loops up to this length are unrolled by LLVM, and the loop around them vectorised."""
+
+TILE = 64
+"""Points of a tiled loop that are taken together: their rows should fit into the fastest cache."""
 
 
 Items = list[Straight | Loop]
@@ -126,10 +134,11 @@ def _position(items: Items, one: Statement | Block, axis: int | None, least: int
         return len(items) - 1
     assert isinstance(one, Statement)
     size = one.extents[axis]
-    kind = (size, axis in one.unrolled, one.copies > 1 or (one.scatters and size in dear))
+    scatter = one.copies > 1 or (one.scatters and size in dear)
+    kind = (size, axis in one.unrolled, scatter, one.by_columns and axis == one.order[-1])
     for at in range(least, len(items)):
         item = items[at]
-        if isinstance(item, Loop) and (item.size, item.unrolled, item.scatter) == kind:
+        if isinstance(item, Loop) and (item.size, item.unrolled, item.scatter, item.by_columns) == kind:
             return at
     items.append(Loop(*kind))
     return len(items) - 1
@@ -143,11 +152,13 @@ def aligned(reader: Statement, axis: int, maker: Statement, there: int) -> bool:
     return all(idx[result].is_atom(f"d{axis}") for node, idx in reader.reads if node is maker.node)
 
 
-def paths(
-    items: Items, above: tuple[tuple[Loop, int], ...] = ()
-) -> dict[Statement | Block, tuple[tuple[Loop, int], ...]]:
-    """The loops around each statement, outermost first, with the axis that runs in each."""
-    found: dict[Statement | Block, tuple[tuple[Loop, int], ...]] = {}
+Paths = dict[Statement | Block, tuple[tuple[Loop, int], ...]]
+"""The loops around each statement, outermost first, with the axis that runs in each."""
+
+
+def paths(items: Items, above: tuple[tuple[Loop, int], ...] = ()) -> Paths:
+    """The loops around each statement of a plan."""
+    found: Paths = {}
     for item in items:
         if isinstance(item, Straight):
             for member in item.members:
@@ -159,9 +170,7 @@ def paths(
     return found
 
 
-def is_local(
-    reader: Statement | Block, maker: Statement, around: dict[Statement | Block, tuple[tuple[Loop, int], ...]]
-) -> bool:
+def is_local(reader: Statement | Block, maker: Statement, around: Paths) -> bool:
     """Whether the reader runs where the maker's value is still at hand, so that it need not be stored."""
     outer = dict(around[maker])
     mine = dict(around[reader])
@@ -181,6 +190,17 @@ def is_local(
         elif loop not in mine or not aligned(reader, mine[loop], maker, axis):
             return False
     return True
+
+
+def tile_of(maker: Statement, around: Paths) -> tuple[Loop, int] | None:
+    """The tiled loop in which the elements of a result are made, and the axis of the result that runs there."""
+    for loop, axis in around[maker]:
+        result = maker.free[axis]
+        if result is None or maker.place is not None:
+            return None
+        if loop.tiled:
+            return loop, result
+    return None
 
 
 def _at_known_points(reader: Statement, maker: Statement, axis: int) -> bool:

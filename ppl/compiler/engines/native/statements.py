@@ -25,6 +25,9 @@ COPIES = 4
 LONG = 100
 """See `Statement.copies`."""
 
+LANES = 8
+"""Numbers in a vector of the widest kind."""
+
 
 @dataclass(eq=False)
 class Statement:
@@ -42,6 +45,7 @@ class Statement:
         unrolled: axes written out point by point.
         reads: the roots it reads, with the index of each read (`d0`, `d1`, … stand for the axes).
         costly: operators worth storing that it computes itself.
+        by_columns: it is a product of a matrix that is stored by columns (`columns`).
     """
 
     node: Node
@@ -55,6 +59,7 @@ class Statement:
     unrolled: frozenset[int] = frozenset()
     reads: list[tuple[Node, tuple[Index, ...]]] = field(default_factory=list)
     costly: set[Node] = field(default_factory=set)
+    by_columns: bool = False
 
     @property
     def reduced(self) -> frozenset[int]:
@@ -76,6 +81,12 @@ class Statement:
         length = max(self.extents, default=0)
         alone = self.scatters and length == math.prod(self.extents)
         return COPIES if alone and length >= LONG and COPIES * math.prod(self.node.shape) <= length else 1
+
+    @property
+    def room(self) -> int:
+        """Numbers in the array that holds its result while it is made: copies, or partial sums by columns."""
+        partial = self.by_columns and self.order[0] in self.reduced
+        return math.prod(self.node.shape) * (LANES if partial else self.copies)
 
     def target(self, f: Frame, idx: Sequence[Index]) -> Sequence[Index]:
         """The index into the result of a point of the domain."""
