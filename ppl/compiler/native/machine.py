@@ -5,6 +5,7 @@ llvmlite is imported when first needed. LLVM is used under one lock; the loaded 
 
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
 from collections.abc import Iterable
@@ -53,7 +54,13 @@ def host() -> Host:
 @cache
 def _llvm() -> Any:
     """llvmlite's binding, made ready for this machine."""
-    import llvmlite.binding as llvm
+    collecting = gc.isenabled()
+    gc.disable()  # an import makes no garbage, but sets off searches for it among all that torch has made: 0.1 s
+    try:
+        import llvmlite.binding as llvm
+    finally:
+        if collecting:
+            gc.enable()
 
     with _LOCK:
         llvm.initialize_native_target()
