@@ -21,6 +21,7 @@ from ppl.inference.run import Run
 from ppl.language.compiled import Compiled
 from ppl.results import Posterior
 from ppl.results.progress import working
+from ppl.results.psis import smooth
 
 
 @named_options
@@ -170,14 +171,11 @@ def _mixture(normals: Sequence[Approximation], x: Array) -> Array:
 
 def _smoothed(log_w: Array) -> tuple[Array, float | None]:
     """Pareto-smoothed weights that sum to one, and k-hat."""
-    import arviz
-
     if len(log_w) < 100 or not np.isfinite(log_w).all():
         weights, khat = np.exp(log_w - log_w.max()), None
     else:
-        with np.errstate(over="ignore"):
-            smoothed, k = arviz.psislw(log_w.copy())
-        weights, khat = np.exp(np.asarray(smoothed)), float(k)
+        smoothed, khat = smooth(log_w)
+        weights = np.exp(smoothed)
     return weights / weights.sum(), khat
 
 

@@ -37,6 +37,7 @@ from ppl.language.program import Bound, Program, as_bound
 from ppl.language.record import record
 from ppl.results import Posterior
 from ppl.results.progress import Progress, working
+from ppl.results.psis import smooth
 
 AUTOMATIC = (
     "mean_field",
@@ -354,11 +355,9 @@ def _weights(log_w: np.ndarray | None) -> dict[str, Any]:
     """log evidence and k-hat (Pareto-smoothed importance sampling) of log weights."""
     if log_w is None or not np.isfinite(log_w).any() or np.ptp(log_w) == 0.0:
         return {}
-    import arviz
-
     top = log_w.max()
     evidence = float(top + np.log(np.mean(np.exp(log_w - top))))
-    khat = float(arviz.psislw(log_w.copy())[1]) if np.isfinite(log_w).all() and len(log_w) >= 100 else None
+    khat = smooth(log_w)[1] if np.isfinite(log_w).all() and len(log_w) >= 100 else None
     return {"log_weights": log_w[None], "log_evidence": evidence, "khat": khat}
 
 
